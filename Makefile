@@ -1,0 +1,54 @@
+# Two commands matter: `make up` runs a node here, `make test` runs every test.
+# Node 26 comes from node_modules; the machine's own Node only has to run npm.
+
+SHELL := /bin/bash
+BIN := $(CURDIR)/node_modules/.bin
+export PATH := $(BIN):$(PATH)
+NODE := $(BIN)/node
+VITEST := $(BIN)/vitest run --project
+
+SOURCES := $(shell find src scripts/build.ts scripts/generate-protocol.ts tsconfig.json tsconfig.build.json package-lock.json \
+	-type f -not -path 'src/protocol/generated/*')
+
+.PHONY: up test install build check lint unit sim compat crash pack-test bench clean
+
+up: build
+	@exec $(NODE) dist/cli/main.js up $(ARGS)
+
+test: install
+	@$(NODE) scripts/test.ts
+
+install:
+	@scripts/install.sh
+
+build: install
+	@$(MAKE) --no-print-directory dist/package.json
+
+dist/package.json: $(SOURCES)
+	$(NODE) scripts/build.ts
+
+check: install
+	$(NODE) scripts/generate-protocol.ts
+	$(BIN)/biome check .
+	$(BIN)/tsc --noEmit
+
+unit: install
+	$(VITEST) unit --project sim
+
+# Every real client against the built node; ODRADEK_COMPAT_BOOTSTRAP=host:port runs them against any broker instead.
+compat: build
+	$(VITEST) compat
+
+# ROUNDS is the number of kills (default 10).
+crash: build
+	$(VITEST) crash
+
+pack-test: build
+	$(VITEST) pack
+
+# Beside Apache Kafka, in alternation; ROUNDS=1 for a quick look, MARKDOWN=FILE for the report.
+bench: build
+	$(NODE) bench/main.ts
+
+clean:
+	rm -rf dist .work odradek-data

@@ -1,0 +1,17 @@
+import type { MetadataImage } from '#metadata/image';
+
+export interface ClientBroker {
+  readonly nodeId: number;
+  readonly host: string;
+  readonly port: number;
+  readonly rack: string | null;
+}
+
+/** The live brokers by the listener that the asking client uses. */
+export function clientBrokers(image: MetadataImage, listenerName: string): ClientBroker[] {
+  return [...image.brokers.values()].flatMap((broker) => {
+    const listener = broker.listeners.find(({ name }) => name === listenerName);
+    if (broker.fenced || listener === undefined) return [];
+    return [{ nodeId: broker.id, host: listener.host, port: listener.port, rack: broker.rack }];
+  });
+}

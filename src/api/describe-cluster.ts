@@ -1,0 +1,39 @@
+import { ErrorCode } from '#model/errors';
+import { readDescribeClusterRequest } from '#protocol/generated/describe-cluster-request';
+import { writeDescribeClusterResponse } from '#protocol/generated/describe-cluster-response';
+import { api } from './api.ts';
+import { CLUSTER_OPERATIONS, NOT_ASKED_OPERATIONS } from './authorized-operations.ts';
+import { clientBrokers } from './client-brokers.ts';
+
+const DESCRIBE_CLUSTER = 60;
+const BROKERS = 1;
+
+export const describeClusterApi = api(DESCRIBE_CLUSTER, readDescribeClusterRequest, writeDescribeClusterResponse, (request, { broker }) => {
+  const clusterId = broker.image.cluster?.id ?? '';
+  if (request.endpointType !== BROKERS) {
+    return {
+      throttleTimeMs: 0,
+      errorCode: ErrorCode.MismatchedEndpointType,
+      errorMessage: 'This is a broker listener: ask it for brokers',
+      clusterId,
+      brokers: [],
+    };
+  }
+  const brokers = clientBrokers(broker.image, broker.listenerName).map(({ nodeId, host, port, rack }) => ({
+    brokerId: nodeId,
+    host,
+    port,
+    rack,
+    isFenced: false,
+  }));
+  return {
+    throttleTimeMs: 0,
+    errorCode: ErrorCode.None,
+    errorMessage: null,
+    endpointType: BROKERS,
+    clusterId,
+    controllerId: broker.nodeId,
+    brokers,
+    clusterAuthorizedOperations: request.includeClusterAuthorizedOperations ? CLUSTER_OPERATIONS : NOT_ASKED_OPERATIONS,
+  };
+});

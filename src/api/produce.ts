@@ -1,0 +1,190 @@
+import { Codec } from '#base/ports';
+import { ErrorCode } from '#model/errors';
+import { offset } from '#model/ids';
+import type { TopicConfig } from '#model/topic-config';
+import { type ProduceRequest, readProduceRequest } from '#protocol/generated/produce-request';
+import { type ProduceResponseInput, writeProduceResponse } from '#protocol/generated/produce-response';
+import { readLegacyProducePartitions, writeLegacyProduceResponse } from '#protocol/legacy-produce';
+import { validateProducedBatches } from '#protocol/produced-batches';
+import { isTransactional, patchLogAppendTime } from '#protocol/record-batch';
+import type { Partition } from '#runtime/partition';
+import { recompress } from '#runtime/recompress';
+import { type Api, type ApiContext, respond } from './api.ts';
+
+const PRODUCE = 0;
+/** Versions without a schema: offered for librdkafka's sake (KAFKA-18659), refused when used. */
+const OLDEST_SERVED = 3;
+const FIRST_WITH_ZSTD = 7;
+const FIRST_WITH_TOPIC_IDS = 13;
+/** The admin client's own tools may write internal topics; everybody else may not. */
+const INTERNAL_WRITER = '__admin_client';
+
+type TopicAnswer = NonNullable<ProduceResponseInput['responses']>[number];
+type PartitionAnswer = NonNullable<TopicAnswer['partitionResponses']>[number];
+
+/** A partition's answer while the acknowledgement is awaited: filled in place. */
+type PendingAnswer = { -readonly [key in keyof PartitionAnswer]: PartitionAnswer[key] };
+
+export const produceApi: Api = {
+  key: PRODUCE,
+  serve(reader, context) {
+    const version = context.header.apiVersion;
+    if (version < OLDEST_SERVED) {
+      const topics = readLegacyProducePartitions(reader, version);
+      return respond(context, (writer) => writeLegacyProduceResponse(writer, topics, version));
+    }
+    serveProduce(readProduceRequest(reader, version), context);
+  },
+};
+
+function serveProduce(request: ProduceRequest, context: ApiContext): void {
+  const { broker, exchange } = context;
+  const version = context.header.apiVersion;
+  const acks = request.acks;
+  if (acks < -1 || acks > 1) {
+    exchange.reachedLog();
+    const responses = request.topicData.map((topic) => ({
+      name: topic.name,
+      topicId: topic.topicId,
+      partitionResponses: topic.partitionData.map((part) => refused(part.index, ErrorCode.InvalidRequiredAcks)),
+    }));
+    return respond(context, (writer) => writeProduceResponse(writer, { responses }, version));
+  }
+  const round = new ProduceRound(acks !== 0, (responses) => {
+    broker.deadlines.cancel(deadline);
+    if (acks === 0) {
+      // Without an answer the client learns of a refusal by losing its connection, as in Kafka.
+      if (round.refused) exchange.refuse('a produce request with acks=0 was refused');
+      else exchange.finish();
+      return;
+    }
+    respond(context, (writer) => writeProduceResponse(writer, { responses }, version));
+  });
+  const deadline = broker.deadlines.after(Math.max(0, request.timeoutMs), () => round.expire());
+  for (const topic of request.topicData) {
+    const answers: PendingAnswer[] = [];
+    round.responses.push({ name: topic.name, topicId: topic.topicId, partitionResponses: answers });
+    for (const part of topic.partitionData) {
+      const answer: PendingAnswer = refused(part.index, ErrorCode.None);
+      answers.push(answer);
+      const found =
+        version >= FIRST_WITH_TOPIC_IDS
+          ? broker.partitions.findById(topic.topicId, part.index)
+          : broker.partitions.findByName(topic.name, part.index);
+      if (typeof found === 'number') {
+        round.refuse(answer, found);
+        continue;
+      }
+      const records = part.records?.[0];
+      if (records === undefined) round.refuse(answer, ErrorCode.InvalidRecord, 'no records');
+      else appendTo(found, records, answer, round, context);
+    }
+  }
+  exchange.reachedLog();
+  broker.traffic.produceRequests += 1;
+  round.begun();
+}
+
+function appendTo(partition: Partition, records: Uint8Array, answer: PendingAnswer, round: ProduceRound, context: ApiContext): void {
+  const { broker, header } = context;
+  const config = broker.partitions.configOf(partition);
+  if (broker.partitions.isInternal(partition.topic) && header.clientId !== INTERNAL_WRITER) {
+    return round.refuse(answer, ErrorCode.InvalidTopicException, `the topic ${partition.topic} is internal`);
+  }
+  const validated = validateProducedBatches(records, limitsOf(config, header.apiVersion, broker.ports.clock.wall()), broker.ports.codecs);
+  if ('error' in validated) return round.refuse(answer, validated.error, validated.message);
+  let { headers } = validated;
+  let bytes = records;
+  const first = headers[0];
+  if (first === undefined) return round.refuse(answer, ErrorCode.InvalidRecord, 'no record batch');
+  if (isTransactional(first)) return round.refuse(answer, ErrorCode.InvalidTxnState, 'transactions are not served');
+  if (config.compressionType !== 'producer') {
+    const again = recompress(bytes, first, config, broker.ports.codecs);
+    if ('error' in again) return round.refuse(answer, again.error);
+    ({ bytes, headers } = again);
+  }
+  let appendTime = -1;
+  if (config.messageTimestampType === 'LogAppendTime') {
+    appendTime = broker.ports.clock.wall();
+    headers = headers.map((batch) => patchLogAppendTime(bytes, batch.at, appendTime, broker.ports.codecs));
+  }
+  const outcome = partition.append(bytes, headers);
+  if (outcome.error !== ErrorCode.None) {
+    const message = 'message' in outcome ? outcome.message : undefined;
+    return round.refuse(answer, outcome.error, message);
+  }
+  broker.traffic.bytesIn += bytes.length;
+  broker.traffic.recordsIn += first.recordCount;
+  answer.baseOffset = outcome.baseOffset;
+  answer.logAppendTimeMs = appendTime;
+  answer.logStartOffset = partition.log?.logStartOffset ?? -1;
+  round.await(partition, outcome.lastOffset, answer);
+}
+
+function limitsOf(config: TopicConfig, version: number, wallMs: number) {
+  return {
+    maxMessageBytes: config.maxMessageBytes,
+    nowMs: wallMs,
+    timestampBeforeMaxMs: config.messageTimestampBeforeMaxMs,
+    timestampAfterMaxMs: config.messageTimestampAfterMaxMs,
+    logAppendTime: config.messageTimestampType === 'LogAppendTime',
+    keysRequired: config.cleanupPolicy !== 'delete',
+    zstdAllowed: version >= FIRST_WITH_ZSTD,
+    codecAllowed: (codec: Codec) => codec >= Codec.None && codec <= Codec.Zstd,
+  };
+}
+
+function refused(index: number, errorCode: ErrorCode): PendingAnswer {
+  return { index, errorCode, baseOffset: -1, logAppendTimeMs: -1, logStartOffset: -1 };
+}
+
+/** The partitions of one Produce request, until all are durable, refused, or the request's time is up. */
+class ProduceRound {
+  readonly responses: TopicAnswer[] = [];
+  refused = false;
+  readonly #done: (responses: TopicAnswer[]) => void;
+  readonly #waits: boolean;
+  readonly #awaited = new Set<PendingAnswer>();
+  #begun = false;
+  #over = false;
+
+  /** `expires` is false for acks=0: the request's memory is held until its bytes are down, whatever the client's timeout. */
+  constructor(expires: boolean, done: (responses: TopicAnswer[]) => void) {
+    this.#waits = expires;
+    this.#done = done;
+  }
+
+  refuse(answer: PendingAnswer, error: ErrorCode, message?: string): void {
+    this.refused = true;
+    answer.errorCode = error;
+    answer.baseOffset = -1;
+    if (message !== undefined) answer.errorMessage = message;
+  }
+
+  await(partition: Partition, lastOffset: number, answer: PendingAnswer): void {
+    this.#awaited.add(answer);
+    partition.whenDurable(offset(lastOffset), (error) => {
+      if (!this.#awaited.delete(answer) || this.#over) return;
+      if (error !== ErrorCode.None) this.refuse(answer, error);
+      this.#settle();
+    });
+  }
+
+  begun(): void {
+    this.#begun = true;
+    this.#settle();
+  }
+
+  expire(): void {
+    if (this.#over || !this.#waits) return;
+    for (const answer of this.#awaited) this.refuse(answer, ErrorCode.RequestTimedOut);
+    this.#awaited.clear();
+    this.#settle();
+  }
+
+  #settle(): void {
+    if (!this.#begun || this.#over || this.#awaited.size > 0) return;
+    this.#over = true;
+    this.#done(this.responses);
+  }
+}

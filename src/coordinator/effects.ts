@@ -1,0 +1,52 @@
+import type { Mono, Timestamp } from '#base/ports';
+import type { JoinGroupResponse, SyncGroupResponse } from './group-commands.ts';
+
+/** The moment of a decision: `mono` for sessions and rebalances, `wall` for commit timestamps and retention. */
+export interface Instant {
+  readonly mono: Mono;
+  readonly wall: Timestamp;
+}
+
+/** A record of __consumer_offsets, in Kafka's format; a null value is a tombstone. Owned by whoever receives it. */
+export interface CoordinatorRecord {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array | null;
+}
+
+/** Names a parked request. Chosen by the caller, unique within the shard until its one reply. */
+export type RequestToken = number;
+
+export type Reply =
+  | { readonly kind: 'join'; readonly token: RequestToken; readonly response: JoinGroupResponse }
+  | { readonly kind: 'sync'; readonly token: RequestToken; readonly response: SyncGroupResponse };
+
+/**
+ * What a decision asks for. The caller, before it makes the next decision, appends `records` and replays each of them
+ * into the shard; if the append is refused it calls `refused`. `replies` (and an Outcome's response) may be sent
+ * only when everything replayed so far is durable, these records included: a decision may rest on earlier records.
+ */
+export interface Effects {
+  readonly records: readonly CoordinatorRecord[];
+  readonly replies: readonly Reply[];
+}
+
+/** Effects, and the answer to the request that caused them. */
+export interface Outcome<Response> {
+  readonly records: readonly CoordinatorRecord[];
+  readonly replies: readonly Reply[];
+  readonly response: Response;
+}
+
+/** Effects while they are gathered. */
+export interface Output {
+  readonly records: CoordinatorRecord[];
+  readonly replies: Reply[];
+}
+
+export function output(): Output {
+  return { records: [], replies: [] };
+}
+
+export function outcome<Response>(out: Output, response: Response): Outcome<Response> {
+  return { records: out.records, replies: out.replies, response };
+}

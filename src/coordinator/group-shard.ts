@@ -1,0 +1,389 @@
+import { assert, unreachable } from '#base/assert';
+import type { Mono, Random } from '#base/ports';
+import { ErrorCode } from '#model/errors';
+import type { Uuid } from '#model/ids';
+import { ClassicGroup } from './classic-group.ts';
+import { joinClassicGroup } from './classic-join.ts';
+import { heartbeatClassicGroup, leaveClassicGroup, offsetCommitError, syncClassicGroup } from './classic-requests.ts';
+import {
+  type CoordinatorRecord,
+  type Effects,
+  type Instant,
+  type Outcome,
+  type Output,
+  outcome,
+  output,
+  type Reply,
+  type RequestToken,
+} from './effects.ts';
+import { coordinatorError, failedJoin, failedOffsetCommit, failedSync } from './failures.ts';
+import type {
+  DeletedGroup,
+  DescribedGroup,
+  HeartbeatCommand,
+  HeartbeatResponse,
+  JoinGroupCommand,
+  LeaveGroupCommand,
+  LeaveGroupResponse,
+  ListedGroup,
+  ListGroupsCommand,
+  OffsetCommitCommand,
+  OffsetCommitResponse,
+  OffsetDeleteCommand,
+  OffsetDeleteResponse,
+  OffsetFetchCommand,
+  OffsetFetchResponse,
+  SyncGroupCommand,
+} from './group-commands.ts';
+import { GROUPS_MAX, GROUPS_PER_TICK, type GroupConfig, RETENTION_STEPS_PER_TICK, STALL_MS } from './group-config.ts';
+import { describeClassicGroup, describeUnknownGroup, listGroups } from './group-queries.ts';
+import { fitsRecord, readGroupRecord } from './group-records.ts';
+import { newMemberId } from './member-id.ts';
+import { deleteAllOffsets, deleteGroup, deleteOffsets, deleteTopicOffsets } from './offset-deletion.ts';
+import { commitOffsets, fetchOffsets, GroupOffsets } from './offsets.ts';
+import { expireOffsets } from './retention.ts';
+import { Schedule, type Scheduled } from './schedule.ts';
+
+/** A group, whatever its kind, with what stays when the kind changes. */
+interface Entry extends Scheduled {
+  group: ClassicGroup;
+  readonly offsets: GroupOffsets;
+}
+
+/**
+ * The groups of one partition of __consumer_offsets: a pure state machine.
+ *
+ * Life: `replay` every record of the partition, `loaded`, then decisions. Each decision gives Effects (see there for the order in
+ * which they are to be carried out). When the partition moves away, or an append that was taken never becomes durable:
+ * `resign`, and load a new shard from the log. What the log holds changes through `replay` alone; who is joining, what is parked and when
+ * sessions end is memory, and clients come back with it.
+ */
+export class GroupShard {
+  readonly #config: GroupConfig;
+  readonly #random: Random;
+  /** Bounded by GROUPS_MAX. */
+  readonly #groups = new Map<string, Entry>();
+  readonly #schedule = new Schedule<Entry>();
+  #isLoaded = false;
+  #retentionDueAt: Mono = Number.POSITIVE_INFINITY;
+  /** Where a look through all groups goes on with the next tick. */
+  #retentionRest: IterableIterator<Entry> | undefined;
+  /** No session is judged before this: see `tick`. */
+  #judgesFrom: Mono | undefined;
+
+  /** `random` makes member ids. */
+  constructor({ config, random }: { readonly config: GroupConfig; readonly random: Random }) {
+    this.#config = config;
+    this.#random = random;
+  }
+
+  /** Applies a record of the log; borrowed. Before `loaded` any record, after it those just decided, in order. */
+  replay(record: CoordinatorRecord): void {
+    const read = readGroupRecord(record);
+    switch (read.kind) {
+      case 'offset': {
+        const entry = read.value === undefined ? this.#groups.get(read.groupId) : this.#entry(read.groupId);
+        entry?.offsets.replay(read.topic, read.partition, read.value);
+        return;
+      }
+      case 'group': {
+        const entry = this.#groups.get(read.groupId);
+        if (read.value === undefined) {
+          if (entry !== undefined) this.#drop(entry);
+        } else if (this.#isLoaded) {
+          assert(entry !== undefined, `a decision of a group that is gone: ${read.groupId}`);
+          entry.group.replayed(read.value);
+        } else {
+          this.#entry(read.groupId).group = ClassicGroup.restored(read.groupId, read.value, this.#config);
+        }
+        return;
+      }
+      case 'unknown':
+        return;
+      default:
+        unreachable(read);
+    }
+  }
+
+  /** The whole log has been replayed: members have one session from now on to be heard. */
+  loaded(now: Instant): Effects {
+    const out = output();
+    this.#isLoaded = true;
+    this.#retentionDueAt = now.mono + this.#config.offsetsRetentionCheckIntervalMs;
+    for (const entry of this.#groups.values()) {
+      entry.group.loaded(now, out);
+      this.#schedule.set(entry, entry.group.wakeAt);
+    }
+    return out;
+  }
+
+  /** The answer is among the replies, of this decision or of a later one. */
+  joinGroup(command: JoinGroupCommand, token: RequestToken, now: Instant): Effects {
+    const out = output();
+    const error = this.#joinError(command);
+    const entry = error === ErrorCode.None ? this.#joinable(command) : undefined;
+    if (entry === undefined) {
+      const errorCode = error === ErrorCode.None ? this.#missing(command.memberId === '') : error;
+      out.replies.push({ kind: 'join', token, response: failedJoin(command.memberId, errorCode) });
+      return out;
+    }
+    const idPrefix = command.groupInstanceId ?? command.clientId;
+    joinClassicGroup(entry.group, {
+      command,
+      token,
+      config: this.#config,
+      newMemberId: () => newMemberId(idPrefix, this.#random),
+      now,
+      out,
+    });
+    this.#touched(entry);
+    return out;
+  }
+
+  /** As joinGroup. */
+  syncGroup(command: SyncGroupCommand, token: RequestToken, now: Instant): Effects {
+    const out = output();
+    const entry = this.#groups.get(command.groupId);
+    if (entry === undefined) {
+      const errorCode = groupIdError(command.groupId) ?? ErrorCode.UnknownMemberId;
+      out.replies.push({ kind: 'sync', token, response: failedSync(errorCode) });
+      return out;
+    }
+    syncClassicGroup(entry.group, command, token, now, out);
+    this.#touched(entry);
+    return out;
+  }
+
+  heartbeat(command: HeartbeatCommand, now: Instant): HeartbeatResponse {
+    const entry = this.#groups.get(command.groupId);
+    if (entry === undefined) return { errorCode: groupIdError(command.groupId) ?? ErrorCode.UnknownMemberId };
+    const errorCode = heartbeatClassicGroup(entry.group, command, now);
+    this.#touched(entry);
+    return { errorCode };
+  }
+
+  leaveGroup(command: LeaveGroupCommand, now: Instant): Outcome<LeaveGroupResponse> {
+    const out = output();
+    const entry = this.#groups.get(command.groupId);
+    if (entry === undefined) {
+      const errorCode = groupIdError(command.groupId) ?? ErrorCode.UnknownMemberId;
+      return outcome(out, { errorCode, members: [] });
+    }
+    const response = leaveClassicGroup(entry.group, command, now, out);
+    this.#touched(entry);
+    return outcome(out, response);
+  }
+
+  /** A commit to an unknown group by somebody outside of any generation makes a group without members. */
+  offsetCommit(command: OffsetCommitCommand, now: Instant): Outcome<OffsetCommitResponse> {
+    const out = output();
+    const entry = this.#groups.get(command.groupId);
+    let error: ErrorCode = ErrorCode.None;
+    if (entry !== undefined) error = offsetCommitError(entry.group, command, now);
+    else if (!fitsRecord(command.groupId)) error = ErrorCode.InvalidGroupId;
+    else if (command.generationIdOrMemberEpoch >= 0) error = ErrorCode.GroupIdNotFound;
+    else if (this.#groups.size >= GROUPS_MAX) error = ErrorCode.CoordinatorNotAvailable;
+    if (entry !== undefined) this.#touched(entry);
+    if (error !== ErrorCode.None) return outcome(out, failedOffsetCommit(command, error));
+    return outcome(out, commitOffsets(command, this.#config, now.wall, out));
+  }
+
+  /** To be sent, like every answer, when what was replayed is durable. An unknown group has no offsets, which is no error. */
+  offsetFetch(command: OffsetFetchCommand): OffsetFetchResponse {
+    const offsets = this.#groups.get(command.groupId)?.offsets;
+    return { groupId: command.groupId, errorCode: ErrorCode.None, topics: fetchOffsets(offsets, command.topics) };
+  }
+
+  offsetDelete(command: OffsetDeleteCommand): Outcome<OffsetDeleteResponse> {
+    const out = output();
+    const entry = this.#groups.get(command.groupId);
+    if (entry === undefined) {
+      const errorCode = groupIdError(command.groupId) ?? ErrorCode.GroupIdNotFound;
+      return outcome(out, { errorCode, topics: [] });
+    }
+    return outcome(out, deleteOffsets(entry.group, entry.offsets, command, out));
+  }
+
+  /** Groups of the list that share an id are answered alike. */
+  deleteGroups(groupIds: readonly string[]): Outcome<readonly DeletedGroup[]> {
+    const out = output();
+    const results = new Map<string, ErrorCode>();
+    for (const groupId of groupIds) {
+      if (results.has(groupId)) continue;
+      const entry = this.#groups.get(groupId);
+      const error = entry === undefined ? ErrorCode.GroupIdNotFound : deleteGroup(entry.group, entry.offsets, out);
+      results.set(groupId, error);
+    }
+    const response = groupIds.map((groupId) => ({ groupId, errorCode: results.get(groupId) ?? ErrorCode.None }));
+    return outcome(out, response);
+  }
+
+  listGroups(command: ListGroupsCommand): readonly ListedGroup[] {
+    return listGroups(this.#classicGroups(), command);
+  }
+
+  describeGroups(groupIds: readonly string[]): readonly DescribedGroup[] {
+    return groupIds.map((groupId) => {
+      const entry = this.#groups.get(groupId);
+      return entry === undefined ? describeUnknownGroup(groupId) : describeClassicGroup(entry.group);
+    });
+  }
+
+  /** Their offsets go with deleted topics. Looks at every group once. */
+  topicsDeleted(topics: readonly { readonly name: string; readonly id: Uuid }[]): Effects {
+    const out = output();
+    for (const { group, offsets } of this.#groups.values()) deleteTopicOffsets(group.groupId, offsets, topics, out);
+    return out;
+  }
+
+  /** When `tick` has something to do; Infinity if never. */
+  nextDeadline(): Mono {
+    if (!this.#isLoaded) return Number.POSITIVE_INFINITY;
+    if (this.#retentionRest !== undefined) return 0;
+    return Math.min(Math.max(this.#schedule.nextDueAt, this.#judgesFrom ?? 0), this.#retentionDueAt);
+  }
+
+  /**
+   * Does what is due: sessions, rebalances, retention; a bounded part of it, after which nextDeadline is in the past if
+   * more is due. `lateMs` is how late the node's timer fired: a stalled node has not read the heartbeats that wait in its sockets, so
+   * members get as long again, once.
+   */
+  tick(now: Instant, lateMs = 0): Effects {
+    const out = output();
+    if (!this.#isLoaded) return out;
+    if (lateMs < STALL_MS || this.#judgesFrom !== undefined) {
+      if (now.mono >= (this.#judgesFrom ?? 0)) this.#expireGroups(now, out);
+    } else {
+      this.#judgesFrom = now.mono + lateMs;
+    }
+    this.#retain(now, out);
+    return out;
+  }
+
+  /**
+   * The append of `effects` was refused and none of it was replayed. Gives what is to be sent and done instead; the
+   * Outcome's own response is the caller's to replace by `coordinatorError(appendError)`.
+   */
+  refused(effects: Effects, appendError: ErrorCode, now: Instant): Effects {
+    const out = output();
+    const errorCode = coordinatorError(appendError);
+    for (const reply of effects.replies) out.replies.push(failedReply(reply, errorCode));
+    for (const record of effects.records) {
+      const read = readGroupRecord(record);
+      if (read.kind !== 'group' || read.value === undefined) continue;
+      const entry = this.#groups.get(read.groupId);
+      if (entry === undefined) continue;
+      entry.group.refused(now, out);
+      this.#touched(entry);
+    }
+    return out;
+  }
+
+  /** Answers everything that is parked, with NOT_COORDINATOR as a rule; the shard must not be used afterwards. */
+  resign(errorCode: ErrorCode): readonly Reply[] {
+    const out = output();
+    for (const { group } of this.#groups.values()) {
+      for (const member of group.members.all()) {
+        group.answerJoin(member, failedJoin(member.memberId, errorCode), out);
+        group.answerSync(member, errorCode, member.assignment, out);
+      }
+    }
+    this.#groups.clear();
+    this.#isLoaded = false;
+    return out.replies;
+  }
+
+  #joinError(command: JoinGroupCommand): ErrorCode {
+    const { sessionTimeoutMs, groupInstanceId, clientId, clientHost, protocolType, protocols } = command;
+    const idError = groupIdError(command.groupId);
+    if (idError !== undefined) return idError;
+    const { sessionTimeoutMsMin, sessionTimeoutMsMax } = this.#config;
+    if (sessionTimeoutMs < sessionTimeoutMsMin || sessionTimeoutMs > sessionTimeoutMsMax) {
+      return ErrorCode.InvalidSessionTimeout;
+    }
+    const fits =
+      [groupInstanceId ?? '', clientId, clientHost, protocolType].every(fitsRecord) &&
+      protocols.every(({ name }) => fitsRecord(name));
+    return fits ? ErrorCode.None : ErrorCode.InvalidRequest;
+  }
+
+  /** The group to join; a member without an id may be the first of a new one. */
+  #joinable({ groupId, memberId }: JoinGroupCommand): Entry | undefined {
+    const present = this.#groups.get(groupId);
+    if (present !== undefined || memberId !== '' || this.#groups.size >= GROUPS_MAX) return present;
+    return this.#entry(groupId);
+  }
+
+  #missing(mayBeFirst: boolean): ErrorCode {
+    return mayBeFirst ? ErrorCode.CoordinatorNotAvailable : ErrorCode.UnknownMemberId;
+  }
+
+  #expireGroups(now: Instant, out: Output): void {
+    this.#judgesFrom = undefined;
+    for (let count = 0; count < GROUPS_PER_TICK; count += 1) {
+      const entry = this.#schedule.take(now.mono);
+      if (entry === undefined) return;
+      entry.group.expire(now, out);
+      this.#touched(entry);
+    }
+  }
+
+  /** Looks through all groups in slices, every check interval. */
+  #retain(now: Instant, out: Output): void {
+    if (this.#retentionRest === undefined) {
+      if (now.mono < this.#retentionDueAt) return;
+      this.#retentionDueAt = now.mono + this.#config.offsetsRetentionCheckIntervalMs;
+      this.#retentionRest = this.#groups.values();
+    }
+    for (let steps = 0; steps < RETENTION_STEPS_PER_TICK; ) {
+      const next = this.#retentionRest.next();
+      if (next.done === true) {
+        this.#retentionRest = undefined;
+        return;
+      }
+      const { group, offsets } = next.value;
+      const expiry = expireOffsets(group, offsets, this.#config.offsetsRetentionMs, now.wall, out);
+      if (!expiry.left && group.isDeserted) deleteGroup(group, undefined, out);
+      steps += expiry.steps;
+    }
+  }
+
+  #touched(entry: Entry): void {
+    if (entry.group.isTrace && entry.offsets.isEmpty) this.#drop(entry);
+    else this.#schedule.set(entry, entry.group.wakeAt);
+  }
+
+  #entry(groupId: string): Entry {
+    const present = this.#groups.get(groupId);
+    if (present !== undefined) return present;
+    const entry: Entry = {
+      group: new ClassicGroup(groupId, this.#config),
+      offsets: new GroupOffsets(),
+      dueAt: Number.POSITIVE_INFINITY,
+      place: -1,
+    };
+    this.#groups.set(groupId, entry);
+    return entry;
+  }
+
+  #drop(entry: Entry): void {
+    this.#schedule.set(entry, Number.POSITIVE_INFINITY);
+    this.#groups.delete(entry.group.groupId);
+  }
+
+  *#classicGroups(): Generator<ClassicGroup> {
+    for (const { group } of this.#groups.values()) yield group;
+  }
+}
+
+/** Kafka allows the empty group id for commits only, which do not come here. */
+function groupIdError(groupId: string): ErrorCode | undefined {
+  return groupId === '' || !fitsRecord(groupId) ? ErrorCode.InvalidGroupId : undefined;
+}
+
+function failedReply(reply: Reply, errorCode: ErrorCode): Reply {
+  if (reply.response.errorCode !== ErrorCode.None) return reply;
+  return reply.kind === 'join'
+    ? { kind: 'join', token: reply.token, response: failedJoin(reply.response.memberId, errorCode) }
+    : { kind: 'sync', token: reply.token, response: failedSync(errorCode) };
+}

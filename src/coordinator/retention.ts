@@ -1,0 +1,57 @@
+/** Which committed offsets are kept for how long (KIP-211). */
+import type { Timestamp } from '#base/ports';
+import type { ClassicGroup } from './classic-group.ts';
+import { CONSUMER_PROTOCOL_TYPE } from './consumer-protocol.ts';
+import type { Output } from './effects.ts';
+import { GroupState } from './group-commands.ts';
+import { type CommittedOffset, offsetRecord } from './group-records.ts';
+import type { GroupOffsets } from './offsets.ts';
+
+/**
+ * Tombstones for the offsets that have expired; says whether none is left, and how many it looked at. An offset lives
+ * for the retention
+ * - from its commit, in a group that never had members (simple consumers), and for topics that a stable group of consumers no longer
+ *   subscribes to;
+ * - from when its group became empty, or from its commit if that is later;
+ * otherwise for ever. An expiry that the commit asked for itself (OffsetCommit v2 to v4) counts in place of the retention.
+ */
+export function expireOffsets(
+  group: ClassicGroup,
+  offsets: GroupOffsets,
+  retentionMs: number,
+  now: Timestamp,
+  out: Output,
+): { readonly left: boolean; readonly steps: number } {
+  const rule = expiryRule(group);
+  if (rule === 'never') return { left: !offsets.isEmpty, steps: 1 };
+  const emptySince = rule === 'since-empty' ? group.stateSince : 0;
+  let left = false;
+  let steps = 1;
+  for (const [topic, partitions] of offsets.topics()) {
+    steps += partitions.size;
+    if (group.isSubscribedTo(topic)) {
+      left = true;
+      continue;
+    }
+    for (const [partition, value] of partitions) {
+      if (hasExpired(value, emptySince, retentionMs, now)) {
+        out.records.push(offsetRecord(group.groupId, topic, partition, null));
+      } else {
+        left = true;
+      }
+    }
+  }
+  return { left, steps };
+}
+
+function expiryRule(group: ClassicGroup): 'since-commit' | 'since-empty' | 'never' {
+  if (group.protocolType === null) return 'since-commit';
+  if (group.state === GroupState.Empty) return 'since-empty';
+  const subscriptionsKnown = group.protocolType === CONSUMER_PROTOCOL_TYPE && group.subscribedTopics !== undefined;
+  return subscriptionsKnown && group.state === GroupState.Stable ? 'since-commit' : 'never';
+}
+
+function hasExpired(value: CommittedOffset, emptySince: Timestamp, retentionMs: number, now: Timestamp): boolean {
+  if (value.expiresAt !== -1) return now >= value.expiresAt;
+  return now - Math.max(value.committedAt, emptySince) >= retentionMs;
+}

@@ -1,0 +1,329 @@
+/** The configs of a node: what it honours of Kafka 4.3.1's broker configs, and its own. Defaults that differ are design.md's. */
+import { boolean, type ConfigDef, int, list, long, string, type Typed } from './config-type.ts';
+import { checkListeners, parseEndpoint } from './listener.ts';
+import { brokerSynonyms, TOPIC_CONFIG_NAMES, topicConfigDef } from './topic-config.ts';
+
+/** How a broker config can change: with the file and a restart only, for one broker at run time, or also for all at once. */
+export type UpdateMode = 'read-only' | 'per-broker' | 'cluster-wide';
+
+function endpoint(text: string): string | undefined {
+  return parseEndpoint(text) === undefined ? 'Must be of the form host:port' : undefined;
+}
+
+const LISTENER_FORM = 'NAME://host:port,…';
+const MAX_INT = 0x7fff_ffff;
+
+/** Typed, keyed by name; `parseBrokerConfig` makes the object of it. Sizes are bytes, times milliseconds unless the name says otherwise. */
+export const BROKER_CONFIGS = {
+  'advertised.listeners': list({
+    default: null,
+    importance: 'HIGH',
+    check: checkListeners,
+    doc: `The addresses that clients are told, if they differ from listeners: ${LISTENER_FORM}.`,
+  }),
+  'auto.create.topics.enable': boolean({
+    default: 'true',
+    importance: 'HIGH',
+    doc: 'Whether a topic is made when a client asks for its metadata.',
+  }),
+  'broker.heartbeat.interval.ms': int({
+    default: '200',
+    min: 1,
+    doc: 'The time between heartbeats of a broker to the controller.',
+  }),
+  'broker.rack': string<string, null>({
+    default: null,
+    doc: 'The rack, zone or host whose fate this broker shares; replicas are spread over racks.',
+  }),
+  'broker.session.timeout.ms': int({
+    default: '2000',
+    min: 1,
+    doc: 'The silence after which the controller fences a broker.',
+  }),
+  'cluster.target.size': int({
+    default: null,
+    min: 1,
+    max: 1000,
+    doc: 'How many brokers the cluster is meant to have; recorded at first start, decides the replication defaults.',
+  }),
+  'connections.max.idle.ms': long({
+    default: '600000',
+    doc: 'A connection without a request for so long is closed (negative: never).',
+  }),
+  'controlled.shutdown.enable': boolean({
+    default: 'true',
+    doc: 'Whether a stopping broker hands its leaderships over first.',
+  }),
+  'controller.quorum.bootstrap.servers': list({
+    default: '',
+    importance: 'HIGH',
+    doc: 'Peer listeners at which a node that is not a voter finds the quorum: host:port,….',
+  }),
+  'controller.quorum.voters': list({
+    default: '',
+    importance: 'HIGH',
+    doc: 'The voters of the metadata quorum: id@host:port,… of their peer listeners.',
+  }),
+  'default.replication.factor': int({
+    default: '1',
+    min: 1,
+    max: 0x7fff,
+    doc: 'The replication factor of a topic that names none; min(3, cluster.target.size) unless set.',
+  }),
+  'delete.topic.enable': boolean({
+    default: 'true',
+    importance: 'HIGH',
+    doc: 'Whether topics can be deleted.',
+  }),
+  'fetch.max.bytes': int({
+    default: '57671680',
+    min: 1024,
+    doc: 'The most bytes that one fetch answers with.',
+  }),
+  'group.initial.rebalance.delay.ms': int({
+    default: '3000',
+    min: 0,
+    doc: 'How long a new group waits for more members before its first rebalance.',
+  }),
+  'group.max.session.timeout.ms': int({
+    default: '1800000',
+    min: 0,
+    doc: 'The longest session timeout that a member may ask for.',
+  }),
+  'group.max.size': int({
+    default: '2147483647',
+    min: 1,
+    doc: 'The most members of one group.',
+  }),
+  'group.min.session.timeout.ms': int({
+    default: '6000',
+    min: 0,
+    doc: 'The shortest session timeout that a member may ask for.',
+  }),
+  'http.listener': string<string, '127.0.0.1:9094'>({
+    default: '127.0.0.1:9094',
+    check: endpoint,
+    doc: 'Where metrics and health are served: host:port.',
+  }),
+  'inter.broker.listener.name': string<string, null>({
+    default: null,
+    doc: 'The listener that followers fetch from; the first one unless set.',
+  }),
+  listeners: list({
+    default: 'PLAINTEXT://127.0.0.1:9092',
+    importance: 'HIGH',
+    check: checkListeners,
+    doc: `Where the Kafka protocol is served: ${LISTENER_FORM}.`,
+  }),
+  'log.dir.min.free.bytes': long({
+    default: '67108864',
+    min: 0,
+    doc: 'A data directory with less room refuses writes and goes on serving reads.',
+  }),
+  'log.dirs': list({
+    default: './odradek-data',
+    importance: 'HIGH',
+    doc: 'The data directories; the first also holds the metadata log.',
+  }),
+  'log.retention.check.interval.ms': long({
+    default: '300000',
+    min: 1,
+    doc: 'The time between looks for segments to delete.',
+  }),
+  'log.tail.cache.bytes': long({
+    default: '67108864',
+    min: 0,
+    doc: 'Memory for the newest record batches of all logs, from which consumers at the end read without the disk.',
+  }),
+  'max.connections': int({
+    default: '2147483647',
+    min: 0,
+    doc: 'The most connections to this broker at a time.',
+  }),
+  'max.connections.per.ip': int({
+    default: '2147483647',
+    min: 0,
+    doc: 'The most connections of one address at a time.',
+  }),
+  'max.incremental.fetch.session.cache.slots': int({
+    default: '1000',
+    min: 0,
+    doc: 'How many incremental fetch sessions are kept (KIP-227).',
+  }),
+  'metadata.log.max.record.bytes.between.snapshots': long({
+    default: '20971520',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'The metadata log is compacted into a snapshot after so many bytes of records.',
+  }),
+  'metadata.log.max.snapshot.interval.ms': long({
+    default: '3600000',
+    min: 0,
+    importance: 'HIGH',
+    doc: 'The metadata log is compacted into a snapshot after this time if it has new records (0: by size only).',
+  }),
+  'node.id': int({
+    default: '1',
+    min: 0,
+    importance: 'HIGH',
+    doc: 'The id of this node in the cluster.',
+  }),
+  'num.partitions': int({
+    default: '1',
+    min: 1,
+    doc: 'The partition count of a topic that names none.',
+  }),
+  'offset.metadata.max.bytes': int({
+    default: '4096',
+    min: 0,
+    importance: 'HIGH',
+    doc: 'The longest metadata text of a committed offset.',
+  }),
+  'offsets.commit.timeout.ms': int({
+    default: '5000',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'How long an offset commit waits for its replicas.',
+  }),
+  'offsets.retention.check.interval.ms': long({
+    default: '600000',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'The time between looks for expired offsets.',
+  }),
+  'offsets.retention.minutes': int({
+    default: '10080',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'How long the offsets of an empty group are kept.',
+  }),
+  'offsets.topic.num.partitions': int({
+    default: '50',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'The partition count of __consumer_offsets.',
+  }),
+  'offsets.topic.replication.factor': int({
+    default: '1',
+    min: 1,
+    max: 0x7fff,
+    importance: 'HIGH',
+    doc: 'The replication factor of __consumer_offsets; min(3, cluster.target.size) unless set.',
+  }),
+  'offsets.topic.segment.bytes': int({
+    default: '104857600',
+    min: 1048576,
+    importance: 'HIGH',
+    doc: 'The segment size of __consumer_offsets.',
+  }),
+  'peer.listener': string<string, '127.0.0.1:9093'>({
+    default: '127.0.0.1:9093',
+    check: endpoint,
+    doc: 'Where other nodes reach this one (Raft, controller): host:port.',
+  }),
+  'process.roles': list({
+    default: 'broker,controller',
+    importance: 'HIGH',
+    oneOf: ['broker', 'controller'],
+    doc: 'What this node does.',
+  }),
+  'producer.id.expiration.ms': int({
+    default: '86400000',
+    min: 1,
+    importance: 'LOW',
+    doc: 'How long the sequence numbers of an idle idempotent producer are remembered.',
+  }),
+  'replica.lag.time.max.ms': long({
+    default: '5000',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'A follower that has not caught up for so long leaves the in-sync replicas.',
+  }),
+  'request.memory.bytes': long({
+    default: '67108864',
+    min: 1048576,
+    doc: 'Memory for the requests being read and worked on; beyond it connections wait.',
+  }),
+  'request.timeout.ms': int({
+    default: '30000',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'How long a request between nodes may take.',
+  }),
+  'socket.request.max.bytes': int({
+    default: '104857600',
+    min: 1,
+    max: MAX_INT,
+    importance: 'HIGH',
+    doc: 'The largest request; a larger one closes its connection.',
+  }),
+} as const satisfies Readonly<Record<string, ConfigDef>>;
+
+export type BrokerConfigName = keyof typeof BROKER_CONFIGS;
+/** A node's own configs in typed form. Those that only give topics their defaults are read through `parseTopicConfig`. */
+export type BrokerConfig = Typed<typeof BROKER_CONFIGS>;
+
+/** Other names of the same config. */
+export const BROKER_ALIASES: ReadonlyMap<string, BrokerConfigName> = new Map([
+  ['broker.id', 'node.id'],
+  ['data-dir', 'log.dirs'],
+  ['data.dir', 'log.dirs'],
+  ['log.dir', 'log.dirs'],
+  ['queued.max.request.bytes', 'request.memory.bytes'],
+]);
+
+/** Beyond those that give topics their defaults, which all change cluster-wide. */
+const DYNAMIC: ReadonlyMap<string, UpdateMode> = new Map([
+  ['max.connections', 'cluster-wide'],
+  ['max.connections.per.ip', 'cluster-wide'],
+  ['producer.id.expiration.ms', 'cluster-wide'],
+]);
+
+export interface BrokerConfigDef {
+  readonly def: ConfigDef;
+  readonly update: UpdateMode;
+}
+
+/** The definition of a broker config by its own name (not an alias), those that give topics their defaults included. */
+export function brokerConfigDef(name: string): BrokerConfigDef | undefined {
+  if (isBrokerConfig(name)) return { def: BROKER_CONFIGS[name], update: DYNAMIC.get(name) ?? 'read-only' };
+  return TOPIC_DEFAULTS.get(name);
+}
+
+export function isBrokerConfig(name: string): name is BrokerConfigName {
+  return Object.hasOwn(BROKER_CONFIGS, name);
+}
+
+const COARSE: ReadonlyMap<string, ConfigDef> = new Map<string, ConfigDef>([
+  [
+    'log.retention.hours',
+    int({ default: '168', importance: 'HIGH', doc: 'log.retention.ms in hours, if no finer one is set.' }),
+  ],
+  ['log.retention.minutes', int({ default: null, importance: 'HIGH', doc: 'log.retention.ms in minutes.' })],
+  [
+    'log.roll.hours',
+    int({ default: '168', min: 1, importance: 'HIGH', doc: 'log.roll.ms in hours, if it is not set.' }),
+  ],
+  [
+    'log.roll.jitter.hours',
+    int({ default: '0', min: 0, importance: 'HIGH', doc: 'log.roll.jitter.ms in hours, if it is not set.' }),
+  ],
+]);
+
+/** The broker configs that give topics their defaults: the topic's definition under the broker's name. */
+const TOPIC_DEFAULTS: ReadonlyMap<string, BrokerConfigDef> = new Map(
+  TOPIC_CONFIG_NAMES.flatMap((topicName) => {
+    const synonyms = brokerSynonyms(topicName);
+    const def = topicConfigDef(topicName);
+    return synonyms.map(({ name }, rank): [string, BrokerConfigDef] => {
+      const coarse = COARSE.get(name);
+      if (coarse !== undefined) return [name, { def: coarse, update: 'read-only' }];
+      // With a coarser synonym, whose default counts, the finer one is absent unless set.
+      const shown: ConfigDef =
+        synonyms.length > 1 && name.endsWith('.ms') && rank === 0 ? { ...def, default: null } : def;
+      return [name, { def: shown, update: rank === 0 ? 'cluster-wide' : 'read-only' }];
+    });
+  }),
+);
+
+export const BROKER_CONFIG_NAMES: readonly string[] = [...Object.keys(BROKER_CONFIGS), ...TOPIC_DEFAULTS.keys()].sort();

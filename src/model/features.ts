@@ -1,0 +1,21 @@
+/** The features of a cluster (KIP-584): what this version supports, and what a new cluster starts with. */
+export interface SupportedFeature {
+  readonly name: string;
+  /** 0: may be off. */
+  readonly min: number;
+  readonly max: number;
+  /** The level that a first start finalises; 0 is not recorded. */
+  readonly initial: number;
+}
+
+/** Levels of metadata.version that tools print by name. */
+export const METADATA_VERSION = { name: '4.3-IV0', level: 30 } as const;
+
+/**
+ * Java clients change what they send by the finalised levels: one that promises what is not there yet stays out of this table
+ * (transaction, group, eligible.leader.replicas, share and streams.version).
+ */
+export const SUPPORTED_FEATURES: readonly SupportedFeature[] = [
+  { name: 'kraft.version', min: 0, max: 1, initial: 1 },
+  { name: 'metadata.version', min: 7, max: METADATA_VERSION.level, initial: METADATA_VERSION.level },
+];

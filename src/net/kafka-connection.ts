@@ -1,0 +1,347 @@
+import { assert } from '#base/assert';
+import { Fifo } from '#base/fifo';
+import type { Connection, Endpoint, Mono, Receiver } from '#base/ports';
+import type { MemoryBudget } from './memory-budget.ts';
+
+const LENGTH_PREFIX_BYTES = 4;
+const PRODUCE_API_KEY = 0;
+/** Requests of one connection that are read and not answered yet; beyond it the socket is not read from. */
+const MAX_IN_FLIGHT = 64;
+/** Bytes of answers that the peer has not taken; beyond it the socket is not read from. */
+const MAX_UNSENT_BYTES = 1 << 20;
+
+/** One request on its way. The handler answers it exactly once: with `respond`, `finish` or `refuse`. */
+export interface Exchange {
+  /** The request without its length prefix; the handler owns it and may keep views of it. */
+  readonly frame: Uint8Array;
+  readonly remote: Endpoint;
+  /** Bytes that answers may still hold before consumers must wait; see MemoryBudget. */
+  readonly responseBudget: MemoryBudget;
+  /** A Produce request has reached its logs: the next Produce of the connection may start. */
+  reachedLog(): void;
+  /** The whole answer with its length prefix; `sizeBytes` is the sum of the chunks, which must not change until sent. */
+  respond(chunks: readonly Uint8Array[], sizeBytes: number): void;
+  /** There is no answer on the wire (acks=0). */
+  finish(): void;
+  /** The request cannot be answered: one log line, and the connection is closed. */
+  refuse(reason: string): void;
+}
+
+export type Handler = (exchange: Exchange) => void;
+
+/** What the connections of one node share. */
+export interface ConnectionContext {
+  /** Where bytes of all connections are read to, one read at a time. */
+  readonly slab: Uint8Array;
+  readonly requestBudget: MemoryBudget;
+  readonly responseBudget: MemoryBudget;
+  readonly maxRequestBytes: number;
+  now(): Mono;
+  handle: Handler;
+  refused(connection: KafkaConnection, reason: string): void;
+  ended(connection: KafkaConnection): void;
+}
+
+interface Pending {
+  readonly frame: Uint8Array;
+  readonly overlaps: boolean;
+  reached: boolean;
+  answered: boolean;
+  response: readonly Uint8Array[] | undefined;
+  responseBytes: number;
+}
+
+interface Unsent {
+  readonly sizeBytes: number;
+  /** Of the connection's sent bytes, where this answer ends. */
+  readonly endsAt: number;
+}
+
+/**
+ * One client connection: frames in, answers out in the order of the requests. Only Produce requests overlap: they start
+ * in the order of arrival, each once its predecessor has reached the log, and wait for their acknowledgements in
+ * parallel; every other request starts when all before it are answered, as in Kafka.
+ */
+export class KafkaConnection implements Receiver {
+  readonly #connection: Connection;
+  readonly #context: ConnectionContext;
+  readonly #pending = new Fifo<Pending>();
+  readonly #unsent = new Fifo<Unsent>();
+  #startedCount = 0;
+  #starting = false;
+  /** The frame that is being filled, once its length is known and its memory reserved. */
+  #partial: Uint8Array | undefined;
+  #partialFilled = 0;
+  /** Bytes behind the last frame that could be taken: a piece of a length prefix, or what arrived before a pause took hold (≤ one slab). */
+  #leftover: Uint8Array | undefined;
+  #waitsForMemory = false;
+  #paused = false;
+  #open = true;
+  #sentBytes = 0;
+  #flushedBytes = 0;
+  #lastActive: Mono;
+  #lastTaken: Mono;
+
+  constructor(connection: Connection, context: ConnectionContext) {
+    this.#connection = connection;
+    this.#context = context;
+    this.#lastActive = context.now();
+    this.#lastTaken = this.#lastActive;
+  }
+
+  get remote(): Endpoint {
+    return this.#connection.remote;
+  }
+
+  /** Since when nothing was asked and nothing is owed; undefined while a request is in flight. */
+  get idleSince(): Mono | undefined {
+    return this.#pending.length > 0 || this.#unsent.length > 0 ? undefined : this.#lastActive;
+  }
+
+  /** Since when the peer has taken nothing of what is waiting for it; undefined if nothing waits. */
+  get stalledSince(): Mono | undefined {
+    return this.#unsent.length > 0 ? this.#lastTaken : undefined;
+  }
+
+  buffer(): Uint8Array {
+    return this.#partial === undefined ? this.#context.slab : this.#partial.subarray(this.#partialFilled);
+  }
+
+  received(bytes: number): void {
+    if (!this.#open) return;
+    this.#lastActive = this.#context.now();
+    if (this.#partial !== undefined) {
+      this.#partialFilled += bytes;
+      if (this.#partialFilled === this.#partial.length) this.#completePartial();
+    } else {
+      this.#take(this.#context.slab.subarray(0, bytes), true);
+    }
+    this.#start();
+    this.#updateReading();
+  }
+
+  flushed(queuedBytes: number): void {
+    this.#flushedBytes = this.#sentBytes - queuedBytes;
+    this.#lastTaken = this.#context.now();
+    for (let first = this.#unsent.peek(); first !== undefined && first.endsAt <= this.#flushedBytes; ) {
+      this.#unsent.shift();
+      this.#context.responseBudget.release(first.sizeBytes);
+      first = this.#unsent.peek();
+    }
+    this.#updateReading();
+  }
+
+  closed(cause: 'end' | 'reset' | 'refused' | 'timeout' | 'error'): void {
+    if (!this.#open) return;
+    this.#open = false;
+    if (this.#partial !== undefined) this.#context.requestBudget.release(this.#partial.length);
+    this.#partial = undefined;
+    this.#leftover = undefined;
+    for (const answer of this.#unsent.drain()) this.#context.responseBudget.release(answer.sizeBytes);
+    // What arrived whole before a clean end is still done (acks=0 producers close at once); after a reset it is not.
+    if (cause !== 'end') this.#dropWaiting();
+    this.#context.ended(this);
+  }
+
+  /** Drops the connection at once. */
+  reset(): void {
+    if (!this.#open) return;
+    this.#connection.reset();
+    this.closed('reset');
+  }
+
+  /** Cuts frames out of `bytes`; what is not taken is kept as leftover (copied if it is the shared slab's). */
+  #take(bytes: Uint8Array, shared: boolean): void {
+    let data = bytes;
+    if (this.#leftover !== undefined && shared) {
+      data = Buffer.concat([this.#leftover, bytes]);
+      shared = false;
+    }
+    this.#leftover = undefined;
+    let at = 0;
+    while (data.length - at >= LENGTH_PREFIX_BYTES && this.#pending.length < MAX_IN_FLIGHT) {
+      const sizeBytes = ((data[at] as number) << 24) | ((data[at + 1] as number) << 16) | ((data[at + 2] as number) << 8) | (data[at + 3] as number);
+      if (sizeBytes < 8 || sizeBytes > this.#context.maxRequestBytes) {
+        this.#refuse(`a request of ${sizeBytes} bytes (8 to ${this.#context.maxRequestBytes} are accepted)`);
+        return;
+      }
+      if (!this.#context.requestBudget.tryReserve(sizeBytes)) {
+        this.#waitForMemory();
+        break;
+      }
+      at += LENGTH_PREFIX_BYTES;
+      // Not pooled: batches live on in the tail cache, and a small view must not pin a pool.
+      const frame = Buffer.allocUnsafeSlow(sizeBytes);
+      const available = Math.min(sizeBytes, data.length - at);
+      frame.set(data.subarray(at, at + available));
+      at += available;
+      if (available < sizeBytes) {
+        this.#partial = frame;
+        this.#partialFilled = available;
+        return;
+      }
+      this.#push(frame);
+    }
+    if (at < data.length) this.#leftover = shared ? Buffer.from(data.subarray(at)) : data.subarray(at);
+  }
+
+  #completePartial(): void {
+    const frame = this.#partial;
+    assert(frame !== undefined, 'a frame was being read');
+    this.#partial = undefined;
+    this.#push(frame);
+  }
+
+  #push(frame: Uint8Array): void {
+    const apiKey = ((frame[0] as number) << 8) | (frame[1] as number);
+    const overlaps = apiKey === PRODUCE_API_KEY;
+    this.#pending.push({ frame, overlaps, reached: false, answered: false, response: undefined, responseBytes: 0 });
+  }
+
+  #waitForMemory(): void {
+    if (this.#waitsForMemory) return;
+    this.#waitsForMemory = true;
+    this.#context.requestBudget.whenFree(() => {
+      this.#waitsForMemory = false;
+      this.#resume();
+    });
+  }
+
+  #resume(): void {
+    if (!this.#open) return;
+    const leftover = this.#leftover;
+    if (leftover !== undefined && this.#partial === undefined) {
+      this.#take(leftover, false);
+      this.#start();
+    }
+    this.#updateReading();
+  }
+
+  /** Starts what may start; handlers that answer at once do not nest. */
+  #start(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    for (;;) {
+      const next = this.#pending.peek(this.#startedCount);
+      if (next === undefined || !this.#mayStart(next)) break;
+      this.#startedCount += 1;
+      this.#context.handle(new PendingExchange(this, next));
+    }
+    this.#starting = false;
+  }
+
+  #mayStart(next: Pending): boolean {
+    if (this.#startedCount === 0) return true;
+    const before = this.#pending.peek(this.#startedCount - 1);
+    return next.overlaps && before?.overlaps === true && before.reached;
+  }
+
+  /** For PendingExchange only. */
+  reachedLog(pending: Pending): void {
+    if (pending.reached) return;
+    pending.reached = true;
+    this.#start();
+  }
+
+  /** For PendingExchange only. */
+  answer(pending: Pending, response: readonly Uint8Array[] | undefined, responseBytes: number): void {
+    assert(!pending.answered, 'a request is answered once');
+    pending.answered = true;
+    pending.reached = true;
+    pending.response = response;
+    pending.responseBytes = responseBytes;
+    this.#context.requestBudget.release(pending.frame.length);
+    for (let first = this.#pending.peek(); first?.answered === true; first = this.#pending.peek()) {
+      this.#pending.shift();
+      this.#startedCount -= 1;
+      if (first.response !== undefined) this.#send(first.response, first.responseBytes);
+    }
+    this.#start();
+    if (this.#leftover !== undefined && !this.#waitsForMemory && this.#pending.length < MAX_IN_FLIGHT) this.#resume();
+    else this.#updateReading();
+  }
+
+  /** For PendingExchange only. */
+  refuse(pending: Pending, reason: string): void {
+    this.answer(pending, undefined, 0);
+    this.#refuse(reason);
+  }
+
+  get responseBudget(): MemoryBudget {
+    return this.#context.responseBudget;
+  }
+
+  #send(chunks: readonly Uint8Array[], sizeBytes: number): void {
+    if (!this.#open) return;
+    if (this.#unsent.length === 0) this.#lastTaken = this.#context.now();
+    this.#lastActive = this.#context.now();
+    this.#sentBytes += sizeBytes;
+    this.#context.responseBudget.reserve(sizeBytes);
+    this.#unsent.push({ sizeBytes, endsAt: this.#sentBytes });
+    this.#connection.send(chunks);
+  }
+
+  #refuse(reason: string): void {
+    if (!this.#open) return;
+    this.#context.refused(this, reason);
+    this.#connection.end();
+    this.closed('error');
+  }
+
+  #dropWaiting(): void {
+    const started: Pending[] = [];
+    for (const [index, pending] of this.#pending.drain().entries()) {
+      if (index < this.#startedCount) started.push(pending);
+      else this.#context.requestBudget.release(pending.frame.length);
+    }
+    for (const pending of started) this.#pending.push(pending);
+  }
+
+  #updateReading(): void {
+    if (!this.#open) return;
+    const unsent = this.#sentBytes - this.#flushedBytes;
+    const mustPause = this.#waitsForMemory || this.#pending.length >= MAX_IN_FLIGHT || unsent > MAX_UNSENT_BYTES;
+    if (mustPause === this.#paused) return;
+    this.#paused = mustPause;
+    if (mustPause) this.#connection.pause();
+    else this.#connection.resume();
+  }
+}
+
+class PendingExchange implements Exchange {
+  readonly #owner: KafkaConnection;
+  readonly #pending: Pending;
+
+  constructor(owner: KafkaConnection, pending: Pending) {
+    this.#owner = owner;
+    this.#pending = pending;
+  }
+
+  get frame(): Uint8Array {
+    return this.#pending.frame;
+  }
+
+  get remote(): Endpoint {
+    return this.#owner.remote;
+  }
+
+  get responseBudget(): MemoryBudget {
+    return this.#owner.responseBudget;
+  }
+
+  reachedLog(): void {
+    this.#owner.reachedLog(this.#pending);
+  }
+
+  respond(chunks: readonly Uint8Array[], sizeBytes: number): void {
+    this.#owner.answer(this.#pending, chunks, sizeBytes);
+  }
+
+  finish(): void {
+    this.#owner.answer(this.#pending, undefined, 0);
+  }
+
+  refuse(reason: string): void {
+    this.#owner.refuse(this.#pending, reason);
+  }
+}

@@ -1,0 +1,126 @@
+import type { Clock, Connection, Endpoint, Listener, Logger, Mono, Network, Receiver, Timer } from '#base/ports';
+import { type ConnectionContext, type Handler, KafkaConnection } from './kafka-connection.ts';
+import { MemoryBudget } from './memory-budget.ts';
+
+/** Room for one read of any connection; larger frames are read into buffers of their own. */
+const SLAB_BYTES = 128 * 1024;
+/** A peer that takes nothing of its answers for so long is reset. */
+const STALL_MS = 30_000;
+const SWEEP_MS = 5_000;
+
+export interface KafkaListenerOptions {
+  readonly maxRequestBytes: number;
+  readonly requestMemoryBytes: number;
+  readonly responseMemoryBytes: number;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerIp: number;
+  readonly maxIdleMs: number;
+}
+
+/** Plain counters, read by the metrics when asked. */
+export interface ListenerStats {
+  connections: number;
+  accepted: number;
+  refusedConnections: number;
+  refusedRequests: number;
+}
+
+/** The Kafka protocol's listener: accepts connections within limits and sweeps those that idle or stall. */
+export class KafkaListener {
+  readonly stats: ListenerStats = { connections: 0, accepted: 0, refusedConnections: 0, refusedRequests: 0 };
+  readonly requestBudget: MemoryBudget;
+  readonly responseBudget: MemoryBudget;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #options: KafkaListenerOptions;
+  readonly #context: ConnectionContext;
+  readonly #connections = new Set<KafkaConnection>();
+  readonly #perIp = new Map<string, number>();
+  readonly #sweeper: Timer;
+  #listener: Listener | undefined;
+
+  constructor(ports: { clock: Clock; logger: Logger }, options: KafkaListenerOptions, handle: Handler) {
+    this.#clock = ports.clock;
+    this.#logger = ports.logger;
+    this.#options = options;
+    this.requestBudget = new MemoryBudget(options.requestMemoryBytes);
+    this.responseBudget = new MemoryBudget(options.responseMemoryBytes);
+    this.#sweeper = ports.clock.timer(() => this.#sweep());
+    this.#context = {
+      slab: new Uint8Array(SLAB_BYTES),
+      requestBudget: this.requestBudget,
+      responseBudget: this.responseBudget,
+      maxRequestBytes: options.maxRequestBytes,
+      now: () => this.#clock.now(),
+      handle,
+      refused: (connection, reason) => this.#refused(connection, reason),
+      ended: (connection) => this.#ended(connection),
+    };
+  }
+
+  /** Resolves to the endpoint that was bound (port 0 picks a free one). */
+  async listen(network: Network, at: Endpoint): Promise<Endpoint> {
+    this.#listener = await network.listen(at, (connection) => this.#accept(connection));
+    this.#sweeper.arm(SWEEP_MS);
+    return this.#listener.at;
+  }
+
+  /** Accepts nothing more; what is open stays until `close`. */
+  async stopAccepting(): Promise<void> {
+    await this.#listener?.close();
+    this.#listener = undefined;
+  }
+
+  async close(): Promise<void> {
+    this.#sweeper.disarm();
+    await this.stopAccepting();
+    for (const connection of [...this.#connections]) connection.reset();
+  }
+
+  #accept(connection: Connection): Receiver {
+    const ip = connection.remote.host;
+    const fromIp = this.#perIp.get(ip) ?? 0;
+    const accepted = new KafkaConnection(connection, this.#context);
+    if (this.#connections.size >= this.#options.maxConnections || fromIp >= this.#options.maxConnectionsPerIp) {
+      this.stats.refusedConnections += 1;
+      this.#logger.warn({ remote: connection.remote, open: this.#connections.size }, 'connection refused: too many are open');
+      accepted.reset();
+      return accepted;
+    }
+    this.#perIp.set(ip, fromIp + 1);
+    this.#connections.add(accepted);
+    this.stats.accepted += 1;
+    this.stats.connections = this.#connections.size;
+    return accepted;
+  }
+
+  #ended(connection: KafkaConnection): void {
+    if (!this.#connections.delete(connection)) return;
+    this.stats.connections = this.#connections.size;
+    const ip = connection.remote.host;
+    const left = (this.#perIp.get(ip) ?? 1) - 1;
+    if (left === 0) this.#perIp.delete(ip);
+    else this.#perIp.set(ip, left);
+  }
+
+  #refused(connection: KafkaConnection, reason: string): void {
+    this.stats.refusedRequests += 1;
+    this.#logger.warn({ remote: connection.remote }, `connection closed: ${reason}`);
+  }
+
+  #sweep(): void {
+    const now = this.#clock.now();
+    for (const connection of [...this.#connections]) {
+      if (isOlder(connection.idleSince, now, this.#options.maxIdleMs)) connection.reset();
+      else if (isOlder(connection.stalledSince, now, STALL_MS)) {
+        this.#logger.warn({ remote: connection.remote }, `connection closed: it took nothing of its answers for ${STALL_MS} ms`);
+        connection.reset();
+      }
+    }
+    this.#sweeper.arm(SWEEP_MS);
+  }
+}
+
+function isOlder(since: Mono | undefined, now: Mono, limitMs: number): boolean {
+  return since !== undefined && now - since > limitMs;
+}

@@ -1,0 +1,102 @@
+import { mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { assert } from '#base/assert';
+import type { Disk, File } from '#base/ports';
+import { DirectoryLock, LOCK_FILE } from './directory-lock.ts';
+import { toIoError } from './io-error.ts';
+import type { IoPool } from './io-pool.ts';
+import { NodeFile } from './node-file.ts';
+
+export interface NodeDiskOptions {
+  /** Files whose work never waits for that of the others: the metadata log's. */
+  isUrgent(path: string): boolean;
+}
+
+/** One data directory of the file system; it must exist before `lock`, which `makeDir('')` sees to. */
+export class NodeDisk implements Disk {
+  /** Absolute. */
+  readonly path: string;
+  readonly #pool: IoPool;
+  readonly #options: NodeDiskOptions;
+  #lock: DirectoryLock | undefined;
+
+  constructor(path: string, pool: IoPool, options: NodeDiskOptions) {
+    this.path = resolve(path);
+    this.#pool = pool;
+    this.#options = options;
+  }
+
+  async lock(): Promise<void> {
+    assert(this.#lock === undefined, 'the directory is locked already');
+    this.#lock = await DirectoryLock.take(this.path);
+  }
+
+  open(path: string, mode: 'read' | 'write'): Promise<File> {
+    const urgent = this.#options.isUrgent(path);
+    return this.#pool.run(() => NodeFile.open(this.#absolute(path), mode, this.#pool, urgent));
+  }
+
+  list(path: string): Promise<readonly string[]> {
+    return this.#cold(async () => {
+      const names = await readdir(this.#absolute(path));
+      return names.filter((name) => name !== LOCK_FILE).sort();
+    });
+  }
+
+  makeDir(path: string): Promise<void> {
+    return this.#cold(async () => {
+      await mkdir(this.#absolute(path), { recursive: true });
+    });
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#cold(() => rename(this.#absolute(from), this.#absolute(to)));
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#cold(() => rm(this.#absolute(path), { recursive: true, force: true }));
+  }
+
+  syncDir(path: string): Promise<void> {
+    return this.#cold(async () => {
+      const folder = await open(this.#absolute(path), 'r');
+      try {
+        await folder.sync();
+      } finally {
+        await folder.close();
+      }
+    });
+  }
+
+  freeBytes(): Promise<number> {
+    return this.#cold(async () => {
+      const { bavail, bsize } = await statfs(this.path);
+      return bavail * bsize;
+    });
+  }
+
+  totalBytes(): Promise<number> {
+    return this.#cold(async () => {
+      const { blocks, bsize } = await statfs(this.path);
+      return blocks * bsize;
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  async #cold<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#pool.run(work);
+    } catch (failure) {
+      throw toIoError(failure);
+    }
+  }
+
+  #absolute(path: string): string {
+    assert(!path.startsWith('/') && !path.split('/').includes('..'), `not a path within the directory: ${path}`);
+    return join(this.path, path);
+  }
+}

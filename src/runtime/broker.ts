@@ -1,0 +1,108 @@
+import type { Deadlines } from '#base/deadlines';
+import type { Ports } from '#base/ports';
+import type { CommandOf, OperationName, ResponseOf } from '#metadata/controller';
+import type { MetadataImage } from '#metadata/image';
+import { ResourceType } from '#metadata/records';
+import type { BrokerConfig } from '#model/broker-config';
+import type { BrokerLayers } from '#model/config-layers';
+import { type SupportedFeature, SUPPORTED_FEATURES } from '#model/features';
+import type { NodeId } from '#model/ids';
+import { parseBrokerConfig } from '#model/parse-broker-config';
+import type { LogStore } from '#storage/log-store';
+import { FetchSessions } from './fetch-sessions.ts';
+import type { GroupHost } from './group-host.ts';
+import type { PartitionTable } from './partition-table.ts';
+import type { ProducerIds } from './producer-ids.ts';
+import type { TopicCreator } from './topic-creator.ts';
+import { Traffic } from './traffic.ts';
+
+/** The way to the active controller: resolves once the decision's records are committed and replayed here. */
+export interface ControllerClient {
+  submit<Name extends OperationName>(operation: Name, command: CommandOf<Name>): Promise<ResponseOf<Name>>;
+}
+
+export interface BrokerParts {
+  readonly ports: Ports;
+  readonly nodeId: NodeId;
+  /** The listener that clients of this broker use, by its name in the registration. */
+  readonly listenerName: string;
+  /** The broker configs as they were given at start. */
+  readonly given: ReadonlyMap<string, string>;
+  readonly config: BrokerConfig;
+  readonly image: MetadataImage;
+  readonly controller: ControllerClient;
+  readonly store: LogStore;
+}
+
+/** What the handlers of a node work with. The parts that need the broker themselves are set once, by the node, before it serves. */
+export class Broker {
+  readonly ports: Ports;
+  readonly nodeId: NodeId;
+  readonly listenerName: string;
+  readonly image: MetadataImage;
+  readonly controller: ControllerClient;
+  readonly store: LogStore;
+  readonly deadlines: Deadlines;
+  readonly fetchSessions: FetchSessions;
+  readonly traffic = new Traffic();
+  readonly supportedFeatures: readonly SupportedFeature[] = SUPPORTED_FEATURES;
+  readonly partitions: PartitionTable;
+  readonly producerIds: ProducerIds;
+  readonly topicCreator: TopicCreator;
+  readonly groups: GroupHost;
+  servedApis: readonly number[] = [];
+  readonly #given: ReadonlyMap<string, string>;
+  #config: BrokerConfig;
+
+  constructor(
+    parts: BrokerParts,
+    services: { partitions: PartitionTable; producerIds: ProducerIds; topicCreator: TopicCreator; groups: GroupHost; deadlines: Deadlines },
+  ) {
+    this.ports = parts.ports;
+    this.nodeId = parts.nodeId;
+    this.listenerName = parts.listenerName;
+    this.image = parts.image;
+    this.controller = parts.controller;
+    this.store = parts.store;
+    this.#given = parts.given;
+    this.#config = parts.config;
+    this.deadlines = services.deadlines;
+    this.partitions = services.partitions;
+    this.producerIds = services.producerIds;
+    this.topicCreator = services.topicCreator;
+    this.groups = services.groups;
+    this.fetchSessions = new FetchSessions(parts.config.maxIncrementalFetchSessionCacheSlots, parts.ports.random.fork('fetch sessions'));
+  }
+
+  /** Effective now: what was given at start under what was set at run time. */
+  get config(): BrokerConfig {
+    return this.#config;
+  }
+
+  get layers(): BrokerLayers {
+    return brokerLayers(this.image, this.nodeId, this.#given);
+  }
+
+  /** Reads the dynamic configs again, after they changed. */
+  refreshConfig(): void {
+    const { given, clusterWide, perBroker, targetSize } = this.layers;
+    const parsed = parseBrokerConfig(new Map([...given, ...clusterWide, ...perBroker]), targetSize);
+    // The controller validates what it stores; a value of another version that is not understood changes nothing.
+    if ('config' in parsed) this.#config = parsed.config;
+    else this.ports.logger.warn({ errors: parsed.errors }, 'dynamic broker configs are not understood and have no effect');
+  }
+
+  /** A handler failed: a broken invariant. */
+  fail(error: unknown): never {
+    return this.ports.fatal(error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
+export function brokerLayers(image: MetadataImage, nodeId: NodeId, given: ReadonlyMap<string, string>): BrokerLayers {
+  return {
+    perBroker: image.configs(ResourceType.Broker, String(nodeId)),
+    clusterWide: image.configs(ResourceType.Broker, ''),
+    given,
+    targetSize: image.cluster?.targetSize ?? 1,
+  };
+}

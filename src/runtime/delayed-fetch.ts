@@ -1,0 +1,203 @@
+import type { Deadline, Deadlines } from '#base/deadlines';
+import { ErrorCode } from '#model/errors';
+import { type Offset, offset } from '#model/ids';
+import type { ReadResult } from '#storage/partition-log';
+import type { FetchTarget } from './fetch-sessions.ts';
+import type { Partition, Watcher } from './partition.ts';
+
+/** The part of the node's response memory that a fetch needs; see net's MemoryBudget. */
+export interface ReadBudget {
+  readonly freeBytes: number;
+  reserve(sizeBytes: number): void;
+  release(sizeBytes: number): void;
+}
+
+export interface FetchPlan {
+  readonly targets: readonly FetchTarget[];
+  readonly maxWaitMs: number;
+  readonly minBytes: number;
+  readonly maxBytes: number;
+  readonly readCommitted: boolean;
+}
+
+export interface PartitionFetch {
+  readonly target: FetchTarget;
+  readonly partition: Partition | undefined;
+  readonly error: ErrorCode;
+  readonly highWatermark: number;
+  readonly lastStableOffset: number;
+  readonly logStartOffset: number;
+  /** Where the reader's history leaves ours (KIP-595, versions 12+). */
+  readonly diverging?: { readonly epoch: number; readonly endOffset: number };
+  readonly chunks: readonly Uint8Array[];
+  readonly sizeBytes: number;
+}
+
+const NO_BYTES: readonly Uint8Array[] = [];
+
+/** Finds the partition of a target, or says why there is none. */
+export type Lookup = (target: FetchTarget) => Partition | ErrorCode;
+
+/**
+ * One Fetch on its way: reads every target, and if that is fewer than `minBytes` waits for the partitions to advance, at
+ * most `maxWaitMs`. The first non-empty partition returns at least one batch, whatever the limits (KIP-74).
+ */
+export class DelayedFetch implements Watcher {
+  readonly #plan: FetchPlan;
+  readonly #lookup: Lookup;
+  readonly #deadlines: Deadlines;
+  readonly #budget: ReadBudget;
+  readonly #done: (results: PartitionFetch[]) => void;
+  #watched: Partition[] = [];
+  #deadline: Deadline | undefined;
+  #expired: boolean;
+  #reading = false;
+  #advancedWhileReading = false;
+  #finished = false;
+  #reservedBytes = 0;
+
+  constructor(plan: FetchPlan, lookup: Lookup, deadlines: Deadlines, budget: ReadBudget, done: (results: PartitionFetch[]) => void) {
+    this.#plan = plan;
+    this.#lookup = lookup;
+    this.#deadlines = deadlines;
+    this.#budget = budget;
+    this.#done = done;
+    this.#expired = plan.maxWaitMs <= 0;
+  }
+
+  start(): void {
+    this.#attempt();
+  }
+
+  advanced(): void {
+    if (this.#finished) return;
+    if (this.#reading) this.#advancedWhileReading = true;
+    else this.#attempt();
+  }
+
+  #attempt(): void {
+    this.#reading = true;
+    this.#advancedWhileReading = false;
+    this.#readFrom(0, [], 0, false);
+  }
+
+  /** Goes on from one target to the next; a read that needs the disk continues from its completion. */
+  #readFrom(first: number, results: PartitionFetch[], sizeBefore: number, failedBefore: boolean): void {
+    let sizeBytes = sizeBefore;
+    let failed = failedBefore;
+    const targets = this.#plan.targets;
+    for (let index = first; index < targets.length; index += 1) {
+      const target = targets[index] as FetchTarget;
+      const found = this.#lookup(target);
+      const refused = typeof found === 'number' ? failure(target, undefined, found) : refuse(target, found);
+      if (refused !== undefined) {
+        results.push(refused);
+        failed = true;
+        continue;
+      }
+      const partition = found as Partition;
+      const from = offset(target.fetchOffset);
+      const upTo = this.#readLimit(partition);
+      const maxBytes = Math.min(target.maxBytes, this.#plan.maxBytes - sizeBytes, Math.max(0, this.#budget.freeBytes - sizeBytes));
+      const minOneBatch = sizeBytes === 0;
+      if (from >= upTo || (maxBytes <= 0 && !minOneBatch)) {
+        results.push(success(target, partition, undefined));
+        continue;
+      }
+      const log = partition.log;
+      if (log === undefined) continue;
+      const cached = log.readCached(from, upTo, maxBytes, minOneBatch);
+      if (cached !== undefined) {
+        results.push(success(target, partition, cached));
+        sizeBytes += cached.sizeBytes;
+        continue;
+      }
+      const reserved = Math.max(0, maxBytes);
+      this.#budget.reserve(reserved);
+      this.#reservedBytes += reserved;
+      log.read(from, upTo, maxBytes, minOneBatch, (result) => {
+        if (this.#finished) return;
+        if (typeof result === 'string') {
+          results.push(failure(target, partition, result === 'failed' ? ErrorCode.KafkaStorageError : ErrorCode.OffsetOutOfRange));
+          this.#readFrom(index + 1, results, sizeBytes, true);
+        } else {
+          results.push(success(target, partition, result));
+          this.#readFrom(index + 1, results, sizeBytes + result.sizeBytes, failed);
+        }
+      });
+      return;
+    }
+    this.#settle(results, sizeBytes, failed);
+  }
+
+  #readLimit(partition: Partition): Offset {
+    return this.#plan.readCommitted ? partition.lastStableOffset : partition.highWatermark;
+  }
+
+  #settle(results: PartitionFetch[], sizeBytes: number, failed: boolean): void {
+    this.#reading = false;
+    this.#releaseReserved();
+    if (failed || this.#expired || sizeBytes >= this.#plan.minBytes || this.#plan.targets.length === 0) return this.#finish(results);
+    if (this.#advancedWhileReading) return this.#attempt();
+    this.#park(results);
+  }
+
+  #park(results: readonly PartitionFetch[]): void {
+    if (this.#deadline !== undefined) return;
+    for (const { partition } of results) {
+      if (partition === undefined) continue;
+      partition.watch(this);
+      this.#watched.push(partition);
+    }
+    this.#deadline = this.#deadlines.after(this.#plan.maxWaitMs, () => {
+      this.#expired = true;
+      if (!this.#reading) this.#attempt();
+    });
+  }
+
+  #finish(results: PartitionFetch[]): void {
+    this.#finished = true;
+    for (const partition of this.#watched) partition.unwatch(this);
+    this.#watched = [];
+    if (this.#deadline !== undefined) this.#deadlines.cancel(this.#deadline);
+    this.#done(results);
+  }
+
+  #releaseReserved(): void {
+    if (this.#reservedBytes > 0) this.#budget.release(this.#reservedBytes);
+    this.#reservedBytes = 0;
+  }
+}
+
+function refuse(target: FetchTarget, partition: Partition): PartitionFetch | undefined {
+  const log = partition.log;
+  if (log === undefined) return failure(target, partition, ErrorCode.KafkaStorageError);
+  const epochError = partition.checkLeaderEpoch(target.currentLeaderEpoch);
+  if (epochError !== ErrorCode.None) return failure(target, partition, epochError);
+  if (target.lastFetchedEpoch >= 0) {
+    const end = partition.endOffsetFor(target.lastFetchedEpoch);
+    if (end === undefined) return failure(target, partition, ErrorCode.OffsetOutOfRange);
+    if (end.epoch < target.lastFetchedEpoch || end.endOffset < target.fetchOffset) {
+      return { ...success(target, partition, undefined), diverging: { epoch: end.epoch, endOffset: end.endOffset } };
+    }
+  }
+  const outside = target.fetchOffset < log.logStartOffset || target.fetchOffset > log.logEndOffset;
+  return outside ? failure(target, partition, ErrorCode.OffsetOutOfRange) : undefined;
+}
+
+function failure(target: FetchTarget, partition: Partition | undefined, error: ErrorCode): PartitionFetch {
+  return { target, partition, error, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1, chunks: NO_BYTES, sizeBytes: 0 };
+}
+
+function success(target: FetchTarget, partition: Partition, read: ReadResult | undefined): PartitionFetch {
+  return {
+    target,
+    partition,
+    error: ErrorCode.None,
+    highWatermark: partition.highWatermark,
+    lastStableOffset: partition.lastStableOffset,
+    logStartOffset: partition.log?.logStartOffset ?? -1,
+    chunks: read?.chunks ?? NO_BYTES,
+    sizeBytes: read?.sizeBytes ?? 0,
+  };
+}

@@ -1,0 +1,154 @@
+/** Incremental fetch sessions (KIP-227): a consumer names its partitions once, later only what changed. */
+import type { Mono, Random } from '#base/ports';
+import { ErrorCode } from '#model/errors';
+import type { Uuid } from '#model/ids';
+
+const NO_SESSION = 0;
+const INITIAL_EPOCH = 0;
+const FINAL_EPOCH = -1;
+const MAX_EPOCH = 0x7fff_ffff;
+/** A session unused for so long gives its slot to a newcomer when all are taken. */
+const EVICTION_MS = 120_000;
+
+/** One partition as a Fetch request names it; `topic` is '' from version 13 on, `topicId` is the zero uuid before. */
+export interface FetchTarget {
+  readonly topic: string;
+  readonly topicId: Uuid;
+  readonly partition: number;
+  readonly fetchOffset: number;
+  readonly maxBytes: number;
+  readonly currentLeaderEpoch: number;
+  readonly lastFetchedEpoch: number;
+}
+
+/** What the client was last told of a partition: it is told again only when that changes. */
+export interface SessionPartition {
+  target: FetchTarget;
+  sentHighWatermark: number;
+  sentLogStartOffset: number;
+}
+
+export interface FetchSession {
+  readonly id: number;
+  readonly usesTopicIds: boolean;
+  /** In the order of service: a partition that returned records goes to the end, so that none starves. */
+  readonly partitions: Map<string, SessionPartition>;
+  nextEpoch: number;
+  lastUsed: Mono;
+}
+
+export interface SessionRequest {
+  readonly sessionId: number;
+  readonly sessionEpoch: number;
+  readonly usesTopicIds: boolean;
+  readonly targets: readonly FetchTarget[];
+  readonly forgotten: readonly { readonly topic: string; readonly topicId: Uuid; readonly partition: number }[];
+}
+
+export type FetchContext =
+  /** Every partition of the request is answered; the answer carries `session.id`, or 0 for none. */
+  | { readonly kind: 'full'; readonly session: FetchSession | undefined; readonly targets: readonly FetchTarget[] }
+  /** Only what changed is answered. */
+  | { readonly kind: 'incremental'; readonly session: FetchSession }
+  | { readonly kind: 'error'; readonly error: ErrorCode; readonly sessionId: number };
+
+function targetKey(topic: string, topicId: string, partition: number): string {
+  return `${topic}/${topicId}/${partition}`;
+}
+
+/** The sessions of one node; at most `slots`, kept in the order of their last use. */
+export class FetchSessions {
+  readonly #sessions = new Map<number, FetchSession>();
+  readonly #slots: number;
+  readonly #random: Random;
+
+  constructor(slots: number, random: Random) {
+    this.#slots = slots;
+    this.#random = random;
+  }
+
+  get count(): number {
+    return this.#sessions.size;
+  }
+
+  get partitionCount(): number {
+    let count = 0;
+    for (const session of this.#sessions.values()) count += session.partitions.size;
+    return count;
+  }
+
+  open(request: SessionRequest, now: Mono): FetchContext {
+    if (request.sessionEpoch === FINAL_EPOCH || request.sessionEpoch === INITIAL_EPOCH) {
+      this.#sessions.delete(request.sessionId);
+      const wanted = request.sessionEpoch === INITIAL_EPOCH && request.targets.length > 0;
+      const session = wanted ? this.#create(request, now) : undefined;
+      return { kind: 'full', session, targets: request.targets };
+    }
+    return this.#continue(request, now);
+  }
+
+  #continue(request: SessionRequest, now: Mono): FetchContext {
+    const session = this.#sessions.get(request.sessionId);
+    if (session === undefined) {
+      return { kind: 'error', error: ErrorCode.FetchSessionIdNotFound, sessionId: NO_SESSION };
+    }
+    if (session.nextEpoch !== request.sessionEpoch) {
+      return { kind: 'error', error: ErrorCode.InvalidFetchSessionEpoch, sessionId: session.id };
+    }
+    const namesPartitions = request.targets.length > 0 || request.forgotten.length > 0;
+    if (namesPartitions && session.usesTopicIds !== request.usesTopicIds) {
+      return { kind: 'error', error: ErrorCode.FetchSessionTopicIdError, sessionId: session.id };
+    }
+    for (const gone of request.forgotten) session.partitions.delete(targetKey(gone.topic, gone.topicId, gone.partition));
+    for (const target of request.targets) {
+      const key = targetKey(target.topic, target.topicId, target.partition);
+      const known = session.partitions.get(key);
+      if (known === undefined) session.partitions.set(key, { target, sentHighWatermark: -1, sentLogStartOffset: -1 });
+      else known.target = target;
+    }
+    session.nextEpoch = nextEpoch(session.nextEpoch);
+    session.lastUsed = now;
+    this.#sessions.delete(session.id);
+    this.#sessions.set(session.id, session);
+    return { kind: 'incremental', session };
+  }
+
+  #create(request: SessionRequest, now: Mono): FetchSession | undefined {
+    if (!this.#makeRoom(now)) return undefined;
+    const partitions = new Map<string, SessionPartition>();
+    for (const target of request.targets) {
+      partitions.set(targetKey(target.topic, target.topicId, target.partition), { target, sentHighWatermark: -1, sentLogStartOffset: -1 });
+    }
+    const session: FetchSession = { id: this.#newId(), usesTopicIds: request.usesTopicIds, partitions, nextEpoch: 1, lastUsed: now };
+    this.#sessions.set(session.id, session);
+    return session;
+  }
+
+  #makeRoom(now: Mono): boolean {
+    if (this.#sessions.size < this.#slots) return true;
+    const oldest = this.#sessions.values().next().value;
+    if (oldest === undefined || now - oldest.lastUsed < EVICTION_MS) return false;
+    this.#sessions.delete(oldest.id);
+    return true;
+  }
+
+  #newId(): number {
+    for (;;) {
+      const id = this.#random.uint32() & MAX_EPOCH;
+      if (id !== NO_SESSION && !this.#sessions.has(id)) return id;
+    }
+  }
+}
+
+/** Moves a partition that returned records behind all others. */
+export function serveLast(session: FetchSession, target: FetchTarget): void {
+  const key = targetKey(target.topic, target.topicId, target.partition);
+  const served = session.partitions.get(key);
+  if (served === undefined) return;
+  session.partitions.delete(key);
+  session.partitions.set(key, served);
+}
+
+function nextEpoch(epoch: number): number {
+  return epoch === MAX_EPOCH ? 1 : epoch + 1;
+}

@@ -1,0 +1,70 @@
+import { Codec, type Codecs } from '#base/ports';
+import { ErrorCode } from '#model/errors';
+import type { TopicConfig } from '#model/topic-config';
+import {
+  type BatchHeader,
+  codecOf,
+  isControl,
+  isLogAppendTime,
+  isTransactional,
+  readBatchHeader,
+} from '#protocol/record-batch';
+import { buildBatch } from '#protocol/record-batch-builder';
+import { iterateRecords } from '#protocol/records';
+
+type TopicCodec = Exclude<TopicConfig['compressionType'], 'producer'>;
+const CODECS: Readonly<Record<TopicCodec, Codec>> = {
+  uncompressed: Codec.None,
+  gzip: Codec.Gzip,
+  snappy: Codec.Snappy,
+  lz4: Codec.Lz4,
+  zstd: Codec.Zstd,
+};
+/** A batch of max.message.bytes may unfold to this much before it is refused. */
+const UNFOLDED_BYTES_MAX = 128 << 20;
+
+/** A batch in the codec that its topic asks for (`compression.type` other than producer); unchanged if it is in it already. */
+export function recompress(
+  bytes: Uint8Array,
+  header: BatchHeader,
+  config: TopicConfig,
+  codecs: Codecs,
+): { readonly bytes: Uint8Array; readonly headers: readonly BatchHeader[] } | { readonly error: ErrorCode } {
+  if (config.compressionType === 'producer') return { bytes, headers: [header] };
+  const codec = CODECS[config.compressionType];
+  if (codecOf(header) === codec) return { bytes, headers: [header] };
+  const records = iterateRecords(bytes, header, codecs, UNFOLDED_BYTES_MAX);
+  if (typeof records === 'string') return { error: decodeError(records) };
+  const again = buildBatch(
+    {
+      baseOffset: 0,
+      leaderEpoch: header.partitionLeaderEpoch,
+      producerId: header.producerId,
+      producerEpoch: header.producerEpoch,
+      baseSequence: header.baseSequence,
+      transactional: isTransactional(header),
+      control: isControl(header),
+      codec,
+      level: levelOf(codec, config),
+      timestampType: isLogAppendTime(header) ? 'LogAppendTime' : 'CreateTime',
+      records: [...records],
+    },
+    codecs,
+  );
+  if (typeof again === 'string') return { error: ErrorCode.UnsupportedCompressionType };
+  const rebuilt = readBatchHeader(again, 0);
+  if (typeof rebuilt === 'string') return { error: ErrorCode.CorruptMessage };
+  return { bytes: again, headers: [rebuilt] };
+}
+
+function levelOf(codec: Codec, config: TopicConfig): number | undefined {
+  if (codec === Codec.Gzip) return config.compressionGzipLevel;
+  if (codec === Codec.Lz4) return config.compressionLz4Level;
+  if (codec === Codec.Zstd) return config.compressionZstdLevel;
+  return undefined;
+}
+
+function decodeError(failure: 'corrupt' | 'too-large' | 'unavailable'): ErrorCode {
+  if (failure === 'too-large') return ErrorCode.MessageTooLarge;
+  return failure === 'unavailable' ? ErrorCode.UnsupportedCompressionType : ErrorCode.CorruptMessage;
+}

@@ -1,0 +1,218 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Connection } from '#base/ports';
+import { type ConnectionContext, type Exchange, KafkaConnection } from '#net/kafka-connection';
+import { MemoryBudget } from '#net/memory-budget';
+
+const PRODUCE = 0;
+const FETCH = 1;
+
+class FakeConnection implements Connection {
+  readonly remote = { host: '127.0.0.1', port: 1 };
+  readonly sent: number[] = [];
+  paused = false;
+  over: 'end' | 'reset' | undefined;
+  queuedBytes = 0;
+
+  send(chunks: readonly Uint8Array[]): void {
+    const bytes = Buffer.concat(chunks);
+    this.queuedBytes += bytes.length;
+    this.sent.push(bytes.readInt32BE(0));
+  }
+  pause(): void {
+    this.paused = true;
+  }
+  resume(): void {
+    this.paused = false;
+  }
+  end(): void {
+    this.over = 'end';
+  }
+  reset(): void {
+    this.over = 'reset';
+  }
+}
+
+interface Started {
+  readonly id: number;
+  readonly exchange: Exchange;
+}
+
+function setUp(options: { budgetBytes?: number; maxRequestBytes?: number } = {}) {
+  const connection = new FakeConnection();
+  const started: Started[] = [];
+  const refused: string[] = [];
+  const context: ConnectionContext = {
+    slab: new Uint8Array(4096),
+    requestBudget: new MemoryBudget(options.budgetBytes ?? 1 << 20),
+    responseBudget: new MemoryBudget(1 << 20),
+    maxRequestBytes: options.maxRequestBytes ?? 1 << 20,
+    now: () => 0,
+    handle: (exchange) => started.push({ id: Buffer.from(exchange.frame).readInt32BE(4), exchange }),
+    refused: (_connection, reason) => refused.push(reason),
+    ended: () => {},
+  };
+  const kafka = new KafkaConnection(connection, context);
+  const feed = (bytes: Uint8Array): void => {
+    for (let at = 0; at < bytes.length; ) {
+      const room = kafka.buffer();
+      const count = Math.min(room.length, bytes.length - at);
+      room.set(bytes.subarray(at, at + count));
+      kafka.received(count);
+      at += count;
+    }
+  };
+  return { connection, context, kafka, started, refused, feed };
+}
+
+/** A request of `apiKey` whose correlation id is `id`. */
+function frame(apiKey: number, id: number, sizeBytes = 12): Buffer {
+  const bytes = Buffer.alloc(4 + sizeBytes);
+  bytes.writeInt32BE(sizeBytes, 0);
+  bytes.writeInt16BE(apiKey, 4);
+  bytes.writeInt32BE(id, 8);
+  return bytes;
+}
+
+function answer(id: number): [Uint8Array[], number] {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32BE(id, 0);
+  return [[bytes], 4];
+}
+
+const ids = (started: readonly Started[]) => started.map(({ id }) => id);
+
+describe('a Kafka connection', () => {
+  it('hands over frames whole and in order however the bytes are cut', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 8, max: 9000 }), { minLength: 1, maxLength: 6 }),
+        fc.array(fc.integer({ min: 1, max: 5000 }), { minLength: 1 }),
+        (sizes, cuts) => {
+          const { feed, started } = setUp();
+          const stream = Buffer.concat(sizes.map((size, id) => frame(PRODUCE, id, size)));
+          for (let at = 0, cut = 0; at < stream.length; cut += 1) {
+            const size = cuts[cut % cuts.length] as number;
+            feed(stream.subarray(at, at + size));
+            at += size;
+          }
+          for (let index = 0; index < started.length; index += 1) started[index]?.exchange.reachedLog();
+          expect(started.map(({ exchange }) => exchange.frame.length)).toEqual(sizes);
+          expect(ids(started)).toEqual(sizes.map((_, id) => id));
+        },
+      ),
+    );
+  });
+
+  it('starts a Produce request once its predecessor has reached the log', () => {
+    const { feed, started } = setUp();
+    feed(Buffer.concat([frame(PRODUCE, 0), frame(PRODUCE, 1)]));
+    expect(ids(started)).toEqual([0]);
+    started[0]?.exchange.reachedLog();
+    expect(ids(started)).toEqual([0, 1]);
+  });
+
+  it('starts any other request only when all before it are answered', () => {
+    const { feed, started } = setUp();
+    feed(Buffer.concat([frame(PRODUCE, 0), frame(FETCH, 1), frame(PRODUCE, 2)]));
+    started[0]?.exchange.reachedLog();
+    expect(ids(started)).toEqual([0]);
+    started[0]?.exchange.respond(...answer(0));
+    expect(ids(started)).toEqual([0, 1]);
+    started[1]?.exchange.respond(...answer(1));
+    expect(ids(started)).toEqual([0, 1, 2]);
+  });
+
+  it('lets five Produce requests in flight reach the log and answer in order whatever the delays', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(), { maxLength: 60 }), (choices) => {
+        const { feed, started, connection } = setUp();
+        const count = 5;
+        feed(Buffer.concat(Array.from({ length: count }, (_, id) => frame(PRODUCE, id))));
+        const reached: number[] = [];
+        const answered = new Set<number>();
+        const step = (choice: number): void => {
+          const open = started.filter(({ id }) => !answered.has(id));
+          const chosen = open[choice % Math.max(1, open.length)];
+          if (chosen === undefined) return;
+          if (!reached.includes(chosen.id)) {
+            reached.push(chosen.id);
+            chosen.exchange.reachedLog();
+          } else {
+            answered.add(chosen.id);
+            chosen.exchange.respond(...answer(chosen.id));
+          }
+        };
+        choices.forEach(step);
+        for (let turn = 0; turn < 4 * count; turn += 1) step(turn);
+        expect(reached).toEqual([0, 1, 2, 3, 4]);
+        expect(connection.sent).toEqual([0, 1, 2, 3, 4]);
+      }),
+    );
+  });
+
+  it('closes on a frame beyond socket.request.max.bytes, with its reason', () => {
+    const { feed, refused, connection, started } = setUp({ maxRequestBytes: 100 });
+    feed(frame(FETCH, 0, 101).subarray(0, 10));
+    expect(started).toEqual([]);
+    expect(connection.over).toBe('end');
+    expect(refused).toHaveLength(1);
+    expect(refused[0]).toMatch(/101 bytes/);
+  });
+
+  it('closes on a negative length', () => {
+    const { feed, connection } = setUp();
+    feed(Buffer.from([0xff, 0xff, 0xff, 0xff]));
+    expect(connection.over).toBe('end');
+  });
+
+  it('stops reading at the length prefix when request memory is taken, and goes on when it is free', () => {
+    const { feed, started, connection, context } = setUp({ budgetBytes: 100 });
+    expect(context.requestBudget.tryReserve(100)).toBe(true);
+    feed(frame(FETCH, 7));
+    expect(connection.paused).toBe(true);
+    expect(started).toEqual([]);
+    context.requestBudget.release(100);
+    expect(ids(started)).toEqual([7]);
+    expect(connection.paused).toBe(false);
+  });
+
+  it('gives all request memory back when the connection is reset in the middle', () => {
+    const { feed, kafka, started, context } = setUp();
+    feed(Buffer.concat([frame(FETCH, 0), frame(FETCH, 1), frame(FETCH, 2, 500).subarray(0, 100)]));
+    expect(context.requestBudget.usedBytes).toBe(12 + 12 + 500);
+    kafka.closed('reset');
+    started[0]?.exchange.respond(...answer(0));
+    expect(ids(started)).toEqual([0]);
+    expect(context.requestBudget.usedBytes).toBe(0);
+  });
+
+  it('still does what arrived whole before a clean end: a producer with acks=0 closes at once', () => {
+    const { feed, kafka, started } = setUp();
+    feed(Buffer.concat([frame(FETCH, 0), frame(PRODUCE, 1)]));
+    kafka.closed('end');
+    started[0]?.exchange.respond(...answer(0));
+    expect(ids(started)).toEqual([0, 1]);
+  });
+
+  it('does not read while more than 1 MiB of answers is not taken', () => {
+    const { feed, kafka, started, connection, context } = setUp();
+    feed(frame(FETCH, 0));
+    const large = Buffer.alloc((1 << 20) + 1);
+    started[0]?.exchange.respond([large], large.length);
+    expect(connection.paused).toBe(true);
+    expect(context.responseBudget.usedBytes).toBe(large.length);
+    kafka.flushed(0);
+    expect(connection.paused).toBe(false);
+    expect(context.responseBudget.usedBytes).toBe(0);
+  });
+
+  it('reads at most 64 requests ahead', () => {
+    const { feed, started, connection } = setUp();
+    feed(Buffer.concat(Array.from({ length: 100 }, (_, id) => frame(FETCH, id))));
+    expect(connection.paused).toBe(true);
+    for (let id = 0; id < 100; id += 1) started[id]?.exchange.respond(...answer(id));
+    expect(connection.sent).toEqual(Array.from({ length: 100 }, (_, id) => id));
+    expect(connection.paused).toBe(false);
+  });
+});

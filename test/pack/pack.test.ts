@@ -1,0 +1,151 @@
+/** The package as its users get it: packed, installed into an empty folder, on a machine without a compiler. */
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  symlinkSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { init, parse } from 'es-module-lexer';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { answersMetadata } from '../../scripts/apache-kafka/metadata-probe.ts';
+import { freeAddress, OdradekProcess, repositoryRoot } from '../support/odradek-process.ts';
+import { run, runOrThrow } from '../support/process.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const temporary = temporaryFolder('pack');
+const home = join(temporary.path, 'home');
+const installed = join(home, 'node_modules/odradek');
+const bin = join(home, 'node_modules/.bin/odradek');
+const manifest = JSON.parse(readFileSync(join(repositoryRoot, 'package.json'), 'utf8')) as { version: string };
+const timeoutMs = 4 * 60_000;
+
+/** A PATH with node, npm and a shell, and nothing that could compile. */
+async function pathWithoutCompiler(): Promise<string> {
+  const folder = join(temporary.path, 'bin');
+  mkdirSync(folder);
+  symlinkSync(process.execPath, join(folder, 'node'));
+  for (const command of ['npm', 'sh']) {
+    const found = await runOrThrow('which', [command], { timeoutMs });
+    symlinkSync(realpathSync(found.trim()), join(folder, command));
+  }
+  return folder;
+}
+
+/** Every file below the folder that is no folder itself. */
+function filesBelow(folder: string): readonly string[] {
+  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name));
+  return paths.filter((path) => !lstatSync(path).isDirectory());
+}
+
+/** The package's own modules that `main` loads, at once or by dynamic import of a literal. */
+async function moduleGraph(main: string): Promise<ReadonlySet<string>> {
+  await init;
+  const root = join(installed, 'dist');
+  const seen = new Set<string>();
+  const queue = [main];
+  for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
+    if (seen.has(path)) continue;
+    seen.add(path);
+    const [imports] = parse(readFileSync(path, 'utf8'));
+    for (const { n: specifier } of imports) {
+      if (specifier?.startsWith('#')) queue.push(join(root, `${specifier.slice(1)}.js`));
+      else if (specifier?.startsWith('.')) queue.push(join(dirname(path), specifier));
+    }
+  }
+  return seen;
+}
+
+describe('the package', () => {
+  beforeAll(async () => {
+    const env = { PATH: await pathWithoutCompiler() };
+    const pack = ['pack', '--ignore-scripts', '--pack-destination', temporary.path];
+    await runOrThrow('npm', pack, { cwd: repositoryRoot, timeoutMs });
+    cpSync(join(repositoryRoot, 'test/pack/consumer'), home, { recursive: true });
+    const tarball = join(temporary.path, `odradek-${manifest.version}.tgz`);
+    const install = ['install', '--no-audit', '--no-fund', '--omit=dev', tarball];
+    await runOrThrow('npm', install, { cwd: home, env, timeoutMs });
+  }, timeoutMs);
+  afterAll(() => temporary[Symbol.dispose]());
+
+  test('installs without a compiler, and nothing was compiled', () => {
+    const compiled = filesBelow(join(home, 'node_modules')).filter((path) => /\.o$|\/build\/Makefile$/.test(path));
+    expect(compiled).toEqual([]);
+  });
+
+  test('has neither sources nor tests in it, and is small', () => {
+    const files = filesBelow(join(home, 'node_modules'));
+    const megabytes = files.reduce((sum, path) => sum + lstatSync(path).size, 0) / 1e6;
+    const own = filesBelow(installed).reduce((sum, path) => sum + lstatSync(path).size, 0) / 1e6;
+    console.log(`installed: ${megabytes.toFixed(1)} MB, of which odradek itself ${own.toFixed(1)} MB`);
+    const typescript = filesBelow(installed).filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'));
+    expect(typescript).toEqual([]);
+    expect(existsSync(join(installed, 'LICENSE'))).toBe(true);
+    expect(megabytes).toBeLessThan(60);
+  });
+
+  test("type-checks in a user's project, libraries included", async () => {
+    const tsc = join(repositoryRoot, 'node_modules/typescript/bin/tsc');
+    const typeRoots = join(repositoryRoot, 'node_modules/@types');
+    const check = await run(process.execPath, [tsc, '-p', '.', '--typeRoots', typeRoots], { cwd: home, timeoutMs });
+    expect(check.output).toBe('');
+    expect(check.status).toBe(0);
+  });
+
+  test('startCluster of odradek/testing serves, and stops with its user', async () => {
+    const { spawn } = await import('node:child_process');
+    const child = spawn(process.execPath, ['consumer.ts'], { cwd: home, stdio: ['pipe', 'pipe', 'inherit'] });
+    const line = await new Promise<string>((resolve, reject) => {
+      child.stdout.setEncoding('utf8').once('data', resolve);
+      child.once('exit', (status) => reject(new Error(`ended with ${status}`)));
+    });
+    const { bootstrapServers, node } = JSON.parse(line) as { bootstrapServers: string; node: string };
+    expect(node).toBe('function');
+    await answersMetadata(Number(bootstrapServers.split(':').at(-1)), 10_000);
+    const status = new Promise((resolve) => child.once('exit', resolve));
+    child.stdin.end();
+    expect(await status).toBe(0);
+  });
+
+  test('odradek --version prints the version of the package', async () => {
+    expect((await runOrThrow(bin, ['--version'], { timeoutMs })).trim()).toBe(manifest.version);
+  });
+
+  test('odradek start serves, and SIGTERM ends it with status 0', async () => {
+    const dataDir = join(temporary.path, 'data');
+    const node = await OdradekProcess.start({ ...(await freeAddress()), dataDir, main: [realpathSync(bin), 'start'] });
+    try {
+      await answersMetadata(node.options.port, 10_000);
+      expect(await node.stop(), node.log).toBe(0);
+    } finally {
+      await node.kill();
+    }
+  });
+
+  describe('test switches', () => {
+    test('are in no module that the bin can load', async () => {
+      const graph = await moduleGraph(realpathSync(bin));
+      const folders = new Set([...graph].map((path) => path.slice(installed.length + '/dist/'.length).split('/')[0]));
+      expect(folders).toContain('storage');
+      expect(folders).not.toContain('faults');
+      expect(folders).not.toContain('sim');
+      expect(folders).not.toContain('testing');
+    });
+
+    test.each([
+      ['--without-sync'],
+      ['--ignore-sync'],
+      ['--fault-disk'],
+      ['--set', 'ignore.sync=true'],
+      ['--set', 'flush.policy=none'],
+    ])('odradek start %s %s is refused', async (...flags: readonly string[]) => {
+      const dataDir = join(temporary.path, 'refused');
+      const outcome = await run(bin, ['start', '--data-dir', dataDir, ...flags], { timeoutMs: 10_000 });
+      expect(outcome.status, outcome.output).toBeGreaterThan(0);
+    });
+  });
+});

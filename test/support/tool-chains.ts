@@ -1,0 +1,68 @@
+/** The tool chains of clients that npm does not bring: each is a value to use, or the reason why it is missing. */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { repositoryRoot } from './odradek-process.ts';
+import { hasCommand, runOrThrow } from './process.ts';
+
+const work = join(repositoryRoot, '.work');
+const fetchTimeoutMs = 10 * 60_000;
+
+/** Decides what a missing tool chain means: a skipped suite, or a failure where ODRADEK_REQUIRE_CLIENTS=1 asks for it. */
+export async function toolChain<T>(name: string, find: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await find();
+  } catch (error) {
+    if (process.env['ODRADEK_REQUIRE_CLIENTS'] === '1') throw error;
+    console.warn(`${name}: skipped, ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+}
+
+function need(command: string, debianPackage: string): void {
+  if (!hasCommand(command)) throw new Error(`${command} is missing (Debian: apt-get install ${debianPackage})`);
+}
+
+export async function findKcat(): Promise<string> {
+  need('kcat', 'kcat');
+  return 'kcat';
+}
+
+/** A virtual environment with test/compat/python/requirements.txt; gives its folder of commands. */
+export async function findPython(): Promise<string> {
+  need('python3', 'python3-venv');
+  const requirements = join(repositoryRoot, 'test/compat/python/requirements.txt');
+  const venv = join(work, 'python');
+  await once(venv, readFileSync(requirements), async () => {
+    await runOrThrow('python3', ['-m', 'venv', venv], { timeoutMs: fetchTimeoutMs });
+    const pip = ['-m', 'pip', 'install', '--quiet', '--requirement', requirements];
+    await runOrThrow(join(venv, 'bin/python'), pip, { timeoutMs: fetchTimeoutMs });
+  });
+  return join(venv, 'bin');
+}
+
+/** Apache Kafka's jars with its tools, from Maven Central; gives their folder. KAFKA_LIBS names one that is there already. */
+export async function findKafkaJars(): Promise<string> {
+  need('java', 'openjdk-17-jre-headless');
+  const given = process.env['KAFKA_LIBS'];
+  if (given !== undefined) return given;
+  const pom = join(repositoryRoot, 'scripts/apache-kafka/pom.xml');
+  const jars = join(work, 'apache-kafka');
+  await once(jars, readFileSync(pom), async () => {
+    need('mvn', 'maven');
+    const goal = ['dependency:copy-dependencies', `-DoutputDirectory=${jars}`];
+    await runOrThrow('mvn', ['-q', '-B', '-f', pom, ...goal], { timeoutMs: fetchTimeoutMs });
+  });
+  return jars;
+}
+
+/** Makes a folder once per content of what describes it; a half-made one has no stamp and is made anew. */
+async function once(folder: string, description: Uint8Array, make: () => Promise<void>): Promise<void> {
+  const stamp = join(folder, '.made-from');
+  const digest = createHash('sha256').update(description).digest('hex');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  await make();
+  writeFileSync(stamp, digest);
+}

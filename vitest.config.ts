@@ -1,0 +1,49 @@
+import { defineConfig } from 'vitest/config';
+
+const minute = 60_000;
+
+/**
+ * unit and sim touch no real port but loopback and need nothing installed; the others run the built package (`make build`)
+ * from outside, one file at a time, because they measure time limits and share two cores with the clients they start.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/sim/**', 'test/compat/**', 'test/pack/**'],
+        },
+      },
+      { test: { name: 'sim', include: ['test/sim/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'compat',
+          include: ['test/compat/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 2 * minute,
+          hookTimeout: 5 * minute,
+        },
+      },
+      {
+        test: {
+          name: 'crash',
+          include: ['jepsen-like/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 10 * minute,
+          hookTimeout: 5 * minute,
+        },
+      },
+      {
+        test: {
+          name: 'pack',
+          include: ['test/pack/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 2 * minute,
+          hookTimeout: 5 * minute,
+        },
+      },
+    ],
+  },
+});
