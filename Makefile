@@ -7,7 +7,7 @@ export PATH := $(BIN):$(PATH)
 NODE := $(BIN)/node
 VITEST := $(BIN)/vitest run --project
 
-SOURCES := $(shell find src scripts/build.ts scripts/generate-protocol.ts tsconfig.json tsconfig.build.json package-lock.json \
+SOURCES := $(shell find src scripts/build.ts scripts/generate-protocol* tsconfig.json tsconfig.build.json package-lock.json \
 	-type f -not -path 'src/protocol/generated/*')
 
 .PHONY: up test install build check lint unit sim compat crash pack-test bench clean

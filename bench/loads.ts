@@ -82,7 +82,7 @@ export class Loads {
   }
 
   #tool(tool: string, args: readonly string[]): Promise<string> {
-    const logging = join(import.meta.dirname, '../scripts/apache-kafka/log4j2.xml');
+    const logging = join(import.meta.dirname, '../test/support/apache-kafka/log4j2.xml');
     const java = ['-Xmx512M', `-Dlog4j2.configurationFile=${logging}`, '-cp', join(this.#jars, '*')];
     return runOrThrow('java', [...java, tool, ...args], { timeoutMs: toolTimeoutMs });
   }

@@ -1,8 +1,8 @@
 /** The two systems, behind one shape: a single broker on an empty folder, with the durability it has by default. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { answersMetadata } from '../scripts/apache-kafka/metadata-probe.ts';
-import { ApacheKafka } from '../scripts/apache-kafka/peer.ts';
+import { ApacheKafka } from '../test/support/apache-kafka/apache-kafka.ts';
+import { answersMetadata } from '../test/support/metadata-probe.ts';
 import { freeAddress, OdradekProcess } from '../test/support/odradek-process.ts';
 
 export interface Running {

@@ -3,7 +3,7 @@
  * Does nothing if neither the schemas nor the generator have changed since.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { emitMessage } from './generate-protocol/emit-message.ts';
@@ -13,6 +13,7 @@ import { parseMessage, type RawMessage } from './generate-protocol/schema.ts';
 const scripts = dirname(fileURLToPath(import.meta.url));
 const protocol = join(scripts, '..', 'src', 'protocol');
 const target = join(protocol, 'generated');
+const hashFile = join(target, '.hash');
 
 function filesOf(folder: string, ending: string): string[] {
   const names = readdirSync(folder).filter((name) => name.endsWith(ending));
@@ -21,7 +22,7 @@ function filesOf(folder: string, ending: string): string[] {
 
 function currentHash(): string {
   try {
-    return readFileSync(join(target, '.hash'), 'utf8');
+    return readFileSync(hashFile, 'utf8');
   } catch {
     return 'not generated yet';
   }
@@ -41,12 +42,11 @@ if (currentHash() !== digest) {
   modules.set('apis', emitApis(messages));
   modules.set('codecs', emitCodecs(messages));
 
-  // Whole or not at all: an interrupted run leaves no half-written folder behind.
-  const fresh = `${target}.${process.pid}`;
-  mkdirSync(fresh, { recursive: true });
-  for (const [name, text] of modules) writeFileSync(join(fresh, `${name}.ts`), text);
-  writeFileSync(join(fresh, '.hash'), digest);
-  rmSync(target, { recursive: true, force: true });
-  renameSync(fresh, target);
+  // The hash goes first and comes last: an interrupted run is repeated by the next.
+  mkdirSync(target, { recursive: true });
+  rmSync(hashFile, { force: true });
+  for (const name of readdirSync(target)) if (!modules.has(name.replace(/\.ts$/, ''))) rmSync(join(target, name));
+  for (const [name, text] of modules) writeFileSync(join(target, `${name}.ts`), text);
+  writeFileSync(hashFile, digest);
   console.log(`generated ${modules.size} protocol modules`);
 }

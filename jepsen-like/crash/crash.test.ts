@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
-import { ApacheKafka } from '../../scripts/apache-kafka/peer.ts';
+import { ApacheKafka } from '../../test/support/apache-kafka/apache-kafka.ts';
 import { freeAddress, OdradekProcess } from '../../test/support/odradek-process.ts';
 import { temporaryFolder } from '../../test/support/temporary-folder.ts';
 import { findKafkaJars, findPython, toolChain } from '../../test/support/tool-chains.ts';
@@ -16,7 +16,8 @@ const powerCutMain = join(import.meta.dirname, 'power-cut-main.ts');
 
 /** Restarted on the same folder and ports, as an operator's supervisor would. */
 async function odradek(dataDir: string, main?: readonly string[]): Promise<CrashTarget & AsyncDisposable> {
-  const options = { ...(await freeAddress()), dataDir, ...(main === undefined ? {} : { main }) };
+  const { port, httpPort } = await freeAddress();
+  const options = { port, dataDir, ...(main === undefined ? { httpPort } : { main }) };
   let node: OdradekProcess | undefined;
   onTestFailed(() => console.error(node?.log));
   const kill = async (): Promise<void> => node?.kill();

@@ -1,35 +1,12 @@
 /** One message definition → the source of its module: types, reader, writer. */
-import type { Field, Message, Primitive, Range, Struct, Type } from './schema.ts';
-
-const TYPE_NAMES: Record<Primitive, string> = {
-  bool: 'boolean',
-  int8: 'number',
-  int16: 'number',
-  uint16: 'number',
-  int32: 'number',
-  uint32: 'number',
-  int64: 'number',
-  float64: 'number',
-  uuid: 'Uuid',
-  string: 'string',
-  bytes: 'Uint8Array',
-  records: 'readonly Uint8Array[]',
-};
-const FIXED_BYTES: Partial<Record<Primitive, number>> = {
-  bool: 1,
-  int8: 1,
-  int16: 2,
-  uint16: 2,
-  int32: 4,
-  uint32: 4,
-  int64: 8,
-  float64: 8,
-  uuid: 16,
-};
+import { emitReader } from './emit-reader.ts';
+import { emitWriter } from './emit-writer.ts';
+import { MessageSource } from './message-source.ts';
+import type { Message, Struct } from './schema.ts';
+import { constant, typeText } from './source-text.ts';
 
 export function emitMessage(message: Message): string {
-  const emitter = new Emitter(message);
-  const body = emitter.emit();
+  const body = emitBody(new MessageSource(message));
   const imports = [
     importOf('#model/ids', ['type Uuid', 'ZERO_UUID'], body),
     importOf('#protocol/protocol-error', ['notNull', 'unsupportedField', 'unsupportedVersion'], body),
@@ -48,412 +25,52 @@ function importOf(from: string, names: readonly string[], body: string): string 
     : `import { ${used.join(', ')} } from '${from}';\n`;
 }
 
-class Emitter {
-  readonly #message: Message;
-  /** The list functions asked for, in order; a key keeps them from being made twice. */
-  readonly #helpers = new Map<string, string>();
-  /** The functions that take the version. */
-  readonly #versioned = new Set<string>();
-
-  constructor(message: Message) {
-    this.#message = message;
+function emitBody(source: MessageSource): string {
+  const { structs, root } = source.message;
+  const types = [...structs].reverse().map((struct) => interfaces(source, struct));
+  const defaults = structs
+    .filter((struct) => isDefaultOfAField(source, struct))
+    .map((struct) => defaultConstant(source, struct));
+  const functions: string[] = [];
+  for (const struct of structs) functions.push(emitReader(source, struct), emitWriter(source, struct));
+  for (const struct of [...structs].reverse()) {
+    if (functions.some((text) => text.includes(`isDefault${struct.name}(`)))
+      functions.push(defaultCheck(source, struct));
   }
-
-  emit(): string {
-    const { structs, root } = this.#message;
-    const types = [...structs].reverse().map((struct) => this.#interfaces(struct));
-    const defaults = structs.filter((struct) => this.#isDefaultOfAField(struct)).map((struct) => this.#default(struct));
-    const functions: string[] = [];
-    for (const struct of structs) functions.push(this.#reader(struct), this.#writer(struct));
-    for (const struct of [...structs].reverse()) {
-      if (functions.some((text) => text.includes(`isDefault${struct.name}(`))) functions.push(this.#isDefault(struct));
-    }
-    return [...types, ...defaults, ...this.#helpers.values(), ...functions]
-      .join('\n')
-      .replaceAll(`function read${root.name}(`, `export function read${root.name}(`)
-      .replaceAll(`function write${root.name}(`, `export function write${root.name}(`);
-  }
-
-  #interfaces(struct: Struct): string {
-    const tagged = this.#mayBeFlexible()
-      ? '  readonly unknownTaggedFields?: readonly TaggedField[] | undefined;\n'
-      : '';
-    const read = struct.fields.map((f) => `  readonly ${f.name}: ${typeText(f, '')};\n`).join('');
-    const input = struct.fields
-      .map(
-        (f) =>
-          `  readonly ${f.name}${f.optional ? '?' : ''}: ${typeText(f, 'Input')}${f.optional ? ' | undefined' : ''};\n`,
-      )
-      .join('');
-    return `export interface ${struct.name} {\n${read}${tagged}}\n\nexport interface ${struct.name}Input {\n${input}${tagged}}\n`;
-  }
-
-  #reader(struct: Struct): string {
-    const { name, valid } = this.#message;
-    const lines: string[] = [];
-    if (struct === this.#message.root) {
-      lines.push(
-        `if (!(version >= ${valid.min} && version <= ${valid.max})) throw unsupportedVersion('${name}', version);`,
-      );
-    }
-    const plain = struct.fields.filter((field) => field.tag === undefined);
-    const tagged = struct.fields.filter((field) => field.tag !== undefined);
-    for (const field of plain) {
-      const condition = this.#within(field.versions, struct.versions);
-      const value = this.#readValue(field);
-      const declared = `const ${local(field)}: ${typeText(field, '')}`;
-      lines.push(`${declared} = ${condition === '' ? value : `${condition} ? ${value} : ${this.#defaultOf(field)}`};`);
-    }
-    if (this.#mayBeFlexible()) lines.push(...this.#readTags(struct, tagged));
-    const names = struct.fields.map((f) => (local(f) === f.name ? f.name : `${f.name}: ${local(f)}`));
-    if (this.#mayBeFlexible()) names.push('unknownTaggedFields');
-    lines.push(`return { ${names.join(', ')} };`);
-    return this.#function(`read${struct.name}`, 'reader: Reader', struct.name, lines);
-  }
-
-  #readTags(struct: Struct, tagged: readonly Field[]): string[] {
-    const flexible = this.#flexible();
-    if (tagged.length === 0) {
-      const read = 'reader.unknownTags()';
-      return [`const unknownTaggedFields = ${flexible === 'true' ? read : `${flexible} ? ${read} : undefined`};`];
-    }
-    const lines = tagged.map((field) => `let ${local(field)}: ${typeText(field, '')} = ${this.#defaultOf(field)};`);
-    lines.push('let unknownTaggedFields: TaggedField[] | undefined;');
-    const branches = tagged.map((field) => {
-      const known = this.#within(field.versions, this.#flexibleVersions(struct));
-      const condition = [`tag === ${field.tag}`, known].filter((text) => text !== '').join(' && ');
-      return `    if (${condition}) ${local(field)} = ${this.#readValue(field)};\n    else`;
-    });
-    const loop = [
-      'for (let left = reader.uvarint(); left > 0; left -= 1) {',
-      '    const tag = reader.uvarint();',
-      '    const end = reader.tagEnd();',
-      `${branches.join(' ').replaceAll('else     if', 'else if')} unknownTaggedFields = reader.unknownTag(unknownTaggedFields, tag, end);`,
-      '    reader.expectTagEnd(end);',
-      '  }',
-    ].join('\n');
-    lines.push(flexible === 'true' ? loop : `if (${flexible}) ${loop}`);
-    return lines;
-  }
-
-  #readValue(field: Field): string {
-    if (field.nullable === undefined) return this.#readType(field, false);
-    const nullable = this.#readType(field, true);
-    const condition = this.#within(field.nullable, field.versions);
-    return condition === '' ? nullable : `(${condition} ? ${nullable} : ${this.#readType(field, false)})`;
-  }
-
-  #readType(field: Field, nullable: boolean): string {
-    const { type } = field;
-    if (type.kind === 'list') return this.#readList(type.of, nullable);
-    const one = this.#readOne(type, nullable, field.neverFlexible);
-    return nullable && type.kind === 'struct' ? `reader.isNull() ? null : ${one}` : one;
-  }
-
-  #readOne(type: Exclude<Type, { kind: 'list' }>, nullable: boolean, neverFlexible: boolean): string {
-    if (type.kind === 'struct') return this.#call(`read${type.struct.name}`, 'reader');
-    if (FIXED_BYTES[type.name] !== undefined) return `reader.${type.name}()`;
-    const method = nullable ? `nullable${type.name.charAt(0).toUpperCase()}${type.name.slice(1)}` : type.name;
-    return `reader.${method}(${neverFlexible ? 'false' : this.#flexible()})`;
-  }
-
-  #readList(of: Exclude<Type, { kind: 'list' }>, nullable: boolean): string {
-    const name = `read${nullable ? 'Nullable' : ''}${listName(of)}`;
-    const element = of.kind === 'struct' ? of.struct.name : TYPE_NAMES[of.name];
-    const bytesMin = Math.min(...this.#versionsOfList(of).map((version) => this.#typeBytesMin(of, version)));
-    if (!(bytesMin >= 1)) throw new Error(`${this.#message.name}: elements of ${name} may take no bytes`);
-    const lines = [
-      `const count = reader.${nullable ? 'nullableCount' : 'count'}(${this.#flexible()}, ${bytesMin});`,
-      ...(nullable ? ['if (count < 0) return null;'] : []),
-      ...(of.kind === 'primitive' && FIXED_BYTES[of.name] !== undefined && of.name !== 'uuid' ? [] : ['reader.hold(count);']),
-      `const list: ${element}[] = [];`,
-      `for (let i = 0; i < count; i += 1) list.push(${this.#readOne(of, false, false)});`,
-      'return list;',
-    ];
-    this.#helpers.set(name, this.#function(name, 'reader: Reader', `${element}[]${nullable ? ' | null' : ''}`, lines));
-    return this.#call(name, 'reader');
-  }
-
-  #writer(struct: Struct): string {
-    const { name, valid } = this.#message;
-    const lines: string[] = [];
-    if (struct === this.#message.root) {
-      lines.push(
-        `if (!(version >= ${valid.min} && version <= ${valid.max})) throw unsupportedVersion('${name}', version);`,
-      );
-    }
-    for (const field of struct.fields) {
-      const condition = this.#within(field.versions, struct.versions);
-      const write = field.tag === undefined ? `${this.#writeValue(field, 'writer')};` : '';
-      const absent = field.ignorable
-        ? ''
-        : `if (${this.#differs(field)}) throw unsupportedField('${struct.name}.${field.name}', version);`;
-      if (condition === '') lines.push(write);
-      else if (field.tag !== undefined) lines.push(absent === '' ? '' : `if (!(${condition})) { ${absent} }`);
-      else lines.push(`if (${condition}) ${write}${absent === '' ? '' : `\n  else ${absent}`}`);
-    }
-    if (this.#mayBeFlexible()) lines.push(...this.#writeTags(struct));
-    return this.#function(
-      `write${struct.name}`,
-      `writer: Writer, value: ${struct.name}Input`,
-      'void',
-      lines.filter((line) => line !== ''),
-    );
-  }
-
-  #writeTags(struct: Struct): string[] {
-    const tagged = struct.fields.filter((field) => field.tag !== undefined);
-    const flexible = this.#flexible();
-    const lines: string[] = [];
-    if (tagged.length === 0) {
-      lines.push('writer.unknownTags(value.unknownTaggedFields);');
-    } else {
-      lines.push(
-        'const unknown = value.unknownTaggedFields ?? [];',
-        'let tagCount = unknown.length;',
-        'let written = 0;',
-      );
-      for (const field of tagged) {
-        const present = [this.#within(field.versions, this.#flexibleVersions(struct)), this.#differs(field)].filter(
-          (text) => text !== '',
-        );
-        lines.push(`const has${capital(field.name)} = ${present.map((text) => `(${text})`).join(' && ')};`);
-        lines.push(`if (has${capital(field.name)}) tagCount += 1;`);
-      }
-      lines.push('writer.uvarint(tagCount);');
-      for (const field of tagged) {
-        lines.push(
-          `if (has${capital(field.name)}) {`,
-          `  written = writer.unknownTagsBelow(unknown, written, ${field.tag});`,
-          ...this.#writeTag(field).map((line) => `  ${line}`),
-          '}',
-        );
-      }
-      lines.push('writer.unknownTagsBelow(unknown, written, Number.POSITIVE_INFINITY);');
-    }
-    if (flexible === 'true') return lines;
-    return [
-      `if (${flexible}) {`,
-      ...lines.map((line) => `  ${line}`),
-      '} else if ((value.unknownTaggedFields?.length ?? 0) > 0) {',
-      `  throw unsupportedField('${struct.name}.unknownTaggedFields', version);`,
-      '}',
-    ];
-  }
-
-  #writeTag(field: Field): string[] {
-    const size = field.type.kind === 'primitive' ? FIXED_BYTES[field.type.name] : undefined;
-    if (size !== undefined) {
-      return [`writer.uvarint(${field.tag});`, `writer.uvarint(${size});`, `${this.#writeValue(field, 'writer')};`];
-    }
-    const content = `${field.name}Content`;
-    return [
-      `const ${content} = writer.nested();`,
-      `${this.#writeValue(field, content)};`,
-      `writer.tagged(${field.tag}, ${content});`,
-    ];
-  }
-
-  #writeValue(field: Field, writer: string): string {
-    const { type } = field;
-    let value = `value.${field.name}`;
-    if (field.optional) {
-      const fallback = this.#defaultOf(field);
-      value =
-        field.nullable === undefined || fallback === 'null'
-          ? `${value} ?? ${fallback}`
-          : `${value} === undefined ? ${fallback} : ${value}`;
-    }
-    if (field.nullable !== undefined) {
-      const condition = this.#within(field.nullable, field.versions);
-      if (condition !== '') {
-        const checked = `notNull(${value}, '${field.name}')`;
-        value = `${condition} ? ${value.includes(' ? ') ? `(${value})` : value} : ${checked}`;
-      }
-    }
-    if (type.kind === 'list') {
-      return this.#call(this.#writeList(type.of, field.nullable !== undefined), `${writer}, ${value}`);
-    }
-    if (type.kind === 'struct') {
-      const name = field.nullable === undefined ? `write${type.struct.name}` : this.#writeNullable(type.struct);
-      return this.#call(name, `${writer}, ${value}`);
-    }
-    if (FIXED_BYTES[type.name] !== undefined) return `${writer}.${type.name}(${value})`;
-    const method = field.nullable === undefined ? type.name : `nullable${capital(type.name)}`;
-    return `${writer}.${method}(${value}, ${field.neverFlexible ? 'false' : this.#flexible()})`;
-  }
-
-  #writeList(of: Exclude<Type, { kind: 'list' }>, nullable: boolean): string {
-    const name = `write${nullable ? 'Nullable' : ''}${listName(of)}`;
-    const element = of.kind === 'struct' ? `${of.struct.name}Input` : TYPE_NAMES[of.name];
-    let write: string;
-    if (of.kind === 'struct') write = this.#call(`write${of.struct.name}`, 'writer, item');
-    else if (FIXED_BYTES[of.name] !== undefined) write = `writer.${of.name}(item)`;
-    else write = `writer.${of.name}(item, ${this.#flexible()})`;
-    const lines = [
-      ...(nullable ? [`if (list === null) return writer.count(-1, ${this.#flexible()});`] : []),
-      `writer.count(list.length, ${this.#flexible()});`,
-      `for (const item of list) ${write};`,
-    ];
-    const parameters = `writer: Writer, list: readonly ${element}[]${nullable ? ' | null' : ''}`;
-    this.#helpers.set(name, this.#function(name, parameters, 'void', lines));
-    return name;
-  }
-
-  #writeNullable(struct: Struct): string {
-    const name = `writeNullable${struct.name}`;
-    const lines = [
-      'writer.int8(value === null ? -1 : 1);',
-      `if (value !== null) ${this.#call(`write${struct.name}`, 'writer, value')};`,
-    ];
-    this.#helpers.set(name, this.#function(name, `writer: Writer, value: ${struct.name}Input | null`, 'void', lines));
-    return name;
-  }
-
-  #default(struct: Struct): string {
-    const fields = struct.fields.map((field) => `${field.name}: ${this.#defaultOf(field)}`);
-    return `const DEFAULT_${constant(struct.name)}: ${struct.name} = Object.freeze({ ${fields.join(', ')} });\n`;
-  }
-
-  #isDefault(struct: Struct): string {
-    const differences = struct.fields.map((field) => this.#differs(field));
-    if (this.#mayBeFlexible()) differences.push('(value.unknownTaggedFields?.length ?? 0) > 0');
-    const lines = [`return !(${differences.map((text) => `(${text})`).join(' || ')});`];
-    return `function isDefault${struct.name}(value: ${struct.name}Input): boolean {\n  ${lines.join('\n  ')}\n}\n`;
-  }
-
-  /** Whether the value of the field in an input is not its default. */
-  #differs(field: Field): string {
-    const value = `value.${field.name}`;
-    const given = field.optional ? `${value} !== undefined && ` : '';
-    const fallback = this.#defaultOf(field);
-    const { type } = field;
-    if (fallback === 'null') return field.optional ? `(${value} ?? null) !== null` : `${value} !== null`;
-    const orNull = field.nullable === undefined ? '' : `${value} === null || `;
-    if (type.kind === 'struct') return `${given}(${orNull}!isDefault${type.struct.name}(${value}))`;
-    if (type.kind === 'list' || type.name === 'bytes' || type.name === 'records') {
-      return `${given}(${orNull}${value}.length > 0)`;
-    }
-    if (type.name === 'bool') return `${given}${fallback === 'true' ? '!' : ''}${value}`;
-    return `${given}${value} !== ${fallback}`;
-  }
-
-  #defaultOf(field: Field): string {
-    const { type, defaultText } = field;
-    if (defaultText === 'null') return 'null';
-    if (type.kind === 'list') return '[]';
-    if (type.kind === 'struct') return `DEFAULT_${constant(type.struct.name)}`;
-    switch (type.name) {
-      case 'string':
-        return JSON.stringify(defaultText ?? '').replaceAll('"', "'");
-      case 'uuid':
-        return 'ZERO_UUID';
-      case 'bytes':
-        return 'new Uint8Array(0)';
-      case 'records':
-        return '[]';
-      case 'bool':
-        return String(defaultText === 'true');
-      default:
-        // The greatest int64 is no double; 2^63 stands for it.
-        return String(BigInt(defaultText ?? '0') >= 2n ** 53n ? '2 ** 63' : Number(defaultText ?? '0'));
-    }
-  }
-
-  #isDefaultOfAField(struct: Struct): boolean {
-    return this.#message.structs.some((parent) =>
-      parent.fields.some(
-        (f) => f.type.kind === 'struct' && f.type.struct === struct && f.optional && f.defaultText !== 'null',
-      ),
-    );
-  }
-
-  #mayBeFlexible(): boolean {
-    return this.#message.flexibleFrom <= this.#message.valid.max;
-  }
-
-  /** The expression that is true in flexible versions. */
-  #flexible(): string {
-    const { flexibleFrom, valid } = this.#message;
-    if (flexibleFrom <= valid.min) return 'true';
-    return flexibleFrom > valid.max ? 'false' : `version >= ${flexibleFrom}`;
-  }
-
-  #flexibleVersions(struct: Struct): Range {
-    return { min: Math.max(this.#message.flexibleFrom, struct.versions.min), max: struct.versions.max };
-  }
-
-  /** The condition that holds in these of the outer versions; empty: always. */
-  #within(range: Range, outer: Range): string {
-    const min = range.min > outer.min ? `version >= ${range.min}` : '';
-    const max = range.max < outer.max ? `version <= ${range.max}` : '';
-    return [min, max].filter((text) => text !== '').join(' && ');
-  }
-
-  /** The parameter `version` is left out where nothing depends on it. */
-  #function(name: string, parameters: string, result: string, lines: readonly string[]): string {
-    const version = lines.some((line) => /(?<![.'])\bversion\b(?!:)/.test(line));
-    if (version) this.#versioned.add(name);
-    return `function ${name}(${parameters}${version ? ', version: number' : ''}): ${result} {\n  ${lines.join('\n  ')}\n}\n`;
-  }
-
-  /** A call of a function that was emitted before. */
-  #call(name: string, args: string): string {
-    return `${name}(${args}${this.#versioned.has(name) ? ', version' : ''})`;
-  }
-
-  /** The versions in which some field is a list of such elements. */
-  #versionsOfList(of: Exclude<Type, { kind: 'list' }>): number[] {
-    const fields = this.#message.structs.flatMap((struct) => struct.fields);
-    const lists = fields.filter((f) => f.type.kind === 'list' && listName(f.type.of) === listName(of));
-    return lists.flatMap((field) => versionsOf(field.versions));
-  }
-
-  #typeBytesMin(type: Type, version: number): number {
-    const flexible = version >= this.#message.flexibleFrom;
-    if (type.kind === 'list') return flexible ? 1 : 4;
-    if (type.kind === 'primitive') {
-      return FIXED_BYTES[type.name] ?? (flexible ? 1 : type.name === 'string' ? 2 : 4);
-    }
-    return this.#structBytesMin(type.struct, version);
-  }
-
-  #structBytesMin(struct: Struct, version: number): number {
-    let bytes = version >= this.#message.flexibleFrom ? 1 : 0;
-    for (const field of struct.fields) {
-      if (field.tag !== undefined || version < field.versions.min || version > field.versions.max) continue;
-      bytes +=
-        field.type.kind === 'struct' && field.nullable !== undefined ? 1 : this.#typeBytesMin(field.type, version);
-    }
-    return bytes;
-  }
+  return [...types, ...defaults, ...source.helpers.values(), ...functions]
+    .join('\n')
+    .replaceAll(`function read${root.name}(`, `export function read${root.name}(`)
+    .replaceAll(`function write${root.name}(`, `export function write${root.name}(`);
 }
 
-function typeText(field: Field, suffix: '' | 'Input'): string {
-  const { type } = field;
-  const nullable = field.nullable !== undefined || field.defaultText === 'null' ? ' | null' : '';
-  const element = type.kind === 'list' ? type.of : type;
-  const name = element.kind === 'struct' ? `${element.struct.name}${suffix}` : TYPE_NAMES[element.name];
-  return `${type.kind === 'list' ? `readonly ${name}[]` : name}${nullable}`;
+function interfaces(source: MessageSource, struct: Struct): string {
+  const tagged = source.mayBeFlexible() ? '  readonly unknownTaggedFields?: readonly TaggedField[] | undefined;\n' : '';
+  const read = struct.fields.map((f) => `  readonly ${f.name}: ${typeText(f, '')};\n`).join('');
+  const input = struct.fields
+    .map(
+      (f) =>
+        `  readonly ${f.name}${f.optional ? '?' : ''}: ${typeText(f, 'Input')}${f.optional ? ' | undefined' : ''};\n`,
+    )
+    .join('');
+  return `export interface ${struct.name} {\n${read}${tagged}}\n\nexport interface ${struct.name}Input {\n${input}${tagged}}\n`;
 }
 
-/** Names of the functions' own parameters are taken. */
-function local(field: Field): string {
-  return ['reader', 'version', 'tag', 'end', 'left'].includes(field.name) ? `${field.name}Field` : field.name;
+function defaultConstant(source: MessageSource, struct: Struct): string {
+  const fields = struct.fields.map((field) => `${field.name}: ${source.defaultOf(field)}`);
+  return `const DEFAULT_${constant(struct.name)}: ${struct.name} = Object.freeze({ ${fields.join(', ')} });\n`;
 }
 
-function listName(of: Exclude<Type, { kind: 'list' }>): string {
-  return `${capital(of.kind === 'struct' ? of.struct.name : of.name)}List`;
+function defaultCheck(source: MessageSource, struct: Struct): string {
+  const differences = struct.fields.map((field) => source.differs(field));
+  if (source.mayBeFlexible()) differences.push('(value.unknownTaggedFields?.length ?? 0) > 0');
+  const lines = [`return !(${differences.map((text) => `(${text})`).join(' || ')});`];
+  return `function isDefault${struct.name}(value: ${struct.name}Input): boolean {\n  ${lines.join('\n  ')}\n}\n`;
 }
 
-function capital(name: string): string {
-  return name.charAt(0).toUpperCase() + name.slice(1);
-}
-
-function constant(name: string): string {
-  return name.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toUpperCase();
-}
-
-function versionsOf(range: Range): number[] {
-  return Array.from({ length: range.max - range.min + 1 }, (_, i) => range.min + i);
+function isDefaultOfAField(source: MessageSource, struct: Struct): boolean {
+  return source.message.structs.some((parent) =>
+    parent.fields.some(
+      (f) => f.type.kind === 'struct' && f.type.struct === struct && f.optional && f.defaultText !== 'null',
+    ),
+  );
 }

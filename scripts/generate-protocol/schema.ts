@@ -5,10 +5,10 @@ export interface Range {
   readonly max: number;
 }
 
-export type Type =
+export type ElementType =
   | { readonly kind: 'primitive'; readonly name: Primitive }
-  | { readonly kind: 'struct'; readonly struct: Struct }
-  | { readonly kind: 'list'; readonly of: Exclude<Type, { kind: 'list' }> };
+  | { readonly kind: 'struct'; readonly struct: Struct };
+export type Type = ElementType | { readonly kind: 'list'; readonly of: ElementType };
 
 const PRIMITIVES = [
   'bool',

@@ -11,12 +11,17 @@ const FIRST_WITH_ZERO_MINIMUM = 4;
 /** What Kafka accepts as the name and version of a client's software (KIP-511). */
 const SOFTWARE = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;
 
-export const apiVersionsApi = api(API_VERSIONS, readApiVersionsRequest, writeApiVersionsResponse, (request, context) => {
-  const version = context.header.apiVersion;
-  const named = SOFTWARE.test(request.clientSoftwareName) && SOFTWARE.test(request.clientSoftwareVersion);
-  if (version >= FIRST_WITH_CLIENT_SOFTWARE && !named) return { errorCode: ErrorCode.InvalidRequest, apiKeys: [] };
-  return answer(context, ErrorCode.None, version);
-});
+export const apiVersionsApi = api(
+  API_VERSIONS,
+  readApiVersionsRequest,
+  writeApiVersionsResponse,
+  (request, context) => {
+    const version = context.header.apiVersion;
+    const named = SOFTWARE.test(request.clientSoftwareName) && SOFTWARE.test(request.clientSoftwareVersion);
+    if (version >= FIRST_WITH_CLIENT_SOFTWARE && !named) return { errorCode: ErrorCode.InvalidRequest, apiKeys: [] };
+    return answer(context, ErrorCode.None, version);
+  },
+);
 
 /** A version that we do not know is answered in version 0, with the list that lets the client choose another (KIP-511). */
 export function respondUnsupportedApiVersions(context: ApiContext, error: ErrorCode): void {

@@ -19,7 +19,16 @@ function bits(...operations: number[]): number {
   return operations.reduce((sum, operation) => sum | (1 << operation), 0);
 }
 
-const { Read, Write, Create, Delete, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite } = AclOperation;
+const { Read, Write, Create, Delete, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite } =
+  AclOperation;
 export const TOPIC_OPERATIONS = bits(Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, AlterConfigs);
-export const CLUSTER_OPERATIONS = bits(Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite);
+export const CLUSTER_OPERATIONS = bits(
+  Create,
+  Alter,
+  Describe,
+  ClusterAction,
+  DescribeConfigs,
+  AlterConfigs,
+  IdempotentWrite,
+);
 export const GROUP_OPERATIONS = bits(Read, Delete, Describe, DescribeConfigs, AlterConfigs);

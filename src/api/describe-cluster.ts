@@ -8,32 +8,39 @@ import { clientBrokers } from './client-brokers.ts';
 const DESCRIBE_CLUSTER = 60;
 const BROKERS = 1;
 
-export const describeClusterApi = api(DESCRIBE_CLUSTER, readDescribeClusterRequest, writeDescribeClusterResponse, (request, { broker }) => {
-  const clusterId = broker.image.cluster?.id ?? '';
-  if (request.endpointType !== BROKERS) {
+export const describeClusterApi = api(
+  DESCRIBE_CLUSTER,
+  readDescribeClusterRequest,
+  writeDescribeClusterResponse,
+  (request, { broker, exchange }) => {
+    const clusterId = broker.image.cluster?.id ?? '';
+    if (request.endpointType !== BROKERS) {
+      return {
+        throttleTimeMs: 0,
+        errorCode: ErrorCode.MismatchedEndpointType,
+        errorMessage: 'This is a broker listener: ask it for brokers',
+        clusterId,
+        brokers: [],
+      };
+    }
+    const brokers = clientBrokers(broker.image, exchange.listenerName).map(({ nodeId, host, port, rack }) => ({
+      brokerId: nodeId,
+      host,
+      port,
+      rack,
+      isFenced: false,
+    }));
     return {
       throttleTimeMs: 0,
-      errorCode: ErrorCode.MismatchedEndpointType,
-      errorMessage: 'This is a broker listener: ask it for brokers',
+      errorCode: ErrorCode.None,
+      errorMessage: null,
+      endpointType: BROKERS,
       clusterId,
-      brokers: [],
+      controllerId: broker.nodeId,
+      brokers,
+      clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
+        ? CLUSTER_OPERATIONS
+        : NOT_ASKED_OPERATIONS,
     };
-  }
-  const brokers = clientBrokers(broker.image, broker.listenerName).map(({ nodeId, host, port, rack }) => ({
-    brokerId: nodeId,
-    host,
-    port,
-    rack,
-    isFenced: false,
-  }));
-  return {
-    throttleTimeMs: 0,
-    errorCode: ErrorCode.None,
-    errorMessage: null,
-    endpointType: BROKERS,
-    clusterId,
-    controllerId: broker.nodeId,
-    brokers,
-    clusterAuthorizedOperations: request.includeClusterAuthorizedOperations ? CLUSTER_OPERATIONS : NOT_ASKED_OPERATIONS,
-  };
-});
+  },
+);

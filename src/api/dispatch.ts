@@ -37,7 +37,9 @@ export class Dispatcher {
     if (api === undefined || offered === undefined) return exchange.refuse(`api key ${apiKey} is not served`);
     if (apiVersion < offered.min || apiVersion > offered.max) {
       if (apiKey === API_VERSIONS) return respondUnsupportedApiVersions(context, ErrorCode.UnsupportedVersion);
-      return exchange.refuse(`version ${apiVersion} of api ${apiKey} is not served (${offered.min} to ${offered.max} are)`);
+      return exchange.refuse(
+        `version ${apiVersion} of api ${apiKey} is not served (${offered.min} to ${offered.max} are)`,
+      );
     }
     this.#broker.traffic.countRequest(apiKey);
     api.serve(reader, context);

@@ -37,7 +37,8 @@ function serveFetch(request: FetchRequest, context: ApiContext): void {
     const body = { throttleTimeMs: 0, errorCode: session.error, sessionId: session.sessionId, responses: [] };
     return respond(context, (writer) => writeFetchResponse(writer, body, version));
   }
-  const targets = session.kind === 'full' ? session.targets : [...session.session.partitions.values()].map((known) => known.target);
+  const targets =
+    session.kind === 'full' ? session.targets : [...session.session.partitions.values()].map((known) => known.target);
   const plan = {
     targets,
     maxWaitMs: request.maxWaitMs,
@@ -81,7 +82,11 @@ function forgottenOf(request: FetchRequest) {
   );
 }
 
-function answerOf(results: readonly PartitionFetch[], opened: FetchContext, readCommitted: boolean): FetchResponseInput {
+function answerOf(
+  results: readonly PartitionFetch[],
+  opened: FetchContext,
+  readCommitted: boolean,
+): FetchResponseInput {
   if (opened.kind === 'error') return { throttleTimeMs: 0, errorCode: opened.error, responses: [] };
   const session = opened.session;
   const told = results.filter((result) => mustTell(result, session, opened.kind === 'incremental'));

@@ -18,18 +18,31 @@ interface Coordinator {
   readonly errorMessage: string | null;
 }
 
-export const findCoordinatorApi = api(FIND_COORDINATOR, readFindCoordinatorRequest, writeFindCoordinatorResponse, (request, { broker, header }) => {
-  if (header.apiVersion >= FIRST_WITH_KEYS) {
-    return { throttleTimeMs: 0, coordinators: request.coordinatorKeys.map((key) => find(key, request.keyType, broker)) };
-  }
-  return { throttleTimeMs: 0, ...find(request.key, request.keyType, broker), coordinators: [] };
-});
+export const findCoordinatorApi = api(
+  FIND_COORDINATOR,
+  readFindCoordinatorRequest,
+  writeFindCoordinatorResponse,
+  (request, { broker, header, exchange }) => {
+    if (header.apiVersion >= FIRST_WITH_KEYS) {
+      return {
+        throttleTimeMs: 0,
+        coordinators: request.coordinatorKeys.map((key) => find(key, request.keyType, broker, exchange.listenerName)),
+      };
+    }
+    return {
+      throttleTimeMs: 0,
+      ...find(request.key, request.keyType, broker, exchange.listenerName),
+      coordinators: [],
+    };
+  },
+);
 
-function find(key: string, keyType: number, broker: Broker): Coordinator {
+function find(key: string, keyType: number, broker: Broker, listenerName: string): Coordinator {
   // An answer that clients do not retry: they fail at once and say why.
-  if (keyType !== GROUP) return nowhere(key, ErrorCode.InvalidRequest, `coordinators of key type ${keyType} are not served`);
+  if (keyType !== GROUP)
+    return nowhere(key, ErrorCode.InvalidRequest, `coordinators of key type ${keyType} are not served`);
   const leader = broker.groups.coordinatorOf(key);
-  const node = clientBrokers(broker.image, broker.listenerName).find(({ nodeId }) => nodeId === leader);
+  const node = clientBrokers(broker.image, listenerName).find(({ nodeId }) => nodeId === leader);
   if (node === undefined) return nowhere(key, ErrorCode.CoordinatorNotAvailable, null);
   return { key, nodeId: node.nodeId, host: node.host, port: node.port, errorCode: ErrorCode.None, errorMessage: null };
 }

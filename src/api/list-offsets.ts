@@ -34,22 +34,28 @@ interface Answer {
 
 type AskedPartition = ListOffsetsRequest['topics'][number]['partitions'][number];
 
-export const listOffsetsApi = api(LIST_OFFSETS, readListOffsetsRequest, writeListOffsetsResponse, async (request, { broker, header }) => {
-  const readCommitted = request.isolationLevel === READ_COMMITTED;
-  const twice = namedTwice(request);
-  const topics = [];
-  for (const topic of request.topics) {
-    const partitions: Answer[] = [];
-    for (const asked of topic.partitions) {
-      const found = broker.partitions.findByName(topic.name, asked.partitionIndex);
-      if (twice.has(`${topic.name}/${asked.partitionIndex}`)) partitions.push(nothing(asked, ErrorCode.InvalidRequest));
-      else if (typeof found === 'number') partitions.push(nothing(asked, found));
-      else partitions.push(await lookUp(found, asked, readCommitted, header.apiVersion));
+export const listOffsetsApi = api(
+  LIST_OFFSETS,
+  readListOffsetsRequest,
+  writeListOffsetsResponse,
+  async (request, { broker, header }) => {
+    const readCommitted = request.isolationLevel === READ_COMMITTED;
+    const twice = namedTwice(request);
+    const topics = [];
+    for (const topic of request.topics) {
+      const partitions: Answer[] = [];
+      for (const asked of topic.partitions) {
+        const found = broker.partitions.findByName(topic.name, asked.partitionIndex);
+        if (twice.has(`${topic.name}/${asked.partitionIndex}`))
+          partitions.push(nothing(asked, ErrorCode.InvalidRequest));
+        else if (typeof found === 'number') partitions.push(nothing(asked, found));
+        else partitions.push(await lookUp(found, asked, readCommitted, header.apiVersion));
+      }
+      topics.push({ name: topic.name, partitions });
     }
-    topics.push({ name: topic.name, partitions });
-  }
-  return { throttleTimeMs: 0, topics };
-});
+    return { throttleTimeMs: 0, topics };
+  },
+);
 
 function namedTwice(request: ListOffsetsRequest): ReadonlySet<string> {
   const seen = new Set<string>();
@@ -64,7 +70,12 @@ function namedTwice(request: ListOffsetsRequest): ReadonlySet<string> {
   return twice;
 }
 
-async function lookUp(partition: Partition, asked: AskedPartition, readCommitted: boolean, version: number): Promise<Answer> {
+async function lookUp(
+  partition: Partition,
+  asked: AskedPartition,
+  readCommitted: boolean,
+  version: number,
+): Promise<Answer> {
   const { log } = partition;
   if (log === undefined) return nothing(asked, ErrorCode.KafkaStorageError);
   const epochError = partition.checkLeaderEpoch(asked.currentLeaderEpoch);
@@ -77,7 +88,8 @@ async function lookUp(partition: Partition, asked: AskedPartition, readCommitted
     offset,
     leaderEpoch,
   });
-  if (asked.timestamp < 0 && (SINCE_VERSION.get(asked.timestamp) ?? Infinity) > version) return nothing(asked, ErrorCode.UnsupportedVersion);
+  if (asked.timestamp < 0 && (SINCE_VERSION.get(asked.timestamp) ?? Infinity) > version)
+    return nothing(asked, ErrorCode.UnsupportedVersion);
   switch (asked.timestamp) {
     case LATEST:
       return at(end, partition.leaderEpoch);

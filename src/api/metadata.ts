@@ -12,17 +12,24 @@ import { clientBrokers } from './client-brokers.ts';
 
 const METADATA = 3;
 
-export const metadataApi = api(METADATA, readMetadataRequest, writeMetadataResponse, (request, { broker, header }) => {
-  const topics = askedTopics(request, broker, header.apiVersion);
-  return {
-    throttleTimeMs: 0,
-    brokers: clientBrokers(broker.image, broker.listenerName),
-    clusterId: broker.image.cluster?.id ?? null,
-    controllerId: broker.nodeId,
-    topics,
-    clusterAuthorizedOperations: request.includeClusterAuthorizedOperations ? CLUSTER_OPERATIONS : NOT_ASKED_OPERATIONS,
-  };
-});
+export const metadataApi = api(
+  METADATA,
+  readMetadataRequest,
+  writeMetadataResponse,
+  (request, { broker, header, exchange }) => {
+    const topics = askedTopics(request, broker, header.apiVersion);
+    return {
+      throttleTimeMs: 0,
+      brokers: clientBrokers(broker.image, exchange.listenerName),
+      clusterId: broker.image.cluster?.id ?? null,
+      controllerId: broker.nodeId,
+      topics,
+      clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
+        ? CLUSTER_OPERATIONS
+        : NOT_ASKED_OPERATIONS,
+    };
+  },
+);
 
 function askedTopics(request: MetadataRequest, broker: Broker, version: number): MetadataResponseTopicInput[] {
   const { image } = broker;
@@ -37,18 +44,28 @@ function askedTopics(request: MetadataRequest, broker: Broker, version: number):
     if (topicId !== ZERO_UUID) {
       if (name !== null) return missing(name, topicId, ErrorCode.InvalidRequest);
       const topic = image.topicById(topicId);
-      return topic === undefined ? missing(null, topicId, ErrorCode.UnknownTopicId) : described(topic, image, operations);
+      return topic === undefined
+        ? missing(null, topicId, ErrorCode.UnknownTopicId)
+        : described(topic, image, operations);
     }
     const topic = name === null ? undefined : image.topic(name);
     if (topic !== undefined) return described(topic, image, operations);
-    if (name === null || validateTopicName(name) !== undefined) return missing(name, topicId, ErrorCode.InvalidTopicException);
+    if (name === null || validateTopicName(name) !== undefined)
+      return missing(name, topicId, ErrorCode.InvalidTopicException);
     if (mayCreate) broker.topicCreator.request(name);
     return missing(name, topicId, ErrorCode.UnknownTopicOrPartition);
   });
 }
 
 function missing(name: string | null, topicId: Uuid, errorCode: ErrorCode): MetadataResponseTopicInput {
-  return { errorCode, name, topicId, isInternal: false, partitions: [], topicAuthorizedOperations: NOT_ASKED_OPERATIONS };
+  return {
+    errorCode,
+    name,
+    topicId,
+    isInternal: false,
+    partitions: [],
+    topicAuthorizedOperations: NOT_ASKED_OPERATIONS,
+  };
 }
 
 function described(topic: Topic, image: MetadataImage, operations: number): MetadataResponseTopicInput {

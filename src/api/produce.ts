@@ -85,13 +85,23 @@ function serveProduce(request: ProduceRequest, context: ApiContext): void {
   round.begun();
 }
 
-function appendTo(partition: Partition, records: Uint8Array, answer: PendingAnswer, round: ProduceRound, context: ApiContext): void {
+function appendTo(
+  partition: Partition,
+  records: Uint8Array,
+  answer: PendingAnswer,
+  round: ProduceRound,
+  context: ApiContext,
+): void {
   const { broker, header } = context;
   const config = broker.partitions.configOf(partition);
   if (broker.partitions.isInternal(partition.topic) && header.clientId !== INTERNAL_WRITER) {
     return round.refuse(answer, ErrorCode.InvalidTopicException, `the topic ${partition.topic} is internal`);
   }
-  const validated = validateProducedBatches(records, limitsOf(config, header.apiVersion, broker.ports.clock.wall()), broker.ports.codecs);
+  const validated = validateProducedBatches(
+    records,
+    limitsOf(config, header.apiVersion, broker.ports.clock.wall()),
+    broker.ports.codecs,
+  );
   if ('error' in validated) return round.refuse(answer, validated.error, validated.message);
   let { headers } = validated;
   let bytes = records;

@@ -2,15 +2,19 @@ import { assert } from '#base/assert';
 import type { Mono, Timestamp } from '#base/ports';
 import { ErrorCode } from '#model/errors';
 import type { GroupMetadataValue } from '#protocol/generated/group-metadata-value';
+import { copyOf, NO_BYTES } from './bytes.ts';
 import { emptyRecord, restoredMember } from './classic-records.ts';
-import { CONSUMER_PROTOCOL_TYPE, subscriptionTopics } from './consumer-protocol.ts';
+import { subscribedTopics } from './classic-subscriptions.ts';
+import { CONSUMER_PROTOCOL_TYPE } from './consumer-protocol.ts';
 import type { Instant, Output, RequestToken } from './effects.ts';
-import { failedJoin, failedSync, NO_BYTES } from './failures.ts';
+import { failedJoin, failedSync } from './failures.ts';
 import { GroupState, GroupType, type JoinGroupResponse, type MemberProtocol } from './group-commands.ts';
 import type { GroupConfig } from './group-config.ts';
 import { GroupMembers, type Member, protocolMetadata } from './group-members.ts';
 
 const NEVER: Mono = Number.POSITIVE_INFINITY;
+/** A join phase that could not end is looked at again no sooner, though members may ask for a rebalance timeout of 0. */
+const RETRY_MS = 1_000;
 
 /**
  * One classic group: its members, its generation and the rebalance between two generations.
@@ -255,7 +259,8 @@ export class ClassicGroup {
     group.#protocolType = value.protocolType === '' ? null : value.protocolType;
     group.#protocolName = value.members.length === 0 ? null : (value.protocol ?? '');
     for (const member of value.members) group.members.add(restoredMember(member, value));
-    if (value.leader !== null && group.members.get(value.leader) !== undefined) group.members.restoreLeader(value.leader);
+    if (value.leader !== null && group.members.get(value.leader) !== undefined)
+      group.members.restoreLeader(value.leader);
     group.#enter(group.members.size === 0 ? GroupState.Empty : GroupState.Stable, value.currentStateTimestamp);
     group.#subscribedTopics = subscribedTopics(group);
     return group;
@@ -266,14 +271,17 @@ export class ClassicGroup {
     this.#persisted = true;
     if (value.members.length === 0) {
       assert(this.members.size === 0, 'a group with members is written as empty');
-      this.#becomeEmpty(value.generation, value.currentStateTimestamp);
+      this.#generationId = value.generation;
+      this.#protocolName = null;
+      this.#subscribedTopics = subscribedTopics(this);
+      this.#enter(GroupState.Empty, value.currentStateTimestamp);
       return;
     }
     assert(value.generation === this.#generationId, 'a generation is written that is not the present one');
     for (const { memberId, assignment } of value.members) {
       const member = this.members.get(memberId);
       assert(member !== undefined, `a generation is written with a stranger: ${memberId}`);
-      member.assignment = assignment.slice();
+      member.assignment = copyOf(assignment);
     }
     if (this.#state !== GroupState.Stable) this.#enter(GroupState.Stable, value.currentStateTimestamp);
   }
@@ -281,23 +289,14 @@ export class ClassicGroup {
   /** The record that this group has just decided was not taken. */
   refused(now: Instant, out: Output): void {
     if (this.#state === GroupState.CompletingRebalance) this.rebalance(now, out);
-    // The log keeps the generation before, whose members, if it is ever loaded again, time out.
-    else if (this.#state === GroupState.PreparingRebalance && this.members.size === 0) {
-      this.#becomeEmpty(this.#generationId + 1, now.wall);
-    }
+    // Until the log says so the group is not empty: what it still holds would count again after a restart.
+    else if (this.members.size === 0) this.#endJoinBy(now.mono + RETRY_MS);
   }
 
   /** The shard has been loaded: everybody gets a whole session to be heard. */
   loaded(now: Instant, out: Output): void {
     for (const member of this.members.all()) this.keepAlive(member, now);
     if (this.members.size > this.#config.groupSizeMax) this.rebalance(now, out);
-  }
-
-  #becomeEmpty(generationId: number, at: Timestamp): void {
-    this.#generationId = generationId;
-    this.#protocolName = null;
-    this.#subscribedTopics = subscribedTopics(this);
-    this.#enter(GroupState.Empty, at);
   }
 
   #joinTimeout(now: Instant, out: Output): void {
@@ -338,7 +337,7 @@ export class ClassicGroup {
     }
     if (!this.members.electJoinedLeader()) {
       // Only absent static members are left: they come back, or their sessions end.
-      this.#endJoinBy(now.mono + this.members.rebalanceTimeoutMs);
+      this.#endJoinBy(now.mono + Math.max(this.members.rebalanceTimeoutMs, RETRY_MS));
       return;
     }
     this.#generationId += 1;
@@ -370,16 +369,4 @@ export class ClassicGroup {
   #wakeBy(at: Mono): void {
     if (at < this.wakeAt) this.wakeAt = at;
   }
-}
-
-function subscribedTopics(group: ClassicGroup): ReadonlySet<string> | undefined {
-  if (group.protocolType !== CONSUMER_PROTOCOL_TYPE) return undefined;
-  const all = new Set<string>();
-  for (const member of group.members.all()) {
-    if (group.protocolName === null) return undefined;
-    const topics = subscriptionTopics(protocolMetadata(member, group.protocolName));
-    if (topics === undefined) return undefined;
-    for (const topic of topics) all.add(topic);
-  }
-  return all;
 }

@@ -1,13 +1,16 @@
 /** JoinGroup for classic groups: who may join, as whom, and whether that begins a rebalance (Kafka 4.3; KIP-345, KIP-394, KIP-814). */
+
 import { ErrorCode } from '#model/errors';
+import { NO_BYTES } from './bytes.ts';
 import type { ClassicGroup } from './classic-group.ts';
 import { generationRecord } from './classic-records.ts';
-import { CONSUMER_PROTOCOL_TYPE, subscriptionTopics } from './consumer-protocol.ts';
+import { memberTopics } from './classic-subscriptions.ts';
 import type { Instant, Output, RequestToken } from './effects.ts';
-import { failedJoin, failedSync, NO_BYTES } from './failures.ts';
+import { failedJoin, failedSync } from './failures.ts';
 import { GroupState, type JoinGroupCommand } from './group-commands.ts';
 import { type GroupConfig, NEW_MEMBER_JOIN_TIMEOUT_MS, PENDING_MEMBERS_MAX } from './group-config.ts';
-import { type Member, ownedProtocols, protocolMetadata, sameProtocols } from './group-members.ts';
+import { type Member, ownedProtocols, sameProtocols } from './group-members.ts';
+import { fitsRecord } from './group-records.ts';
 
 /** A JoinGroup with what it takes to answer it. */
 export interface Joining {
@@ -18,6 +21,17 @@ export interface Joining {
   readonly newMemberId: () => string;
   readonly now: Instant;
   readonly out: Output;
+}
+
+/** What is wrong with the request itself, whatever the group. */
+export function joinRequestError(command: JoinGroupCommand, config: GroupConfig): ErrorCode {
+  const { groupId, sessionTimeoutMs, groupInstanceId, clientId, clientHost, protocolType, protocols } = command;
+  if (groupId === '' || !fitsRecord(groupId)) return ErrorCode.InvalidGroupId;
+  if (sessionTimeoutMs < config.sessionTimeoutMsMin || sessionTimeoutMs > config.sessionTimeoutMsMax) {
+    return ErrorCode.InvalidSessionTimeout;
+  }
+  const recorded = [groupInstanceId ?? '', clientId, clientHost, protocolType, ...protocols.map(({ name }) => name)];
+  return recorded.every(fitsRecord) ? ErrorCode.None : ErrorCode.InvalidRequest;
 }
 
 export function joinClassicGroup(group: ClassicGroup, joining: Joining): void {
@@ -173,12 +187,9 @@ export function memberError(group: ClassicGroup, memberId: string, groupInstance
   return group.members.get(memberId) === undefined ? ErrorCode.UnknownMemberId : ErrorCode.None;
 }
 
-/** The topics of one consumer's subscription as text to compare; the rest of its metadata may differ at every start. */
+/** To compare; the rest of a consumer's metadata may differ at every start. */
 function topicsOf(group: ClassicGroup, member: Member): string {
-  if (group.protocolType !== CONSUMER_PROTOCOL_TYPE || group.protocolName === null) return '';
-  const known = member.protocols.some(({ name }) => name === group.protocolName);
-  const topics = known ? subscriptionTopics(protocolMetadata(member, group.protocolName)) : undefined;
-  return topics === undefined ? '' : JSON.stringify([...topics].sort());
+  return JSON.stringify(memberTopics(group, member)?.toSorted() ?? []);
 }
 
 function rebalanceTimeoutMs(command: JoinGroupCommand): number {

@@ -1,7 +1,9 @@
 /** Between a classic group and the metadata that the log keeps of it. */
+
 import { assert } from '#base/assert';
 import type { Timestamp } from '#base/ports';
 import type { GroupMetadataValue, MemberMetadata } from '#protocol/generated/group-metadata-value';
+import { copyOf } from './bytes.ts';
 import type { ClassicGroup } from './classic-group.ts';
 import type { CoordinatorRecord } from './effects.ts';
 import { type Member, protocolMetadata } from './group-members.ts';
@@ -55,8 +57,8 @@ export function restoredMember(value: MemberMetadata, group: GroupMetadataValue)
     clientHost: value.clientHost,
     rebalanceTimeoutMs: value.rebalanceTimeout === -1 ? value.sessionTimeout : value.rebalanceTimeout,
     sessionTimeoutMs: value.sessionTimeout,
-    protocols: [{ name: group.protocol ?? '', metadata: value.subscription.slice() }],
-    assignment: value.assignment.slice(),
+    protocols: [{ name: group.protocol ?? '', metadata: copyOf(value.subscription) }],
+    assignment: copyOf(value.assignment),
     awaitingJoin: undefined,
     awaitingSync: undefined,
     isNew: false,

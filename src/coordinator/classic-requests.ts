@@ -1,11 +1,13 @@
 /** What members of a classic group ask once they have joined: SyncGroup, Heartbeat, LeaveGroup, and whether they may commit. */
+
 import { unreachable } from '#base/assert';
 import { ErrorCode } from '#model/errors';
+import { copyOf, NO_BYTES } from './bytes.ts';
 import type { ClassicGroup } from './classic-group.ts';
 import { memberError } from './classic-join.ts';
 import { generationRecord } from './classic-records.ts';
 import type { Instant, Output, RequestToken } from './effects.ts';
-import { failedSync, NO_BYTES } from './failures.ts';
+import { failedSync } from './failures.ts';
 import {
   GroupState,
   type HeartbeatCommand,
@@ -51,7 +53,7 @@ function syncError(group: ClassicGroup, command: SyncGroupCommand): ErrorCode {
 /** The leader's assignment makes the generation: it is written, and all who wait get theirs when it is durable. */
 function completeGeneration(group: ClassicGroup, command: SyncGroupCommand, now: Instant, out: Output): void {
   const assignments = new Map<string, Uint8Array>();
-  for (const { memberId, assignment } of command.assignments) assignments.set(memberId, assignment.slice());
+  for (const { memberId, assignment } of command.assignments) assignments.set(memberId, copyOf(assignment));
   out.records.push(generationRecord(group, ({ memberId }) => assignments.get(memberId) ?? NO_BYTES, now.wall));
   for (const member of group.members.all()) {
     // While it waited its session stood still.

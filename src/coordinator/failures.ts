@@ -1,5 +1,7 @@
 /** Responses that carry nothing but an error, and what a refused append means to a client of the coordinator. */
+
 import { ErrorCode } from '#model/errors';
+import { NO_BYTES } from './bytes.ts';
 import type {
   JoinGroupResponse,
   OffsetCommitCommand,
@@ -7,8 +9,6 @@ import type {
   OffsetDeleteResponse,
   SyncGroupResponse,
 } from './group-commands.ts';
-
-export const NO_BYTES = new Uint8Array(0);
 
 export function failedJoin(memberId: string, errorCode: ErrorCode): JoinGroupResponse {
   return {

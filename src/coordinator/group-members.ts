@@ -1,5 +1,6 @@
 import { assert } from '#base/assert';
 import type { Mono } from '#base/ports';
+import { copyOf } from './bytes.ts';
 import type { RequestToken } from './effects.ts';
 import type { MemberProtocol } from './group-commands.ts';
 
@@ -189,7 +190,8 @@ export function protocolMetadata(member: Member, protocolName: string): Uint8Arr
 /** A copy that the group may keep; of two protocols of one name the first counts. */
 export function ownedProtocols(protocols: readonly MemberProtocol[]): readonly MemberProtocol[] {
   const owned = new Map<string, MemberProtocol>();
-  for (const { name, metadata } of protocols) if (!owned.has(name)) owned.set(name, { name, metadata: metadata.slice() });
+  for (const { name, metadata } of protocols)
+    if (!owned.has(name)) owned.set(name, { name, metadata: copyOf(metadata) });
   return [...owned.values()];
 }
 
@@ -198,7 +200,9 @@ export function sameProtocols(a: readonly MemberProtocol[], b: readonly MemberPr
     a.length === b.length &&
     a.every((protocol, index) => {
       const other = b[index];
-      return other !== undefined && protocol.name === other.name && Buffer.compare(protocol.metadata, other.metadata) === 0;
+      return (
+        other !== undefined && protocol.name === other.name && Buffer.compare(protocol.metadata, other.metadata) === 0
+      );
     })
   );
 }

@@ -1,7 +1,9 @@
 /** How groups look from outside: ListGroups, DescribeGroups. */
+
 import { ErrorCode } from '#model/errors';
+import { NO_BYTES } from './bytes.ts';
 import type { ClassicGroup } from './classic-group.ts';
-import { NO_BYTES } from './failures.ts';
+
 import { type DescribedGroup, GroupState, type ListedGroup, type ListGroupsCommand } from './group-commands.ts';
 import { protocolMetadata } from './group-members.ts';
 

@@ -3,7 +3,7 @@ import type { Mono, Random } from '#base/ports';
 import { ErrorCode } from '#model/errors';
 import type { Uuid } from '#model/ids';
 import { ClassicGroup } from './classic-group.ts';
-import { joinClassicGroup } from './classic-join.ts';
+import { joinClassicGroup, joinRequestError } from './classic-join.ts';
 import { heartbeatClassicGroup, leaveClassicGroup, offsetCommitError, syncClassicGroup } from './classic-requests.ts';
 import {
   type CoordinatorRecord,
@@ -35,13 +35,13 @@ import type {
   OffsetFetchResponse,
   SyncGroupCommand,
 } from './group-commands.ts';
-import { GROUPS_MAX, GROUPS_PER_TICK, type GroupConfig, RETENTION_STEPS_PER_TICK, STALL_MS } from './group-config.ts';
+import { GROUPS_MAX, GROUPS_PER_TICK, type GroupConfig, STALL_MS } from './group-config.ts';
 import { describeClassicGroup, describeUnknownGroup, listGroups } from './group-queries.ts';
 import { fitsRecord, readGroupRecord } from './group-records.ts';
 import { newMemberId } from './member-id.ts';
-import { deleteAllOffsets, deleteGroup, deleteOffsets, deleteTopicOffsets } from './offset-deletion.ts';
+import { deleteGroup, deleteOffsets, deleteTopicOffsets } from './offset-deletion.ts';
 import { commitOffsets, fetchOffsets, GroupOffsets } from './offsets.ts';
-import { expireOffsets } from './retention.ts';
+import { Retention } from './retention.ts';
 import { Schedule, type Scheduled } from './schedule.ts';
 
 /** A group, whatever its kind, with what stays when the kind changes. */
@@ -64,11 +64,9 @@ export class GroupShard {
   /** Bounded by GROUPS_MAX. */
   readonly #groups = new Map<string, Entry>();
   readonly #schedule = new Schedule<Entry>();
-  #isLoaded = false;
-  #retentionDueAt: Mono = Number.POSITIVE_INFINITY;
-  /** Where a look through all groups goes on with the next tick. */
-  #retentionRest: IterableIterator<Entry> | undefined;
-  /** No session is judged before this: see `tick`. */
+  /** From `loaded` on. */
+  #retention: Retention | undefined;
+  /** No session is judged before this: see `tick`. Undefined if there was no stall. */
   #judgesFrom: Mono | undefined;
 
   /** `random` makes member ids. */
@@ -90,7 +88,7 @@ export class GroupShard {
         const entry = this.#groups.get(read.groupId);
         if (read.value === undefined) {
           if (entry !== undefined) this.#drop(entry);
-        } else if (this.#isLoaded) {
+        } else if (this.#retention !== undefined) {
           assert(entry !== undefined, `a decision of a group that is gone: ${read.groupId}`);
           entry.group.replayed(read.value);
         } else {
@@ -108,8 +106,7 @@ export class GroupShard {
   /** The whole log has been replayed: members have one session from now on to be heard. */
   loaded(now: Instant): Effects {
     const out = output();
-    this.#isLoaded = true;
-    this.#retentionDueAt = now.mono + this.#config.offsetsRetentionCheckIntervalMs;
+    this.#retention = new Retention(this.#config, now.mono);
     for (const entry of this.#groups.values()) {
       entry.group.loaded(now, out);
       this.#schedule.set(entry, entry.group.wakeAt);
@@ -120,7 +117,7 @@ export class GroupShard {
   /** The answer is among the replies, of this decision or of a later one. */
   joinGroup(command: JoinGroupCommand, token: RequestToken, now: Instant): Effects {
     const out = output();
-    const error = this.#joinError(command);
+    const error = joinRequestError(command, this.#config);
     const entry = error === ErrorCode.None ? this.#joinable(command) : undefined;
     if (entry === undefined) {
       const errorCode = error === ErrorCode.None ? this.#missing(command.memberId === '') : error;
@@ -238,9 +235,8 @@ export class GroupShard {
 
   /** When `tick` has something to do; Infinity if never. */
   nextDeadline(): Mono {
-    if (!this.#isLoaded) return Number.POSITIVE_INFINITY;
-    if (this.#retentionRest !== undefined) return 0;
-    return Math.min(Math.max(this.#schedule.nextDueAt, this.#judgesFrom ?? 0), this.#retentionDueAt);
+    if (this.#retention === undefined) return Number.POSITIVE_INFINITY;
+    return Math.min(Math.max(this.#schedule.nextDueAt, this.#judgesFrom ?? 0), this.#retention.nextDueAt);
   }
 
   /**
@@ -250,13 +246,11 @@ export class GroupShard {
    */
   tick(now: Instant, lateMs = 0): Effects {
     const out = output();
-    if (!this.#isLoaded) return out;
-    if (lateMs < STALL_MS || this.#judgesFrom !== undefined) {
-      if (now.mono >= (this.#judgesFrom ?? 0)) this.#expireGroups(now, out);
-    } else {
-      this.#judgesFrom = now.mono + lateMs;
+    if (this.#schedule.nextDueAt <= now.mono) {
+      if (lateMs >= STALL_MS && this.#judgesFrom === undefined) this.#judgesFrom = now.mono + lateMs;
+      else if (now.mono >= (this.#judgesFrom ?? 0)) this.#expireGroups(now, out);
     }
-    this.#retain(now, out);
+    this.#retention?.run(this.#groups, now, out);
     return out;
   }
 
@@ -289,22 +283,8 @@ export class GroupShard {
       }
     }
     this.#groups.clear();
-    this.#isLoaded = false;
+    this.#retention = undefined;
     return out.replies;
-  }
-
-  #joinError(command: JoinGroupCommand): ErrorCode {
-    const { sessionTimeoutMs, groupInstanceId, clientId, clientHost, protocolType, protocols } = command;
-    const idError = groupIdError(command.groupId);
-    if (idError !== undefined) return idError;
-    const { sessionTimeoutMsMin, sessionTimeoutMsMax } = this.#config;
-    if (sessionTimeoutMs < sessionTimeoutMsMin || sessionTimeoutMs > sessionTimeoutMsMax) {
-      return ErrorCode.InvalidSessionTimeout;
-    }
-    const fits =
-      [groupInstanceId ?? '', clientId, clientHost, protocolType].every(fitsRecord) &&
-      protocols.every(({ name }) => fitsRecord(name));
-    return fits ? ErrorCode.None : ErrorCode.InvalidRequest;
   }
 
   /** The group to join; a member without an id may be the first of a new one. */
@@ -325,26 +305,6 @@ export class GroupShard {
       if (entry === undefined) return;
       entry.group.expire(now, out);
       this.#touched(entry);
-    }
-  }
-
-  /** Looks through all groups in slices, every check interval. */
-  #retain(now: Instant, out: Output): void {
-    if (this.#retentionRest === undefined) {
-      if (now.mono < this.#retentionDueAt) return;
-      this.#retentionDueAt = now.mono + this.#config.offsetsRetentionCheckIntervalMs;
-      this.#retentionRest = this.#groups.values();
-    }
-    for (let steps = 0; steps < RETENTION_STEPS_PER_TICK; ) {
-      const next = this.#retentionRest.next();
-      if (next.done === true) {
-        this.#retentionRest = undefined;
-        return;
-      }
-      const { group, offsets } = next.value;
-      const expiry = expireOffsets(group, offsets, this.#config.offsetsRetentionMs, now.wall, out);
-      if (!expiry.left && group.isDeserted) deleteGroup(group, undefined, out);
-      steps += expiry.steps;
     }
   }
 

@@ -84,7 +84,10 @@ export function commitOffsets(
   return { topics };
 }
 
-export function fetchOffsets(offsets: GroupOffsets | undefined, topics: OffsetFetchCommand['topics']): OffsetFetchTopic[] {
+export function fetchOffsets(
+  offsets: GroupOffsets | undefined,
+  topics: OffsetFetchCommand['topics'],
+): OffsetFetchTopic[] {
   if (topics === null) {
     return [...(offsets?.topics() ?? [])].map(([name, partitions]) => ({
       name,

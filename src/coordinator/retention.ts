@@ -1,11 +1,56 @@
 /** Which committed offsets are kept for how long (KIP-211). */
-import type { Timestamp } from '#base/ports';
+import type { Mono, Timestamp } from '#base/ports';
 import type { ClassicGroup } from './classic-group.ts';
 import { CONSUMER_PROTOCOL_TYPE } from './consumer-protocol.ts';
-import type { Output } from './effects.ts';
+import type { Instant, Output } from './effects.ts';
 import { GroupState } from './group-commands.ts';
+import { type GroupConfig, RETENTION_STEPS_PER_TICK } from './group-config.ts';
 import { type CommittedOffset, offsetRecord } from './group-records.ts';
+import { deleteGroup } from './offset-deletion.ts';
 import type { GroupOffsets } from './offsets.ts';
+
+interface Kept {
+  readonly group: ClassicGroup;
+  readonly offsets: GroupOffsets;
+}
+
+/** The look through all groups, every offsets.retention.check.interval.ms, in slices. */
+export class Retention {
+  readonly #config: GroupConfig;
+  #dueAt: Mono;
+  /** Where the next slice goes on; a Map's iterator bears that groups come and go. */
+  #rest: Iterator<Kept> | undefined;
+
+  constructor(config: GroupConfig, now: Mono) {
+    this.#config = config;
+    this.#dueAt = now + config.offsetsRetentionCheckIntervalMs;
+  }
+
+  /** In the past while a look goes on. */
+  get nextDueAt(): Mono {
+    return this.#rest === undefined ? this.#dueAt : 0;
+  }
+
+  /** One slice, if it is due: tombstones for what has expired, and for groups that have neither members nor offsets left. */
+  run(groups: ReadonlyMap<string, Kept>, now: Instant, out: Output): void {
+    if (this.#rest === undefined) {
+      if (now.mono < this.#dueAt) return;
+      this.#dueAt = now.mono + this.#config.offsetsRetentionCheckIntervalMs;
+      this.#rest = groups.values();
+    }
+    for (let steps = 0; steps < RETENTION_STEPS_PER_TICK; ) {
+      const next = this.#rest.next();
+      if (next.done === true) {
+        this.#rest = undefined;
+        return;
+      }
+      const { group, offsets } = next.value;
+      const expiry = expireOffsets(group, offsets, this.#config.offsetsRetentionMs, now.wall, out);
+      if (!expiry.left && group.isDeserted) deleteGroup(group, undefined, out);
+      steps += expiry.steps;
+    }
+  }
+}
 
 /**
  * Tombstones for the offsets that have expired; says whether none is left, and how many it looked at. An offset lives
@@ -13,9 +58,9 @@ import type { GroupOffsets } from './offsets.ts';
  * - from its commit, in a group that never had members (simple consumers), and for topics that a stable group of consumers no longer
  *   subscribes to;
  * - from when its group became empty, or from its commit if that is later;
- * otherwise for ever. An expiry that the commit asked for itself (OffsetCommit v2 to v4) counts in place of the retention.
+ * and otherwise as long as its group. An expiry that the commit asked for itself (OffsetCommit v2 to v4) counts in place of the retention.
  */
-export function expireOffsets(
+function expireOffsets(
   group: ClassicGroup,
   offsets: GroupOffsets,
   retentionMs: number,

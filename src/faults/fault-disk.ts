@@ -124,7 +124,7 @@ export class FaultDisk implements Disk {
         isDead: () => this.#dead,
         strike: (operation, proceed) => this.#strike(operation, path, proceed),
         failure: (message) => ioError('EIO', `${message}: ${path}`),
-        released: () => this.#named('open', path, () => this.#tree.release(inode)),
+        released: () => this.#serially(() => this.#tree.release(inode)),
       },
       content,
     );
@@ -134,20 +134,21 @@ export class FaultDisk implements Disk {
   #named<T>(operation: DiskOperation, path: string, work: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#strike(operation, path, (struck) => {
-        if (this.#dead) return;
-        const outcome = this.#last.then(() => {
-          if (struck) throw struck;
-          return work();
-        });
-        this.#last = outcome.then(
-          (value) => {
-            if (!this.#dead) resolve(value);
-          },
-          (failure: IoError) => {
-            if (!this.#dead) reject(failure);
-          },
-        );
+        if (!this.#dead) this.#serially(struck ? () => Promise.reject(struck) : work).then(resolve, reject);
       });
+    });
+  }
+
+  #serially<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#last = this.#last.then(work).then(
+        (value) => {
+          if (!this.#dead) resolve(value);
+        },
+        (failure: IoError) => {
+          if (!this.#dead) reject(failure);
+        },
+      );
     });
   }
 

@@ -11,6 +11,8 @@ export interface Inode {
   home: { readonly parent: Inode; readonly name: string } | undefined;
   file: VolatileFile | undefined;
   folder: Folder | undefined;
+  /** It has lost its last name, durably or not: once its handles are closed, nobody can ask for what it held unsynced. */
+  unlinked: boolean;
 }
 
 interface Folder {
@@ -30,7 +32,9 @@ type NameChange =
 /** The names of a FaultDisk: the inner disk's, and over them what was not synced. Its owner calls one method at a time. */
 export class VolatileTree {
   readonly #inner: Disk;
-  readonly #root: Inode = { home: undefined, file: undefined, folder: undefined };
+  readonly #root = newInode(undefined);
+  /** Those with a loaded content. */
+  readonly #files = new Set<Inode>();
 
   constructor(inner: Disk) {
     this.#inner = inner;
@@ -43,7 +47,8 @@ export class VolatileTree {
     let inode = place.folder.names.get(place.name);
     if (inode === undefined) {
       if (!create) return undefined;
-      inode = { home: undefined, file: new VolatileFile(undefined, 0), folder: undefined };
+      inode = newInode(undefined);
+      inode.file = new VolatileFile(undefined, 0);
       place.folder.names.set(place.name, inode);
       place.folder.changes.push({ kind: 'create', name: place.name, inode });
     }
@@ -52,6 +57,7 @@ export class VolatileTree {
       const file = await this.#inner.open(this.#innerPath(inode), 'write');
       inode.file = new VolatileFile(file, await file.sizeBytes());
     }
+    this.#files.add(inode);
     return inode;
   }
 
@@ -67,7 +73,8 @@ export class VolatileTree {
       assert(folder !== undefined, `a file is in the way of the folder ${path}`);
       let inode = folder.names.get(name);
       if (inode === undefined) {
-        inode = { home: undefined, file: undefined, folder: { names: new Map(), changes: [], settledCount: 0 } };
+        inode = newInode(undefined);
+        inode.folder = newFolder();
         folder.names.set(name, inode);
         folder.changes.push({ kind: 'create', name, inode });
       }
@@ -86,13 +93,14 @@ export class VolatileTree {
     if (replaced !== undefined && (await this.#load(replaced)) !== undefined) return 'EEXIST';
     const crosses = source.folder !== target.folder;
     if (crosses) {
-      await this.#syncWithParents(source.parent);
-      await this.#syncWithParents(target.parent);
+      await this.#syncAlong(source.parents);
+      await this.#syncAlong(target.parents);
     }
     source.folder.names.delete(source.name);
     target.folder.names.set(target.name, inode);
     target.folder.changes.push({ kind: 'rename', to: target.name, inode, replaced });
-    if (crosses) await this.#syncWithParents(target.parent);
+    if (replaced !== undefined) await this.#unlink(replaced);
+    if (crosses) await this.#syncAlong(target.parents);
     return undefined;
   }
 
@@ -102,6 +110,7 @@ export class VolatileTree {
     if (place === undefined || inode === undefined) return;
     place.folder.names.delete(place.name);
     place.folder.changes.push({ kind: 'remove', inode });
+    await this.#unlink(inode);
   }
 
   /** Makes what has happened to the folder's names durable; false if there is no such folder. */
@@ -112,45 +121,46 @@ export class VolatileTree {
     return true;
   }
 
-  /** A handle was closed: a file that nobody uses and that holds nothing unsynced is forgotten. */
+  /** A handle was closed: a file that nobody uses and that holds nothing unsynced, or that is gone, is forgotten. */
   async release(inode: Inode): Promise<void> {
     const { file } = inode;
-    if (file === undefined || file.users > 0 || file.hasChanges || inode.home === undefined) return;
+    if (file === undefined || file.users > 0) return;
+    if (!inode.unlinked && (file.hasChanges || inode.home === undefined)) return;
     inode.file = undefined;
+    this.#files.delete(inode);
     await file.close();
   }
 
   async close(): Promise<void> {
-    for (const inode of this.#inodes(this.#root)) await inode.file?.close();
+    for (const inode of this.#files) await inode.file?.close();
   }
 
   /** Of the changes of each folder that were not synced, the first few are kept, as a file system's journal does. */
   async crash(random: Random): Promise<void> {
-    for (const inode of [...this.#inodes(this.#root)]) {
+    for (const inode of [...this.#folders(this.#root)]) {
       const { folder } = inode;
       if (folder === undefined) continue;
       const unsettled = folder.changes.length - folder.settledCount;
       folder.settledCount += random.uint32() % (unsettled + 1);
       if (this.#isDurable(inode)) await this.#replay(inode);
     }
-    for (const inode of this.#inodes(this.#root)) await inode.file?.crash(random);
+    for (const inode of this.#files) await inode.file?.crash(random);
   }
 
-  async #syncWithParents(inode: Inode): Promise<void> {
-    const chain: Inode[] = [];
-    const find = (parent: Inode): boolean => {
-      if (parent === inode) return true;
-      for (const child of parent.folder?.names.values() ?? []) {
-        if (child.folder !== undefined && find(child)) {
-          chain.unshift(parent);
-          return true;
-        }
-      }
-      return false;
-    };
-    find(this.#root);
-    for (const parent of chain) await this.#sync(parent);
-    await this.#sync(inode);
+  async #unlink(inode: Inode): Promise<void> {
+    inode.unlinked = true;
+    await this.release(inode);
+    for (const child of inode.folder?.names.values() ?? []) await this.#unlink(child);
+  }
+
+  /** Syncs the root and each folder on the way. */
+  async #syncAlong(names: readonly string[]): Promise<void> {
+    await this.#sync(this.#root);
+    for (let depth = 1; depth <= names.length; depth++) {
+      const folder = await this.#walk(names.slice(0, depth));
+      assert(folder !== undefined, 'the folders on the way are there');
+      await this.#sync(folder);
+    }
   }
 
   async #sync(inode: Inode): Promise<void> {
@@ -184,9 +194,7 @@ export class VolatileTree {
           await this.#replay(inode);
           return;
         }
-        assert(inode.file !== undefined, 'what was created here is a file or a folder');
-        inode.file.attach(await this.#inner.open(this.#innerPath(inode), 'write'));
-        await inode.file.flush();
+        await this.#createFile(inode);
         return;
       case 'rename': {
         const from = this.#innerPath(inode);
@@ -204,6 +212,16 @@ export class VolatileTree {
     }
   }
 
+  async #createFile(inode: Inode): Promise<void> {
+    const created = await this.#inner.open(this.#innerPath(inode), 'write');
+    if (inode.file === undefined) {
+      await created.close();
+      return;
+    }
+    inode.file.attach(created);
+    await inode.file.flush();
+  }
+
   /** The inode as a folder, its names read from the inner disk at first use; undefined if it is a file. */
   async #load(inode: Inode): Promise<Folder | undefined> {
     if (inode.folder !== undefined || inode.file !== undefined) return inode.folder;
@@ -214,11 +232,8 @@ export class VolatileTree {
       if ((failure as { code?: string }).code === 'ENOENT') return undefined;
       throw failure;
     }
-    const names = new Map<string, Inode>();
-    for (const name of list) {
-      names.set(name, { home: { parent: inode, name }, file: undefined, folder: undefined });
-    }
-    inode.folder = { names, changes: [], settledCount: 0 };
+    inode.folder = newFolder();
+    for (const name of list) inode.folder.names.set(name, newInode({ parent: inode, name }));
     return inode.folder;
   }
 
@@ -233,13 +248,13 @@ export class VolatileTree {
   }
 
   /** The folder that a path lies in, and its last name. */
-  async #place(path: string): Promise<{ parent: Inode; folder: Folder; name: string } | undefined> {
-    const names = segments(path);
-    const name = names.pop();
+  async #place(path: string): Promise<{ parents: readonly string[]; folder: Folder; name: string } | undefined> {
+    const parents = segments(path);
+    const name = parents.pop();
     assert(name !== undefined, 'the data directory itself is not opened, renamed or removed');
-    const parent = await this.#walk(names);
+    const parent = await this.#walk(parents);
     const folder = parent && (await this.#load(parent));
-    return parent && folder && { parent, folder, name };
+    return folder && { parents, folder, name };
   }
 
   #isDurable(inode: Inode): boolean {
@@ -253,17 +268,23 @@ export class VolatileTree {
     return parent === '' ? inode.home.name : `${parent}/${inode.home.name}`;
   }
 
-  /** All that was ever used and has a name, or had one until a change that is not on the inner disk: parents first. */
-  *#inodes(inode: Inode): Generator<Inode> {
+  /** The folders that were used and have a name, or had one until a change that is not on the inner disk: parents first. */
+  *#folders(inode: Inode): Generator<Inode> {
+    const { folder } = inode;
+    if (folder === undefined) return;
     yield inode;
-    if (inode.folder === undefined) return;
-    const children = new Set(inode.folder.names.values());
-    for (const change of inode.folder.changes) {
-      children.add(change.inode);
-      if (change.kind === 'rename' && change.replaced !== undefined) children.add(change.replaced);
-    }
-    for (const child of children) yield* this.#inodes(child);
+    const children = new Set(folder.names.values());
+    for (const change of folder.changes) children.add(change.inode);
+    for (const child of children) yield* this.#folders(child);
   }
+}
+
+function newInode(home: Inode['home']): Inode {
+  return { home, file: undefined, folder: undefined, unlinked: false };
+}
+
+function newFolder(): Folder {
+  return { names: new Map(), changes: [], settledCount: 0 };
 }
 
 function segments(path: string): string[] {

@@ -61,8 +61,9 @@ export function metaPropertiesText({ clusterId, directoryId, nodeId }: MetaPrope
 }
 
 export function parseMetaProperties(text: string): Parsed<MetaProperties> {
-  const properties = parseJavaProperties(text);
-  if ('error' in properties) return properties;
+  const parsed = parseJavaProperties(text);
+  if (parsed.error !== undefined) return parsed;
+  const properties = parsed.value;
   const version = properties.get('version')?.trim();
   if (version !== '1') return { error: version === undefined ? 'no version' : `unknown version: ${version}` };
   const directoryId = properties.get('directory.id')?.trim() ?? '';

@@ -1,3 +1,5 @@
+import type { Parsed } from './parsed.ts';
+
 /** The text of java.util.Properties: what meta.properties, and server.properties, are written in. */
 
 /** One `key=value` line each, escaped so that Java reads the same back; beyond ASCII as \uXXXX. */
@@ -8,7 +10,7 @@ export function javaPropertiesText(entries: Iterable<readonly [string, string]>)
 }
 
 /** Later keys win. A bad escape is an error, as it is for Java; nothing else can be. */
-export function parseJavaProperties(text: string): ReadonlyMap<string, string> | { readonly error: string } {
+export function parseJavaProperties(text: string): Parsed<ReadonlyMap<string, string>> {
   const entries = new Map<string, string>();
   for (const line of logicalLines(text)) {
     const { keyEnd, valueStart } = splitLine(line);
@@ -17,7 +19,7 @@ export function parseJavaProperties(text: string): ReadonlyMap<string, string> |
     if (key === undefined || value === undefined) return { error: `malformed \\u escape: ${line}` };
     entries.set(key, value);
   }
-  return entries;
+  return { value: entries };
 }
 
 /** Lines that end in an odd number of backslashes go on in the next, without its leading blanks; comments do not. */

@@ -15,6 +15,8 @@ export interface Exchange {
   /** The request without its length prefix; the handler owns it and may keep views of it. */
   readonly frame: Uint8Array;
   readonly remote: Endpoint;
+  /** Which of the node's listeners it came in by: the client is told the addresses of that one. */
+  readonly listenerName: string;
   /** Bytes that answers may still hold before consumers must wait; see MemoryBudget. */
   readonly responseBudget: MemoryBudget;
   /** A Produce request has reached its logs: the next Produce of the connection may start. */
@@ -31,6 +33,7 @@ export type Handler = (exchange: Exchange) => void;
 
 /** What the connections of one node share. */
 export interface ConnectionContext {
+  readonly listenerName: string;
   /** Where bytes of all connections are read to, one read at a time. */
   readonly slab: Uint8Array;
   readonly requestBudget: MemoryBudget;
@@ -38,6 +41,8 @@ export interface ConnectionContext {
   readonly maxRequestBytes: number;
   now(): Mono;
   handle: Handler;
+  /** False while the node is starting: requests wait, within the bounds of any other. */
+  serving(): boolean;
   refused(connection: KafkaConnection, reason: string): void;
   ended(connection: KafkaConnection): void;
 }
@@ -116,7 +121,7 @@ export class KafkaConnection implements Receiver {
     } else {
       this.#take(this.#context.slab.subarray(0, bytes), true);
     }
-    this.#start();
+    this.start();
     this.#updateReading();
   }
 
@@ -160,7 +165,11 @@ export class KafkaConnection implements Receiver {
     this.#leftover = undefined;
     let at = 0;
     while (data.length - at >= LENGTH_PREFIX_BYTES && this.#pending.length < MAX_IN_FLIGHT) {
-      const sizeBytes = ((data[at] as number) << 24) | ((data[at + 1] as number) << 16) | ((data[at + 2] as number) << 8) | (data[at + 3] as number);
+      const sizeBytes =
+        ((data[at] as number) << 24) |
+        ((data[at + 1] as number) << 16) |
+        ((data[at + 2] as number) << 8) |
+        (data[at + 3] as number);
       if (sizeBytes < 8 || sizeBytes > this.#context.maxRequestBytes) {
         this.#refuse(`a request of ${sizeBytes} bytes (8 to ${this.#context.maxRequestBytes} are accepted)`);
         return;
@@ -212,14 +221,14 @@ export class KafkaConnection implements Receiver {
     const leftover = this.#leftover;
     if (leftover !== undefined && this.#partial === undefined) {
       this.#take(leftover, false);
-      this.#start();
+      this.start();
     }
     this.#updateReading();
   }
 
   /** Starts what may start; handlers that answer at once do not nest. */
-  #start(): void {
-    if (this.#starting) return;
+  start(): void {
+    if (this.#starting || !this.#context.serving()) return;
     this.#starting = true;
     for (;;) {
       const next = this.#pending.peek(this.#startedCount);
@@ -240,7 +249,7 @@ export class KafkaConnection implements Receiver {
   reachedLog(pending: Pending): void {
     if (pending.reached) return;
     pending.reached = true;
-    this.#start();
+    this.start();
   }
 
   /** For PendingExchange only. */
@@ -256,7 +265,7 @@ export class KafkaConnection implements Receiver {
       this.#startedCount -= 1;
       if (first.response !== undefined) this.#send(first.response, first.responseBytes);
     }
-    this.#start();
+    this.start();
     if (this.#leftover !== undefined && !this.#waitsForMemory && this.#pending.length < MAX_IN_FLIGHT) this.#resume();
     else this.#updateReading();
   }
@@ -269,6 +278,10 @@ export class KafkaConnection implements Receiver {
 
   get responseBudget(): MemoryBudget {
     return this.#context.responseBudget;
+  }
+
+  get listenerName(): string {
+    return this.#context.listenerName;
   }
 
   #send(chunks: readonly Uint8Array[], sizeBytes: number): void {
@@ -323,6 +336,10 @@ class PendingExchange implements Exchange {
 
   get remote(): Endpoint {
     return this.#owner.remote;
+  }
+
+  get listenerName(): string {
+    return this.#owner.listenerName;
   }
 
   get responseBudget(): MemoryBudget {

@@ -25,7 +25,7 @@ export interface ListenerStats {
   refusedRequests: number;
 }
 
-/** The Kafka protocol's listener: accepts connections within limits and sweeps those that idle or stall. */
+/** The Kafka protocol's listeners: accepts connections within limits and sweeps those that idle or stall. */
 export class KafkaListener {
   readonly stats: ListenerStats = { connections: 0, accepted: 0, refusedConnections: 0, refusedRequests: 0 };
   readonly requestBudget: MemoryBudget;
@@ -33,11 +33,14 @@ export class KafkaListener {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #options: KafkaListenerOptions;
-  readonly #context: ConnectionContext;
+  readonly #handle: Handler;
+  /** One for all: a read is consumed before the next begins. */
+  readonly #slab = new Uint8Array(SLAB_BYTES);
   readonly #connections = new Set<KafkaConnection>();
   readonly #perIp = new Map<string, number>();
   readonly #sweeper: Timer;
-  #listener: Listener | undefined;
+  #listeners: Listener[] = [];
+  #serving = false;
 
   constructor(ports: { clock: Clock; logger: Logger }, options: KafkaListenerOptions, handle: Handler) {
     this.#clock = ports.clock;
@@ -46,29 +49,29 @@ export class KafkaListener {
     this.requestBudget = new MemoryBudget(options.requestMemoryBytes);
     this.responseBudget = new MemoryBudget(options.responseMemoryBytes);
     this.#sweeper = ports.clock.timer(() => this.#sweep());
-    this.#context = {
-      slab: new Uint8Array(SLAB_BYTES),
-      requestBudget: this.requestBudget,
-      responseBudget: this.responseBudget,
-      maxRequestBytes: options.maxRequestBytes,
-      now: () => this.#clock.now(),
-      handle,
-      refused: (connection, reason) => this.#refused(connection, reason),
-      ended: (connection) => this.#ended(connection),
-    };
+    this.#handle = handle;
   }
 
-  /** Resolves to the endpoint that was bound (port 0 picks a free one). */
-  async listen(network: Network, at: Endpoint): Promise<Endpoint> {
-    this.#listener = await network.listen(at, (connection) => this.#accept(connection));
+  /** Takes connections, whose requests wait until `serve`. Resolves to the endpoint that was bound (port 0 picks a free one). */
+  async bind(network: Network, name: string, at: Endpoint): Promise<Endpoint> {
+    const context = this.#contextOf(name);
+    const listener = await network.listen(at, (connection) => this.#accept(connection, context));
+    this.#listeners.push(listener);
     this.#sweeper.arm(SWEEP_MS);
-    return this.#listener.at;
+    return listener.at;
+  }
+
+  /** From here on requests are handled; those of connections that came earlier have waited. */
+  serve(): void {
+    this.#serving = true;
+    for (const connection of this.#connections) connection.start();
   }
 
   /** Accepts nothing more; what is open stays until `close`. */
   async stopAccepting(): Promise<void> {
-    await this.#listener?.close();
-    this.#listener = undefined;
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    for (const listener of listeners) await listener.close();
   }
 
   async close(): Promise<void> {
@@ -77,13 +80,31 @@ export class KafkaListener {
     for (const connection of [...this.#connections]) connection.reset();
   }
 
-  #accept(connection: Connection): Receiver {
+  #contextOf(listenerName: string): ConnectionContext {
+    return {
+      listenerName,
+      slab: this.#slab,
+      requestBudget: this.requestBudget,
+      responseBudget: this.responseBudget,
+      maxRequestBytes: this.#options.maxRequestBytes,
+      now: () => this.#clock.now(),
+      handle: this.#handle,
+      serving: () => this.#serving,
+      refused: (connection, reason) => this.#refused(connection, reason),
+      ended: (connection) => this.#ended(connection),
+    };
+  }
+
+  #accept(connection: Connection, context: ConnectionContext): Receiver {
     const ip = connection.remote.host;
     const fromIp = this.#perIp.get(ip) ?? 0;
-    const accepted = new KafkaConnection(connection, this.#context);
+    const accepted = new KafkaConnection(connection, context);
     if (this.#connections.size >= this.#options.maxConnections || fromIp >= this.#options.maxConnectionsPerIp) {
       this.stats.refusedConnections += 1;
-      this.#logger.warn({ remote: connection.remote, open: this.#connections.size }, 'connection refused: too many are open');
+      this.#logger.warn(
+        { remote: connection.remote, open: this.#connections.size },
+        'connection refused: too many are open',
+      );
       accepted.reset();
       return accepted;
     }
@@ -113,7 +134,10 @@ export class KafkaListener {
     for (const connection of [...this.#connections]) {
       if (isOlder(connection.idleSince, now, this.#options.maxIdleMs)) connection.reset();
       else if (isOlder(connection.stalledSince, now, STALL_MS)) {
-        this.#logger.warn({ remote: connection.remote }, `connection closed: it took nothing of its answers for ${STALL_MS} ms`);
+        this.#logger.warn(
+          { remote: connection.remote },
+          `connection closed: it took nothing of its answers for ${STALL_MS} ms`,
+        );
         connection.reset();
       }
     }

@@ -42,7 +42,8 @@ export class MemoryBudget {
     // A waiter's work may release in its turn: the outermost call wakes them all, so that the stack stays flat.
     if (this.#waking) return;
     this.#waking = true;
-    for (let turn = this.#waiters.length; turn > 0 && this.#usedBytes < this.limitBytes; turn -= 1) this.#waiters.shift()();
+    for (let turn = this.#waiters.length; turn > 0 && this.#usedBytes < this.limitBytes; turn -= 1)
+      this.#waiters.shift()();
     this.#waking = false;
   }
 

@@ -33,33 +33,34 @@ export class NodeDisk implements Disk {
 
   open(path: string, mode: 'read' | 'write'): Promise<File> {
     const urgent = this.#options.isUrgent(path);
-    return this.#pool.run(() => NodeFile.open(this.#absolute(path), mode, this.#pool, urgent));
+    return this.#at(path, (absolute) => NodeFile.open(absolute, mode, this.#pool, urgent));
   }
 
   list(path: string): Promise<readonly string[]> {
-    return this.#cold(async () => {
-      const names = await readdir(this.#absolute(path));
+    return this.#at(path, async (absolute) => {
+      const names = await readdir(absolute);
       return names.filter((name) => name !== LOCK_FILE).sort();
     });
   }
 
   makeDir(path: string): Promise<void> {
-    return this.#cold(async () => {
-      await mkdir(this.#absolute(path), { recursive: true });
+    return this.#at(path, async (absolute) => {
+      await mkdir(absolute, { recursive: true });
     });
   }
 
   rename(from: string, to: string): Promise<void> {
-    return this.#cold(() => rename(this.#absolute(from), this.#absolute(to)));
+    const target = this.#absolute(to);
+    return this.#at(from, (absolute) => rename(absolute, target));
   }
 
   remove(path: string): Promise<void> {
-    return this.#cold(() => rm(this.#absolute(path), { recursive: true, force: true }));
+    return this.#at(path, (absolute) => rm(absolute, { recursive: true, force: true }));
   }
 
   syncDir(path: string): Promise<void> {
-    return this.#cold(async () => {
-      const folder = await open(this.#absolute(path), 'r');
+    return this.#at(path, async (absolute) => {
+      const folder = await open(absolute, 'r');
       try {
         await folder.sync();
       } finally {
@@ -69,15 +70,15 @@ export class NodeDisk implements Disk {
   }
 
   freeBytes(): Promise<number> {
-    return this.#cold(async () => {
-      const { bavail, bsize } = await statfs(this.path);
+    return this.#at('', async (absolute) => {
+      const { bavail, bsize } = await statfs(absolute);
       return bavail * bsize;
     });
   }
 
   totalBytes(): Promise<number> {
-    return this.#cold(async () => {
-      const { blocks, bsize } = await statfs(this.path);
+    return this.#at('', async (absolute) => {
+      const { blocks, bsize } = await statfs(absolute);
       return blocks * bsize;
     });
   }
@@ -87,12 +88,13 @@ export class NodeDisk implements Disk {
     this.#lock = undefined;
   }
 
-  async #cold<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await this.#pool.run(work);
-    } catch (failure) {
-      throw toIoError(failure);
-    }
+  #at<T>(path: string, work: (absolute: string) => Promise<T>): Promise<T> {
+    const absolute = this.#absolute(path);
+    return this.#pool
+      .run(() => work(absolute))
+      .catch((failure) => {
+        throw toIoError(failure);
+      });
   }
 
   #absolute(path: string): string {

@@ -46,10 +46,11 @@ export class NodeFile implements File {
     this.#urgent = urgent;
   }
 
+  /** Rejects with the system's own error. */
   static open(path: string, mode: 'read' | 'write', pool: IoPool, urgent: boolean): Promise<NodeFile> {
     return new Promise((resolve, reject) => {
       open(path, mode === 'read' ? O_RDONLY : O_RDWR | O_CREAT, 0o644, (failure, fd) => {
-        if (failure) reject(toIoError(failure));
+        if (failure) reject(failure);
         else resolve(new NodeFile(path, fd, pool, urgent));
       });
     });

@@ -65,7 +65,6 @@ function uncompress(raw: RawSnappy, block: Uint8Array): Uint8Array | 'corrupt' {
 }
 
 function isFramed(input: Uint8Array, at: number): boolean {
-  if (at + HEADER_BYTES > input.length) return false;
   for (let index = 0; index < MAGIC.length; index++) if (input[at + index] !== MAGIC[index]) return false;
   return true;
 }
@@ -77,7 +76,7 @@ function splitFrames(input: Uint8Array): Uint8Array[] | undefined {
   let at = 0;
   while (at < input.length) {
     if (isFramed(input, at)) {
-      if (view.getInt32(at + 12) > 1) return undefined;
+      if (at + HEADER_BYTES > input.length || view.getInt32(at + 12) > 1) return undefined;
       at += HEADER_BYTES;
       continue;
     }

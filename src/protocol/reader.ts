@@ -30,7 +30,7 @@ export class Reader {
   constructor(bytes: Uint8Array, at = 0, exact = false) {
     this.position = at;
     this.#bytes = bytes;
-    this.#text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#text = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#exact = exact;
   }
@@ -155,7 +155,8 @@ export class Reader {
   /** To be called before as many objects are read as array elements. */
   hold(objects: number): void {
     this.#objects += objects;
-    if (this.#objects > OBJECTS_MAX) throw new ProtocolError('malformed', `a message of more than ${OBJECTS_MAX} objects`);
+    if (this.#objects > OBJECTS_MAX)
+      throw new ProtocolError('malformed', `a message of more than ${OBJECTS_MAX} objects`);
   }
 
   /** The mark before a nullable struct (KIP-893). */

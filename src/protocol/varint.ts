@@ -19,41 +19,29 @@ export class VarintCursor {
 
   int8(): number {
     const byte = this.bytes[this.at];
-    if (byte === undefined) {
-      this.failed = true;
-      return 0;
-    }
     this.at += 1;
-    return byte;
-  }
-
-  varint(): number {
-    const first = this.bytes[this.at];
-    // Lengths of small keys and values, offset deltas of small batches.
-    if (first !== undefined && first < 0x80) {
-      this.at += 1;
-      return (first >>> 1) ^ -(first & 1);
-    }
-    let value = 0;
-    for (let index = 0; index < VARINT_BYTES_MAX; index += 1) {
-      const byte = this.bytes[this.at];
-      if (byte === undefined) break;
-      this.at += 1;
-      value |= (byte & 0x7f) << (index * 7);
-      if (byte < 0x80) return (value >>> 1) ^ -(value & 1);
-    }
+    if (byte !== undefined) return byte;
     this.failed = true;
     return 0;
   }
 
+  varint(): number {
+    const value = this.#zigzag(VARINT_BYTES_MAX);
+    if (value !== (value | 0)) this.failed = true;
+    return value;
+  }
+
   varlong(): number {
+    return this.#zigzag(VARLONG_BYTES_MAX);
+  }
+
+  #zigzag(bytesMax: number): number {
     const first = this.int8();
-    const negative = (first & 1) === 1;
     let magnitude = (first & 0x7f) >>> 1;
     let byte = first;
     let scale = 64;
     for (let index = 1; byte >= 0x80; index += 1) {
-      if (index === VARLONG_BYTES_MAX) {
+      if (index === bytesMax) {
         this.failed = true;
         return 0;
       }
@@ -61,7 +49,7 @@ export class VarintCursor {
       magnitude += (byte & 0x7f) * scale;
       scale *= 128;
     }
-    return negative ? -magnitude - 1 : magnitude;
+    return (first & 1) === 1 ? -magnitude - 1 : magnitude;
   }
 
   /** The start of the next `length` bytes; -1 (null) and 0 take none. */

@@ -1,31 +1,30 @@
 import type { Deadlines } from '#base/deadlines';
 import type { Ports } from '#base/ports';
-import type { CommandOf, OperationName, ResponseOf } from '#metadata/controller';
+import type { CommandOf, OperationName } from '#metadata/controller';
 import type { MetadataImage } from '#metadata/image';
 import { ResourceType } from '#metadata/records';
 import type { BrokerConfig } from '#model/broker-config';
 import type { BrokerLayers } from '#model/config-layers';
-import { type SupportedFeature, SUPPORTED_FEATURES } from '#model/features';
+import { SUPPORTED_FEATURES, type SupportedFeature } from '#model/features';
 import type { NodeId } from '#model/ids';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import type { LogStore } from '#storage/log-store';
 import { FetchSessions } from './fetch-sessions.ts';
 import type { GroupHost } from './group-host.ts';
+import type { Submitted } from './metadata-controller.ts';
 import type { PartitionTable } from './partition-table.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import type { TopicCreator } from './topic-creator.ts';
 import { Traffic } from './traffic.ts';
 
-/** The way to the active controller: resolves once the decision's records are committed and replayed here. */
+/** The way to the active controller: resolves once the decision's records are committed here and their effects are done. */
 export interface ControllerClient {
-  submit<Name extends OperationName>(operation: Name, command: CommandOf<Name>): Promise<ResponseOf<Name>>;
+  submit<Name extends OperationName>(operation: Name, command: CommandOf<Name>): Promise<Submitted<Name>>;
 }
 
 export interface BrokerParts {
   readonly ports: Ports;
   readonly nodeId: NodeId;
-  /** The listener that clients of this broker use, by its name in the registration. */
-  readonly listenerName: string;
   /** The broker configs as they were given at start. */
   readonly given: ReadonlyMap<string, string>;
   readonly config: BrokerConfig;
@@ -38,7 +37,6 @@ export interface BrokerParts {
 export class Broker {
   readonly ports: Ports;
   readonly nodeId: NodeId;
-  readonly listenerName: string;
   readonly image: MetadataImage;
   readonly controller: ControllerClient;
   readonly store: LogStore;
@@ -56,11 +54,16 @@ export class Broker {
 
   constructor(
     parts: BrokerParts,
-    services: { partitions: PartitionTable; producerIds: ProducerIds; topicCreator: TopicCreator; groups: GroupHost; deadlines: Deadlines },
+    services: {
+      partitions: PartitionTable;
+      producerIds: ProducerIds;
+      topicCreator: TopicCreator;
+      groups: GroupHost;
+      deadlines: Deadlines;
+    },
   ) {
     this.ports = parts.ports;
     this.nodeId = parts.nodeId;
-    this.listenerName = parts.listenerName;
     this.image = parts.image;
     this.controller = parts.controller;
     this.store = parts.store;
@@ -71,7 +74,10 @@ export class Broker {
     this.producerIds = services.producerIds;
     this.topicCreator = services.topicCreator;
     this.groups = services.groups;
-    this.fetchSessions = new FetchSessions(parts.config.maxIncrementalFetchSessionCacheSlots, parts.ports.random.fork('fetch sessions'));
+    this.fetchSessions = new FetchSessions(
+      parts.config.maxIncrementalFetchSessionCacheSlots,
+      parts.ports.random.fork('fetch sessions'),
+    );
   }
 
   /** Effective now: what was given at start under what was set at run time. */
@@ -89,7 +95,8 @@ export class Broker {
     const parsed = parseBrokerConfig(new Map([...given, ...clusterWide, ...perBroker]), targetSize);
     // The controller validates what it stores; a value of another version that is not understood changes nothing.
     if ('config' in parsed) this.#config = parsed.config;
-    else this.ports.logger.warn({ errors: parsed.errors }, 'dynamic broker configs are not understood and have no effect');
+    else
+      this.ports.logger.warn({ errors: parsed.errors }, 'dynamic broker configs are not understood and have no effect');
   }
 
   /** A handler failed: a broken invariant. */

@@ -56,7 +56,13 @@ export class DelayedFetch implements Watcher {
   #finished = false;
   #reservedBytes = 0;
 
-  constructor(plan: FetchPlan, lookup: Lookup, deadlines: Deadlines, budget: ReadBudget, done: (results: PartitionFetch[]) => void) {
+  constructor(
+    plan: FetchPlan,
+    lookup: Lookup,
+    deadlines: Deadlines,
+    budget: ReadBudget,
+    done: (results: PartitionFetch[]) => void,
+  ) {
     this.#plan = plan;
     this.#lookup = lookup;
     this.#deadlines = deadlines;
@@ -98,7 +104,11 @@ export class DelayedFetch implements Watcher {
       const partition = found as Partition;
       const from = offset(target.fetchOffset);
       const upTo = this.#readLimit(partition);
-      const maxBytes = Math.min(target.maxBytes, this.#plan.maxBytes - sizeBytes, Math.max(0, this.#budget.freeBytes - sizeBytes));
+      const maxBytes = Math.min(
+        target.maxBytes,
+        this.#plan.maxBytes - sizeBytes,
+        Math.max(0, this.#budget.freeBytes - sizeBytes),
+      );
       const minOneBatch = sizeBytes === 0;
       if (from >= upTo || (maxBytes <= 0 && !minOneBatch)) {
         results.push(success(target, partition, undefined));
@@ -118,7 +128,9 @@ export class DelayedFetch implements Watcher {
       log.read(from, upTo, maxBytes, minOneBatch, (result) => {
         if (this.#finished) return;
         if (typeof result === 'string') {
-          results.push(failure(target, partition, result === 'failed' ? ErrorCode.KafkaStorageError : ErrorCode.OffsetOutOfRange));
+          results.push(
+            failure(target, partition, result === 'failed' ? ErrorCode.KafkaStorageError : ErrorCode.OffsetOutOfRange),
+          );
           this.#readFrom(index + 1, results, sizeBytes, true);
         } else {
           results.push(success(target, partition, result));
@@ -137,7 +149,8 @@ export class DelayedFetch implements Watcher {
   #settle(results: PartitionFetch[], sizeBytes: number, failed: boolean): void {
     this.#reading = false;
     this.#releaseReserved();
-    if (failed || this.#expired || sizeBytes >= this.#plan.minBytes || this.#plan.targets.length === 0) return this.#finish(results);
+    if (failed || this.#expired || sizeBytes >= this.#plan.minBytes || this.#plan.targets.length === 0)
+      return this.#finish(results);
     if (this.#advancedWhileReading) return this.#attempt();
     this.#park(results);
   }
@@ -186,7 +199,16 @@ function refuse(target: FetchTarget, partition: Partition): PartitionFetch | und
 }
 
 function failure(target: FetchTarget, partition: Partition | undefined, error: ErrorCode): PartitionFetch {
-  return { target, partition, error, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1, chunks: NO_BYTES, sizeBytes: 0 };
+  return {
+    target,
+    partition,
+    error,
+    highWatermark: -1,
+    lastStableOffset: -1,
+    logStartOffset: -1,
+    chunks: NO_BYTES,
+    sizeBytes: 0,
+  };
 }
 
 function success(target: FetchTarget, partition: Partition, read: ReadResult | undefined): PartitionFetch {

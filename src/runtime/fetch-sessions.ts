@@ -99,7 +99,8 @@ export class FetchSessions {
     if (namesPartitions && session.usesTopicIds !== request.usesTopicIds) {
       return { kind: 'error', error: ErrorCode.FetchSessionTopicIdError, sessionId: session.id };
     }
-    for (const gone of request.forgotten) session.partitions.delete(targetKey(gone.topic, gone.topicId, gone.partition));
+    for (const gone of request.forgotten)
+      session.partitions.delete(targetKey(gone.topic, gone.topicId, gone.partition));
     for (const target of request.targets) {
       const key = targetKey(target.topic, target.topicId, target.partition);
       const known = session.partitions.get(key);
@@ -117,9 +118,19 @@ export class FetchSessions {
     if (!this.#makeRoom(now)) return undefined;
     const partitions = new Map<string, SessionPartition>();
     for (const target of request.targets) {
-      partitions.set(targetKey(target.topic, target.topicId, target.partition), { target, sentHighWatermark: -1, sentLogStartOffset: -1 });
+      partitions.set(targetKey(target.topic, target.topicId, target.partition), {
+        target,
+        sentHighWatermark: -1,
+        sentLogStartOffset: -1,
+      });
     }
-    const session: FetchSession = { id: this.#newId(), usesTopicIds: request.usesTopicIds, partitions, nextEpoch: 1, lastUsed: now };
+    const session: FetchSession = {
+      id: this.#newId(),
+      usesTopicIds: request.usesTopicIds,
+      partitions,
+      nextEpoch: 1,
+      lastUsed: now,
+    };
     this.#sessions.set(session.id, session);
     return session;
   }

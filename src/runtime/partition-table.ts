@@ -38,6 +38,7 @@ export class PartitionTable {
   readonly #byName = new Map<string, TopicEntry>();
   readonly #byId = new Map<Uuid, TopicEntry>();
   readonly #observers: PartitionObserver[] = [];
+  #applied: Promise<void> = Promise.resolve();
 
   constructor(node: NodeId, image: MetadataImage, store: LogStore, logger: Logger, layers: () => BrokerLayers) {
     this.#node = node;
@@ -52,13 +53,16 @@ export class PartitionTable {
   }
 
   *partitions(): IterableIterator<Partition> {
-    for (const topic of this.#byName.values()) for (const partition of topic.partitions) if (partition !== undefined) yield partition;
+    for (const topic of this.#byName.values())
+      for (const partition of topic.partitions) if (partition !== undefined) yield partition;
   }
 
   findByName(topic: string, index: number): Partition | ErrorCode {
     const partition = this.#byName.get(topic)?.partitions[index];
     if (partition !== undefined) return partition;
-    return this.#image.partition(topic, index) === undefined ? ErrorCode.UnknownTopicOrPartition : ErrorCode.NotLeaderOrFollower;
+    return this.#image.partition(topic, index) === undefined
+      ? ErrorCode.UnknownTopicOrPartition
+      : ErrorCode.NotLeaderOrFollower;
   }
 
   findById(topicId: Uuid, index: number): Partition | ErrorCode {
@@ -83,7 +87,7 @@ export class PartitionTable {
   async setStraysAside(): Promise<void> {
     for (const log of [...this.#store.logs()]) {
       const topic = this.#image.topic(log.topic);
-      const state = topic?.id === log.topicId ? topic.partitions[log.partition] : undefined;
+      const state = topic !== undefined && topic.id === log.topicId ? topic.partitions[log.partition] : undefined;
       if (state?.replicas.includes(this.#node)) continue;
       this.#logger.warn(
         { log: partitionName(log.topic, log.partition), topicId: log.topicId },
@@ -93,10 +97,14 @@ export class PartitionTable {
     }
   }
 
-  async apply(delta: MetadataDelta): Promise<void> {
-    for (const { id } of delta.topicsDeleted) await this.#remove(id);
-    for (const change of delta.partitions) await this.#applyPartition(change);
-    this.#applyConfigs(delta);
+  /** Deltas are applied one after another; see `settled`. */
+  apply(delta: MetadataDelta): void {
+    this.#applied = this.#applied.then(() => this.#apply(delta));
+  }
+
+  /** Resolves when every delta handed over so far has had its effects. */
+  settled(): Promise<void> {
+    return this.#applied;
   }
 
   /** Nothing is served any longer; what waits is answered with `error`. */
@@ -104,6 +112,12 @@ export class PartitionTable {
     for (const partition of this.partitions()) this.#retire(partition, error);
     this.#byName.clear();
     this.#byId.clear();
+  }
+
+  async #apply(delta: MetadataDelta): Promise<void> {
+    for (const { id } of delta.topicsDeleted) await this.#remove(id);
+    for (const change of delta.partitions) await this.#applyPartition(change);
+    this.#applyConfigs(delta);
   }
 
   async #applyPartition({ topic, topicId, partition: index, after }: PartitionDelta): Promise<void> {
@@ -116,7 +130,11 @@ export class PartitionTable {
     }
     const found = this.#store.get(topic, index);
     const log = found ?? (await this.#store.create(topic, topicId, index, entry.config));
-    if (log === undefined) this.#logger.error({ log: partitionName(topic, index) }, 'the partition is offline: no directory can hold its log');
+    if (log === undefined)
+      this.#logger.error(
+        { log: partitionName(topic, index) },
+        'the partition is offline: no directory can hold its log',
+      );
     if (found !== undefined) found.updateConfig(entry.config);
     const partition = new Partition(topic, topicId, index, after.leaderEpoch, log);
     entry.partitions[index] = partition;

@@ -1,5 +1,5 @@
 import type { Logger } from '#base/ports';
-import { errorName, ErrorCode } from '#model/errors';
+import { ErrorCode, errorName } from '#model/errors';
 
 /** Topics being created at one time; further requests are dropped, and come again with the clients' retries. */
 const IN_FLIGHT_MAX = 1000;

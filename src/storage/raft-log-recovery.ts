@@ -52,6 +52,7 @@ export interface Recovered {
 export async function recoverRaftLog(disk: Disk, options: RaftLogOptions): Promise<Recovered> {
   const { folder, crc32c } = options;
   await disk.makeDir(folder);
+  await disk.syncDir('.');
   const names = await withoutLeftovers(disk, folder);
   const hardState = await recoverHardState(disk, options, names);
   const snapshot = await recoverSnapshot(disk, folder, names, crc32c);

@@ -38,19 +38,22 @@ class HandClock implements Clock {
 describe('deadlines', () => {
   it('run once, at their time, in order, unless cancelled', () => {
     fc.assert(
-      fc.property(fc.array(fc.record({ delay: fc.integer({ min: 0, max: 1000 }), cancel: fc.boolean() }), { maxLength: 300 }), (plan) => {
-        const clock = new HandClock();
-        const deadlines = new Deadlines(clock);
-        const ran: number[] = [];
-        const made = plan.map(({ delay }) => deadlines.after(delay, () => ran.push(clock.time)));
-        plan.forEach(({ cancel }, index) => {
-          const deadline = made[index];
-          if (cancel && deadline !== undefined) deadlines.cancel(deadline);
-        });
-        clock.runAll();
-        const expected = plan.filter(({ cancel }) => !cancel).map(({ delay }) => delay);
-        expect(ran).toEqual(expected.sort((a, b) => a - b));
-      }),
+      fc.property(
+        fc.array(fc.record({ delay: fc.integer({ min: 0, max: 1000 }), cancel: fc.boolean() }), { maxLength: 300 }),
+        (plan) => {
+          const clock = new HandClock();
+          const deadlines = new Deadlines(clock);
+          const ran: number[] = [];
+          const made = plan.map(({ delay }) => deadlines.after(delay, () => ran.push(clock.time)));
+          plan.forEach(({ cancel }, index) => {
+            const deadline = made[index];
+            if (cancel && deadline !== undefined) deadlines.cancel(deadline);
+          });
+          clock.runAll();
+          const expected = plan.filter(({ cancel }) => !cancel).map(({ delay }) => delay);
+          expect(ran).toEqual(expected.sort((a, b) => a - b));
+        },
+      ),
     );
   });
 

@@ -12,7 +12,7 @@ const cases = commands === undefined ? [] : await collect(commands);
 
 async function pytest(commands: string, bootstrap: string, ...args: readonly string[]) {
   const options = ['-p', 'no:cacheprovider', '--quiet', '--timeout=90', ...args];
-  const env = { BOOTSTRAP: bootstrap, PYTHONDONTWRITEBYTECODE: '1' };
+  const env = { ...process.env, BOOTSTRAP: bootstrap, PYTHONDONTWRITEBYTECODE: '1' };
   return run(join(commands, 'pytest'), options, { cwd: folder, env, timeoutMs: 6 * 60_000 });
 }
 

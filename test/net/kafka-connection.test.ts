@@ -43,12 +43,14 @@ function setUp(options: { budgetBytes?: number; maxRequestBytes?: number } = {})
   const started: Started[] = [];
   const refused: string[] = [];
   const context: ConnectionContext = {
+    listenerName: 'PLAINTEXT',
     slab: new Uint8Array(4096),
     requestBudget: new MemoryBudget(options.budgetBytes ?? 1 << 20),
     responseBudget: new MemoryBudget(1 << 20),
     maxRequestBytes: options.maxRequestBytes ?? 1 << 20,
     now: () => 0,
     handle: (exchange) => started.push({ id: Buffer.from(exchange.frame).readInt32BE(4), exchange }),
+    serving: () => true,
     refused: (_connection, reason) => refused.push(reason),
     ended: () => {},
   };

@@ -1,4 +1,5 @@
 /** The package as its users get it: packed, installed into an empty folder, on a machine without a compiler. */
+import { spawn } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -12,8 +13,8 @@ import {
 import { dirname, join } from 'node:path';
 import { init, parse } from 'es-module-lexer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { answersMetadata } from '../../scripts/apache-kafka/metadata-probe.ts';
-import { freeAddress, OdradekProcess, repositoryRoot } from '../support/odradek-process.ts';
+import { answersMetadata } from '../support/metadata-probe.ts';
+import { freeAddress, nodeEnvironment, OdradekProcess, repositoryRoot } from '../support/odradek-process.ts';
 import { run, runOrThrow } from '../support/process.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -52,9 +53,10 @@ async function moduleGraph(main: string): Promise<ReadonlySet<string>> {
     if (seen.has(path)) continue;
     seen.add(path);
     const [imports] = parse(readFileSync(path, 'utf8'));
-    for (const { n: specifier } of imports) {
-      if (specifier?.startsWith('#')) queue.push(join(root, `${specifier.slice(1)}.js`));
-      else if (specifier?.startsWith('.')) queue.push(join(dirname(path), specifier));
+    for (const each of imports) {
+      const specifier = 'specifier' in each ? (each.specifier ?? '') : '';
+      if (specifier.startsWith('#')) queue.push(join(root, `${specifier.slice(1)}.js`));
+      else if (specifier.startsWith('.')) queue.push(join(dirname(path), specifier));
     }
   }
   return seen;
@@ -62,7 +64,7 @@ async function moduleGraph(main: string): Promise<ReadonlySet<string>> {
 
 describe('the package', () => {
   beforeAll(async () => {
-    const env = { PATH: await pathWithoutCompiler() };
+    const env = { ...process.env, PATH: await pathWithoutCompiler() };
     const pack = ['pack', '--ignore-scripts', '--pack-destination', temporary.path];
     await runOrThrow('npm', pack, { cwd: repositoryRoot, timeoutMs });
     cpSync(join(repositoryRoot, 'test/pack/consumer'), home, { recursive: true });
@@ -97,7 +99,6 @@ describe('the package', () => {
   });
 
   test('startCluster of odradek/testing serves, and stops with its user', async () => {
-    const { spawn } = await import('node:child_process');
     const child = spawn(process.execPath, ['consumer.ts'], { cwd: home, stdio: ['pipe', 'pipe', 'inherit'] });
     const line = await new Promise<string>((resolve, reject) => {
       child.stdout.setEncoding('utf8').once('data', resolve);
@@ -144,8 +145,19 @@ describe('the package', () => {
       ['--set', 'flush.policy=none'],
     ])('odradek start %s %s is refused', async (...flags: readonly string[]) => {
       const dataDir = join(temporary.path, 'refused');
-      const outcome = await run(bin, ['start', '--data-dir', dataDir, ...flags], { timeoutMs: 10_000 });
-      expect(outcome.status, outcome.output).toBeGreaterThan(0);
+      const outcome = await run(bin, ['start', '--data-dir', dataDir, ...flags], {
+        env: nodeEnvironment(),
+        timeoutMs: 10_000,
+      });
+      expect(outcome.status, outcome.output).toBe(2);
+    });
+
+    test.each(['ODRADEK_IGNORE_SYNC', 'ODRADEK_FAULT_DISK'])('odradek start with %s=true is refused', async (name) => {
+      const dataDir = join(temporary.path, 'refused');
+      const env = { ...nodeEnvironment(), [name]: 'true' };
+      const outcome = await run(bin, ['start', '--data-dir', dataDir], { env, timeoutMs: 10_000 });
+      expect(outcome.output).toContain(name);
+      expect(outcome.status, outcome.output).toBe(2);
     });
   });
 });

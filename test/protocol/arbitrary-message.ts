@@ -1,5 +1,5 @@
-import type { FieldShape } from '#protocol/shape';
 import fc from 'fast-check';
+import type { FieldShape } from '#protocol/shape';
 
 const INT64_EDGES = ['9223372036854775807', '-9223372036854775808', '9007199254740993', '-9007199254740993'];
 
@@ -18,7 +18,8 @@ export function canonicalJson(shape: readonly FieldShape[], json: Record<string,
     const one = (item: unknown) => (typeof type === 'string' ? item : canonicalJson(type, item as typeof json));
     const value = json[field.name];
     const converted = field.list === true ? (value as unknown[] | null)?.map(one) : value === null ? null : one(value);
-    const isDefault = 'taggedDefault' in field && JSON.stringify(converted ?? null) === JSON.stringify(field.taggedDefault);
+    const isDefault =
+      'taggedDefault' in field && JSON.stringify(converted ?? null) === JSON.stringify(field.taggedDefault);
     if (!isDefault) canonical[field.name] = converted ?? null;
   }
   return canonical;

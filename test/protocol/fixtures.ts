@@ -52,5 +52,8 @@ export function bytesOf(hex: string): Uint8Array {
 
 function linesOf(file: string): unknown[] {
   const text = gunzipSync(readFileSync(join(import.meta.dirname, '..', 'fixtures', file))).toString();
-  return text.trimEnd().split('\n').map((line): unknown => JSON.parse(line));
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line): unknown => JSON.parse(line));
 }

@@ -1,8 +1,8 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
 import { decodeMessage, encodeMessage } from '#protocol/codec';
 import { codecs } from '#protocol/generated/codecs';
 import { ProtocolError } from '#protocol/protocol-error';
-import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
 import { canonicalJson, messageArbitrary } from './arbitrary-message.ts';
 import { bytesOf, messageVectors } from './fixtures.ts';
 
@@ -27,7 +27,11 @@ function encodeOrRefuse(name: string, version: number, value: unknown): Uint8Arr
 }
 
 const versions = [...codecs].flatMap(([name, codec]) =>
-  Array.from({ length: codec.maxVersion - codec.minVersion + 1 }, (_, i) => ({ name, codec, version: codec.minVersion + i })),
+  Array.from({ length: codec.maxVersion - codec.minVersion + 1 }, (_, i) => ({
+    name,
+    codec,
+    version: codec.minVersion + i,
+  })),
 );
 
 describe('every message in every version', () => {
@@ -87,10 +91,10 @@ describe('a message that is not whole', () => {
         if (decoded instanceof ProtocolError) return;
         // Not to the same bytes always: varints, booleans and invalid UTF-8 have several forms.
         const again = encodeOrRefuse(vector.name, vector.version, decoded);
-        if (!(again instanceof ProtocolError)) expect(decodeMessage(vector.name, vector.version, again)).toEqual(decoded);
+        if (!(again instanceof ProtocolError))
+          expect(decodeMessage(vector.name, vector.version, again)).toEqual(decoded);
       }),
       { numRuns: 20_000 },
     );
   });
 });
-

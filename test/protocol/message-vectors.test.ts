@@ -1,6 +1,6 @@
+import { describe, expect, it } from 'vitest';
 import { decodeMessage, encodeMessage } from '#protocol/codec';
 import { codecs } from '#protocol/generated/codecs';
-import { describe, expect, it } from 'vitest';
 import { bytesOf, type MessageVector, messageVectors } from './fixtures.ts';
 
 const byName = Map.groupBy(messageVectors(), (vector) => vector.name);

@@ -1,11 +1,11 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
 import { Codec } from '#base/ports';
 import { ErrorCode } from '#model/errors';
 import { createCodecs } from '#platform/codecs';
 import { type ProduceLimits, validateProducedBatches } from '#protocol/produced-batches';
 import { batchCrcMatches, readBatchHeader } from '#protocol/record-batch';
 import { buildBatch, type NewBatch, type NewRecord } from '#protocol/record-batch-builder';
-import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
 
 const codecs = createCodecs();
 const NOW = 1_700_000_000_000;

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from './free-port.ts';
+import { metadataBrokerCount } from './metadata-probe.ts';
 import { exited, until } from './process.ts';
 
 export const repositoryRoot: string = join(import.meta.dirname, '../..');
@@ -9,7 +10,8 @@ export const publishedMain: string = join(repositoryRoot, 'dist/cli/main.js');
 
 export interface NodeAddress {
   readonly port: number;
-  readonly httpPort: number;
+  /** Absent where the main file serves no HTTP. */
+  readonly httpPort?: number;
 }
 
 export interface NodeOptions extends NodeAddress {
@@ -20,7 +22,13 @@ export interface NodeOptions extends NodeAddress {
   readonly main?: readonly string[];
 }
 
-export async function freeAddress(): Promise<NodeAddress> {
+/** Ours without what steers the tests: a node refuses ODRADEK_ variables that name no config. */
+export function nodeEnvironment(): NodeJS.ProcessEnv {
+  const foreign = Object.entries(process.env).filter(([name]) => !name.startsWith('ODRADEK_'));
+  return Object.fromEntries(foreign);
+}
+
+export async function freeAddress(): Promise<Required<NodeAddress>> {
   return { port: await freePort(), httpPort: await freePort() };
 }
 
@@ -44,7 +52,7 @@ export class OdradekProcess {
   /** Rejects, with the node's log, if it ends or is not ready within 30 s. */
   static async start(options: NodeOptions): Promise<OdradekProcess> {
     const node = OdradekProcess.spawn(options);
-    await node.ready();
+    await node.#ready();
     return node;
   }
 
@@ -54,9 +62,11 @@ export class OdradekProcess {
     const script = main[0];
     if (script === undefined || !existsSync(script)) throw new Error(`${script} is missing: run \`make build\` first`);
     const settings = Object.entries(options.settings ?? {}).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
-    const listen = ['--listen', `127.0.0.1:${options.port}`, '--http-listen', `127.0.0.1:${options.httpPort}`];
+    const http = options.httpPort === undefined ? [] : ['--http-listen', `127.0.0.1:${options.httpPort}`];
+    const listen = ['--listen', `127.0.0.1:${options.port}`, ...http];
     const args = [...main, '--data-dir', options.dataDir, ...listen, ...settings];
-    return new OdradekProcess(options, spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
+    const child = spawn(process.execPath, args, { env: nodeEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
+    return new OdradekProcess(options, child);
   }
 
   get bootstrap(): string {
@@ -73,23 +83,16 @@ export class OdradekProcess {
     return this.#log;
   }
 
-  async ready(): Promise<void> {
+  /** Resolves when /readyz says so and a metadata answer names the node. */
+  async #ready(): Promise<void> {
+    const { httpPort, port } = this.options;
     await until('node ready', 30_000, async () => {
       if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
         throw new Error(`the node ended with ${this.#child.exitCode ?? this.#child.signalCode}:\n${this.#log}`);
       }
-      return (await this.#answersReady()) ? true : undefined;
+      const ready = httpPort === undefined || (await answersOk(`http://127.0.0.1:${httpPort}/readyz`));
+      return ready && (await metadataBrokerCount(port)) > 0 ? true : undefined;
     });
-  }
-
-  async #answersReady(): Promise<boolean> {
-    try {
-      const response = await fetch(`http://127.0.0.1:${this.options.httpPort}/readyz`);
-      await response.arrayBuffer();
-      return response.status === 200;
-    } catch {
-      return false; // nobody listens yet
-    }
   }
 
   /** SIGKILL, and the process is gone when this resolves. */
@@ -105,5 +108,15 @@ export class OdradekProcess {
     const status = await exited(this.#child);
     clearTimeout(limit);
     return status;
+  }
+}
+
+async function answersOk(url: string): Promise<boolean> {
+  try {
+    const response = await fetch(url);
+    await response.arrayBuffer();
+    return response.ok;
+  } catch {
+    return false; // nobody listens yet
   }
 }

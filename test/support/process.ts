@@ -11,7 +11,8 @@ export interface Outcome {
 export interface RunOptions {
   readonly timeoutMs: number;
   readonly input?: string;
-  readonly env?: Readonly<Record<string, string>>;
+  /** All of its environment; this process's own without it. */
+  readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
 }
 
@@ -19,7 +20,7 @@ export interface RunOptions {
 export function run(command: string, args: readonly string[], options: RunOptions): Promise<Outcome> {
   const outputBytesMax = 64 * 1024 * 1024;
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: options.cwd, env: { ...process.env, ...options.env } });
+    const child = spawn(command, args, { cwd: options.cwd, env: options.env ?? process.env });
     const limit = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs);
     let stdout = '';
     let output = '';

@@ -46,7 +46,7 @@ export async function findKafkaJars(): Promise<string> {
   need('java', 'openjdk-17-jre-headless');
   const given = process.env['KAFKA_LIBS'];
   if (given !== undefined) return given;
-  const pom = join(repositoryRoot, 'scripts/apache-kafka/pom.xml');
+  const pom = join(repositoryRoot, 'test/support/apache-kafka/pom.xml');
   const jars = join(work, 'apache-kafka');
   await once(jars, readFileSync(pom), async () => {
     need('mvn', 'maven');

@@ -4,6 +4,7 @@ codec_peer.py CLIENT produce BOOTSTRAP TOPIC CODEC < values, one a line
 codec_peer.py CLIENT consume BOOTSTRAP TOPIC COUNT > values, one a line
 """
 import asyncio
+import itertools
 import sys
 import uuid
 
@@ -50,7 +51,7 @@ class KafkaPython:
         consumer = kafka.KafkaConsumer(
             topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", consumer_timeout_ms=20_000
         )
-        values = [message.value for _, message in zip(range(count), consumer)]
+        values = [message.value for message in itertools.islice(consumer, count)]
         consumer.close()
         return values
 

@@ -1,4 +1,6 @@
 """kafka-python: a client in pure Python."""
+import itertools
+
 import kafka
 import pytest
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -18,7 +20,7 @@ def test_round_trip(codec, bootstrap, topic):
     consumer = kafka.KafkaConsumer(
         name, bootstrap_servers=bootstrap, auto_offset_reset="earliest", consumer_timeout_ms=8000
     )
-    messages = [message for message, _ in zip(consumer, values)]
+    messages = list(itertools.islice(consumer, len(values)))
     consumer.close()
     assert [message.value for message in messages] == values
     assert list(messages[0].headers) == [("h", b"x")]
@@ -41,7 +43,7 @@ def test_group_goes_on_at_its_commit(bootstrap, fresh, topic):
             enable_auto_commit=False,
             consumer_timeout_ms=timeout_ms,
         )
-        values = [message.value for message, _ in zip(consumer, range(100))]
+        values = [message.value for message in itertools.islice(consumer, 100)]
         consumer.commit()
         consumer.close()
         return values

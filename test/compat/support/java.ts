@@ -41,7 +41,7 @@ export function runTool(
   args: readonly string[],
   options: ToolOptions = {},
 ): Promise<Outcome> {
-  const logging = join(repositoryRoot, 'scripts/apache-kafka/log4j2.xml');
+  const logging = join(repositoryRoot, 'test/support/apache-kafka/log4j2.xml');
   const jvm = ['-Xmx384M', '-Xshare:auto', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
   const command = [...jvm, `-Dlog4j2.configurationFile=${logging}`, '-cp', join(jars, '*'), tool, ...args];
   return run('java', command, { timeoutMs: 60_000, ...options });

@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort } from '../../test/support/free-port.ts';
-import { exited, runOrThrow } from '../../test/support/process.ts';
-import { answersMetadata } from './metadata-probe.ts';
+import { freePort } from '../free-port.ts';
+import { answersMetadata } from '../metadata-probe.ts';
+import { exited, runOrThrow } from '../process.ts';
 
 const logging = join(import.meta.dirname, 'log4j2.xml');
 

@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { until } from '../../test/support/process.ts';
+import { until } from './process.ts';
 
 /**
  * Resolves when the broker on this loopback port answers a Metadata request with at least one broker: from then on a
@@ -7,7 +7,7 @@ import { until } from '../../test/support/process.ts';
  */
 export async function answersMetadata(port: number, timeoutMs: number): Promise<void> {
   await until(`a metadata answer from port ${port}`, timeoutMs, async () =>
-    (await brokerCount(port)) > 0 ? true : undefined,
+    (await metadataBrokerCount(port)) > 0 ? true : undefined,
   );
 }
 
@@ -25,8 +25,8 @@ function metadataRequest(): Buffer {
   return request;
 }
 
-/** 0 while nobody answers. */
-function brokerCount(port: number): Promise<number> {
+/** How many brokers a Metadata answer names; 0 while nobody answers. */
+export function metadataBrokerCount(port: number): Promise<number> {
   const answerTimeoutMs = 1000;
   const brokersAt = 8; // behind the size and the correlation id
   return new Promise((resolve) => {

@@ -1,0 +1,47 @@
+/**
+ * A node for the crash test whose every SIGKILL is a power cut: what was not synced lives in this process's memory only.
+ * The published bin has no way to any of this. Arguments are those of `odradek start`, and --without-sync.
+ */
+import { parseArgs } from 'node:util';
+import { FaultDisk } from '#faults/fault-disk';
+import { parseBrokerConfig } from '#model/parse-broker-config';
+import { Node } from '#node/node';
+import { createLogger } from '#platform/logger';
+import { createNodePorts } from '#platform/node-ports';
+import { METADATA_FOLDER } from '#runtime/metadata-quorum';
+
+const poolThreads = 8;
+process.env['UV_THREADPOOL_SIZE'] = String(poolThreads);
+
+const { values } = parseArgs({
+  options: {
+    'data-dir': { type: 'string', default: '' },
+    listen: { type: 'string', default: '' },
+    set: { type: 'string', multiple: true, default: [] },
+    'without-sync': { type: 'boolean', default: false },
+  },
+});
+
+const settings = values.set.map((text): [string, string] => {
+  const at = text.indexOf('=');
+  return [text.slice(0, at), text.slice(at + 1)];
+});
+const parsed = parseBrokerConfig(
+  new Map([['log.dirs', values['data-dir']], ['listeners', `PLAINTEXT://${values.listen}`], ...settings]),
+);
+if ('errors' in parsed) throw new Error(parsed.errors.join('\n'));
+
+const ports = await createNodePorts({
+  dataDirs: [values['data-dir']],
+  logger: createLogger({ level: 'info', format: 'human', fd: 2, base: {} }),
+  ownsProcess: true,
+  poolThreads,
+  isUrgent: (path) => path.startsWith(`${METADATA_FOLDER}/`),
+  fatal: (error) => {
+    console.error(error);
+    process.abort();
+  },
+});
+const ignoreSync = values['without-sync'];
+const disks = ports.disks.map((disk) => new FaultDisk(ports.clock, disk, { ignoreSync }));
+await new Node({ ...ports, disks }, parsed).start();

@@ -1,0 +1,127 @@
+/** Where a node's configs come from: flag before environment before file before default. */
+import { readFileSync } from 'node:fs';
+import { parse as parseYaml } from 'yaml';
+import { parseJavaProperties } from '#log/java-properties';
+import { BROKER_ALIASES, BROKER_CONFIG_NAMES } from '#model/broker-config';
+import { nearestName } from '#model/nearest-name';
+import { type ParsedBrokerConfig, parseBrokerConfig } from '#model/parse-broker-config';
+
+/** The command was called wrongly: the message says how to do better. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+export interface Sources {
+  /** Configs that flags set, by name. */
+  readonly flags: ReadonlyMap<string, string>;
+  /** `KEY=VALUE` of each --set. */
+  readonly set: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** YAML, or Java properties if its name ends so. */
+  readonly file: string | undefined;
+  /** What holds where nothing else says otherwise. */
+  readonly defaults: ReadonlyMap<string, string>;
+}
+
+const OWN_PREFIX = 'ODRADEK_';
+/** Compose files for Kafka set these; what is no config among them (KAFKA_HEAP_OPTS) is not ours to judge. */
+const KAFKA_PREFIX = 'KAFKA_';
+/** Read by the command line itself. */
+const OWN_SETTINGS: ReadonlySet<string> = new Set(['ODRADEK_LOG_LEVEL', 'ODRADEK_CONFIG']);
+
+export function resolveConfig(sources: Sources): ParsedBrokerConfig {
+  const entries = new Map(sources.defaults);
+  if (sources.file !== undefined) assign(entries, fileEntries(sources.file));
+  assign(entries, environmentEntries(sources.environment));
+  assign(entries, sources.flags);
+  for (const text of sources.set) {
+    const at = text.indexOf('=');
+    if (at <= 0) throw new UsageError(`--set takes KEY=VALUE, not "${text}"`);
+    entries.set(text.slice(0, at).trim(), text.slice(at + 1).trim());
+  }
+  const parsed = parseBrokerConfig(entries);
+  if ('errors' in parsed) throw new UsageError(parsed.errors.join('\n         '));
+  return parsed;
+}
+
+/** Two names of one config (log.dirs, data-dir) are one entry, so that the stronger source wins. */
+function assign(entries: Map<string, string>, stronger: ReadonlyMap<string, string>): void {
+  for (const [name, value] of stronger) {
+    const canonical = BROKER_ALIASES.get(name) ?? name;
+    for (const known of [...entries.keys()])
+      if ((BROKER_ALIASES.get(known) ?? known) === canonical) entries.delete(known);
+    entries.set(name, value);
+  }
+}
+
+export function environmentEntries(environment: Readonly<Record<string, string | undefined>>): Map<string, string> {
+  const names = new Map(
+    [...BROKER_CONFIG_NAMES, ...BROKER_ALIASES.keys()].map((name) => [environmentName(name), name]),
+  );
+  const kafka = new Map<string, string>();
+  const own = new Map<string, string>();
+  for (const [variable, value] of Object.entries(environment)) {
+    if (value === undefined || OWN_SETTINGS.has(variable)) continue;
+    if (variable.startsWith(OWN_PREFIX)) {
+      const name = names.get(variable.slice(OWN_PREFIX.length));
+      if (name === undefined) throw new UsageError(unknownVariable(variable, names.keys()));
+      own.set(name, value);
+    } else if (variable.startsWith(KAFKA_PREFIX)) {
+      const name = names.get(variable.slice(KAFKA_PREFIX.length));
+      if (name !== undefined) kafka.set(name, value);
+    }
+  }
+  assign(kafka, own);
+  return kafka;
+}
+
+function environmentName(config: string): string {
+  return config.toUpperCase().replaceAll(/[.-]/g, '_');
+}
+
+function unknownVariable(variable: string, known: Iterable<string>): string {
+  const nearest = nearestName(variable.slice(OWN_PREFIX.length), known);
+  const hint = nearest === undefined ? '' : `; did you mean ${OWN_PREFIX}${nearest}?`;
+  return `the environment variable ${variable} names no config${hint}`;
+}
+
+export function fileEntries(path: string): Map<string, string> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError(`the config file cannot be read: ${(error as Error).message}`);
+  }
+  return path.endsWith('.properties') ? propertiesEntries(path, text) : yamlEntries(path, text);
+}
+
+function propertiesEntries(path: string, text: string): Map<string, string> {
+  const parsed = parseJavaProperties(text);
+  if (parsed instanceof Map) return new Map(parsed);
+  throw new UsageError(`${path}: ${(parsed as { error: string }).error}`);
+}
+
+/** Flat keys (`log.dirs: x`) and nested ones (`log: {dirs: x}`) mean the same; lists become Kafka's commas. */
+function yamlEntries(path: string, text: string): Map<string, string> {
+  let root: unknown;
+  try {
+    root = parseYaml(text);
+  } catch (error) {
+    throw new UsageError(`${path} is not YAML: ${(error as Error).message}`);
+  }
+  if (root === null || root === undefined) return new Map();
+  if (typeof root !== 'object' || Array.isArray(root)) throw new UsageError(`${path}: keys and values are expected`);
+  const entries = new Map<string, string>();
+  flatten(root, '', entries);
+  return entries;
+}
+
+function flatten(value: object, prefix: string, into: Map<string, string>): void {
+  for (const [key, inner] of Object.entries(value)) {
+    const name = `${prefix}${key}`;
+    if (inner === null) into.set(name, '');
+    else if (Array.isArray(inner)) into.set(name, inner.map(String).join(','));
+    else if (typeof inner === 'object') flatten(inner, `${name}.`, into);
+    else into.set(name, String(inner));
+  }
+}

@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import yargs from 'yargs';
+import { UsageError } from './config-sources.ts';
+import { startCommand } from './start-command.ts';
+import { upCommand } from './up-command.ts';
+
+/** Exit codes: 1 it failed, 2 it was called wrongly. */
+const FAILED = 1;
+const USAGE = 2;
+
+export async function run(args: readonly string[]): Promise<void> {
+  const parser = yargs([...args])
+    .scriptName('odradek')
+    .usage('$0 COMMAND\n\nA streaming cluster for the Kafka protocol.')
+    .command(upCommand)
+    .command(startCommand)
+    .demandCommand(1, 'Say what to do: see odradek --help')
+    .strict()
+    .recommendCommands()
+    .version(version())
+    .help()
+    .wrap(Math.min(120, process.stdout.columns ?? 100))
+    .fail((message, error) => {
+      throw error ?? new UsageError(message);
+    })
+    .exitProcess(false);
+  try {
+    await parser.parseAsync();
+  } catch (error) {
+    process.stderr.write(`odradek: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = error instanceof UsageError ? USAGE : FAILED;
+  }
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

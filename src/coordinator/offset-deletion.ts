@@ -1,0 +1,57 @@
+/** Tombstones: for offsets that a client deletes, for deleted topics, and for whole groups. */
+import { ErrorCode } from '#model/errors';
+import type { Uuid } from '#model/ids';
+import type { ClassicGroup } from './classic-group.ts';
+import { CONSUMER_PROTOCOL_TYPE } from './consumer-protocol.ts';
+import type { Output } from './effects.ts';
+import { failedOffsetDelete } from './failures.ts';
+import { GroupState, type OffsetDeleteCommand, type OffsetDeleteResponse } from './group-commands.ts';
+import { groupRecord, offsetRecord } from './group-records.ts';
+import { type GroupOffsets, sameTopic } from './offsets.ts';
+
+/** Offsets of topics that nobody is subscribed to (KIP-496); only consumers' subscriptions are known, other groups must be empty. */
+export function deleteOffsets(
+  group: ClassicGroup,
+  offsets: GroupOffsets,
+  command: OffsetDeleteCommand,
+  out: Output,
+): OffsetDeleteResponse {
+  if (group.state !== GroupState.Empty && group.protocolType !== CONSUMER_PROTOCOL_TYPE) {
+    return failedOffsetDelete(ErrorCode.NonEmptyGroup);
+  }
+  const topics = command.topics.map(({ name, partitions }) => ({
+    name,
+    partitions: partitions.map(({ partitionIndex }) => {
+      if (group.isSubscribedTo(name)) return { partitionIndex, errorCode: ErrorCode.GroupSubscribedToTopic };
+      if (offsets.get(name, partitionIndex) !== undefined) {
+        out.records.push(offsetRecord(command.groupId, name, partitionIndex, null));
+      }
+      return { partitionIndex, errorCode: ErrorCode.None };
+    }),
+  }));
+  return { errorCode: ErrorCode.None, topics };
+}
+
+/** Only a group without members can be deleted; its offsets, if given, go first. */
+export function deleteGroup(group: ClassicGroup, offsets: GroupOffsets | undefined, out: Output): ErrorCode {
+  if (group.state !== GroupState.Empty) return ErrorCode.NonEmptyGroup;
+  for (const [topic, partitions] of offsets?.topics() ?? []) {
+    for (const partition of partitions.keys()) out.records.push(offsetRecord(group.groupId, topic, partition, null));
+  }
+  out.records.push(groupRecord(group.groupId, null));
+  return ErrorCode.None;
+}
+
+/** A topic made anew under the same name keeps what was committed to it by its id. */
+export function deleteTopicOffsets(
+  groupId: string,
+  offsets: GroupOffsets,
+  topics: readonly { readonly name: string; readonly id: Uuid }[],
+  out: Output,
+): void {
+  for (const { name, id } of topics) {
+    for (const [partition, value] of offsets.partitions(name) ?? []) {
+      if (sameTopic(value.topicId, id)) out.records.push(offsetRecord(groupId, name, partition, null));
+    }
+  }
+}

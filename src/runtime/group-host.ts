@@ -1,0 +1,250 @@
+import type { Deadlines } from '#base/deadlines';
+import type { Ports, Random } from '#base/ports';
+import { coordinatorPartition } from '#coordinator/coordinator-partition';
+import { failedJoin, failedOffsetCommit, failedOffsetDelete, failedSync } from '#coordinator/failures';
+import type {
+  DeletedGroup,
+  DescribedGroup,
+  HeartbeatCommand,
+  HeartbeatResponse,
+  JoinGroupCommand,
+  JoinGroupResponse,
+  LeaveGroupCommand,
+  LeaveGroupResponse,
+  ListedGroup,
+  ListGroupsCommand,
+  OffsetCommitCommand,
+  OffsetCommitResponse,
+  OffsetDeleteCommand,
+  OffsetDeleteResponse,
+  OffsetFetchCommand,
+  OffsetFetchResponse,
+  SyncGroupCommand,
+  SyncGroupResponse,
+} from '#coordinator/group-commands';
+import type { GroupConfig } from '#coordinator/group-config';
+import type { MetadataImage } from '#metadata/image';
+import type { NewTopic } from '#metadata/topics';
+import type { BrokerConfig } from '#model/broker-config';
+import { ErrorCode } from '#model/errors';
+import type { NodeId, Uuid } from '#model/ids';
+import { GroupPartition } from './group-partition.ts';
+import { OFFSETS_TOPIC } from './internal-topics.ts';
+import type { Partition } from './partition.ts';
+import type { PartitionObserver, PartitionTable } from './partition-table.ts';
+
+export interface GroupHostParts {
+  readonly ports: Pick<Ports, 'clock' | 'codecs' | 'logger' | 'random'>;
+  readonly nodeId: NodeId;
+  readonly image: MetadataImage;
+  readonly partitions: Pick<PartitionTable, 'configOf'>;
+  readonly deadlines: Deadlines;
+  config(): BrokerConfig;
+  /** Asks for the offsets topic (`offsetsTopic`) in the background; called at every request that misses it. */
+  createOffsetsTopic(): void;
+}
+
+/** A group whose coordinator is not here, or not ready. */
+export interface UnservedGroup {
+  readonly groupId: string;
+  readonly errorCode: ErrorCode;
+}
+
+/**
+ * The group coordinators of this node: one for each partition of __consumer_offsets that it leads. A group belongs to the partition
+ * that its id hashes to. Subscribe it to the partition table before that opens partitions.
+ */
+export class GroupHost implements PartitionObserver {
+  readonly #parts: GroupHostParts;
+  readonly #random: Random;
+  /** By partition; as many as the offsets topic has here. */
+  readonly #hosted = new Map<number, GroupPartition>();
+
+  constructor(parts: GroupHostParts) {
+    this.#parts = parts;
+    this.#random = parts.ports.random.fork('groups');
+  }
+
+  opened(partition: Partition): void {
+    if (partition.topic !== OFFSETS_TOPIC) return;
+    const { ports, deadlines, partitions, config } = this.#parts;
+    const hosted = new GroupPartition(partition, {
+      clock: ports.clock,
+      codecs: ports.codecs,
+      logger: ports.logger,
+      random: this.#random,
+      deadlines,
+      groupConfig: () => groupConfig(config()),
+      commitTimeoutMs: () => config().offsetsCommitTimeoutMs,
+      batchBytesMax: () => partitions.configOf(partition).maxMessageBytes,
+    });
+    this.#hosted.set(partition.index, hosted);
+  }
+
+  closing(partition: Partition): void {
+    if (partition.topic !== OFFSETS_TOPIC) return;
+    this.#hosted.get(partition.index)?.close();
+    this.#hosted.delete(partition.index);
+  }
+
+  /** The offsets committed for these topics are forgotten. */
+  topicsDeleted(topics: readonly { readonly name: string; readonly id: Uuid }[]): void {
+    if (topics.length === 0) return;
+    for (const hosted of this.#hosted.values()) hosted.topicsDeleted(topics);
+  }
+
+  /** Undefined while there is no coordinator: the client asks again, and meanwhile the offsets topic is made. */
+  coordinatorOf(groupId: string): NodeId | undefined {
+    const topic = this.#parts.image.topic(OFFSETS_TOPIC);
+    if (topic === undefined) {
+      this.#parts.createOffsetsTopic();
+      return undefined;
+    }
+    const index = coordinatorPartition(groupId, topic.partitions.length);
+    const leader = topic.partitions[index]?.leader ?? undefined;
+    return leader === this.#parts.nodeId && !this.#hosted.has(index) ? undefined : leader;
+  }
+
+  joinGroup(command: JoinGroupCommand): Promise<JoinGroupResponse> {
+    const hosted = this.#hostedFor(command.groupId);
+    return hosted?.joinGroup(command) ?? Promise.resolve(failedJoin(command.memberId, ErrorCode.NotCoordinator));
+  }
+
+  syncGroup(command: SyncGroupCommand): Promise<SyncGroupResponse> {
+    return (
+      this.#hostedFor(command.groupId)?.syncGroup(command) ?? Promise.resolve(failedSync(ErrorCode.NotCoordinator))
+    );
+  }
+
+  heartbeat(command: HeartbeatCommand): HeartbeatResponse {
+    const failed = (errorCode: ErrorCode) => ({ errorCode });
+    const hosted = this.#hostedFor(command.groupId);
+    // While groups load, members are spared a rejoin, as in Kafka: their sessions begin anew afterwards.
+    if (hosted?.error === ErrorCode.CoordinatorLoadInProgress) return failed(ErrorCode.None);
+    return hosted?.readNow((shard, now) => shard.heartbeat(command, now), failed) ?? failed(ErrorCode.NotCoordinator);
+  }
+
+  leaveGroup(command: LeaveGroupCommand): Promise<LeaveGroupResponse> {
+    const failed = (errorCode: ErrorCode) => ({ errorCode, members: [] });
+    const hosted = this.#hostedFor(command.groupId);
+    return (
+      hosted?.ask((shard, now) => shard.leaveGroup(command, now), failed) ??
+      Promise.resolve(failed(ErrorCode.NotCoordinator))
+    );
+  }
+
+  offsetCommit(command: OffsetCommitCommand): Promise<OffsetCommitResponse> {
+    const failed = (error: ErrorCode) => failedOffsetCommit(command, error);
+    const hosted = this.#hostedFor(command.groupId);
+    return (
+      hosted?.ask((shard, now) => shard.offsetCommit(command, now), failed) ??
+      Promise.resolve(failed(ErrorCode.NotCoordinator))
+    );
+  }
+
+  offsetFetch(command: OffsetFetchCommand): Promise<OffsetFetchResponse> {
+    const failed = (errorCode: ErrorCode) => ({ groupId: command.groupId, errorCode, topics: [] });
+    const hosted = this.#hostedFor(command.groupId);
+    return (
+      hosted?.read((shard) => shard.offsetFetch(command), failed) ?? Promise.resolve(failed(ErrorCode.NotCoordinator))
+    );
+  }
+
+  offsetDelete(command: OffsetDeleteCommand): Promise<OffsetDeleteResponse> {
+    const hosted = this.#hostedFor(command.groupId);
+    const refused = Promise.resolve(failedOffsetDelete(ErrorCode.NotCoordinator));
+    return hosted?.ask((shard) => shard.offsetDelete(command), failedOffsetDelete) ?? refused;
+  }
+
+  /** The groups of this node; with an error, some are missing. */
+  async listGroups(
+    command: ListGroupsCommand,
+  ): Promise<{ readonly errorCode: ErrorCode; readonly groups: readonly ListedGroup[] }> {
+    const lists = await Promise.all(
+      [...this.#hosted.values()].map((hosted) =>
+        hosted.read<readonly ListedGroup[] | ErrorCode>(
+          (shard) => shard.listGroups(command),
+          (error) => error,
+        ),
+      ),
+    );
+    const groups: ListedGroup[] = [];
+    for (const list of lists) {
+      if (typeof list !== 'number') groups.push(...list);
+      // A partition that is not served has no groups here, as one that another node leads.
+      else if (list !== ErrorCode.NotCoordinator) return { errorCode: list, groups: [] };
+    }
+    return { errorCode: ErrorCode.None, groups };
+  }
+
+  /** One answer per id, in their order. */
+  describeGroups(groupIds: readonly string[]): Promise<readonly (DescribedGroup | UnservedGroup)[]> {
+    return this.#eachPartition<DescribedGroup | UnservedGroup>(groupIds, (hosted, ids) =>
+      hosted.read(
+        (shard) => shard.describeGroups(ids),
+        (errorCode) => unserved(ids, errorCode),
+      ),
+    );
+  }
+
+  /** As describeGroups. */
+  deleteGroups(groupIds: readonly string[]): Promise<readonly DeletedGroup[]> {
+    return this.#eachPartition(groupIds, (hosted, ids) =>
+      hosted.ask(
+        (shard) => shard.deleteGroups(ids),
+        (errorCode) => unserved(ids, errorCode),
+      ),
+    );
+  }
+
+  /** Asks each partition once for the groups that are its own. */
+  async #eachPartition<Answer extends { readonly groupId: string }>(
+    groupIds: readonly string[],
+    ask: (hosted: GroupPartition, ids: readonly string[]) => Promise<readonly (Answer | UnservedGroup)[]>,
+  ): Promise<readonly (Answer | UnservedGroup)[]> {
+    const byPartition = Map.groupBy(groupIds, (id) => this.#hostedFor(id));
+    const answers = await Promise.all(
+      [...byPartition].map(([hosted, ids]) =>
+        hosted === undefined ? unserved(ids, ErrorCode.NotCoordinator) : ask(hosted, ids),
+      ),
+    );
+    const byId = new Map(answers.flat().map((answer) => [answer.groupId, answer]));
+    return groupIds.map((groupId) => byId.get(groupId) ?? { groupId, errorCode: ErrorCode.UnknownServerError });
+  }
+
+  #hostedFor(groupId: string): GroupPartition | undefined {
+    const topic = this.#parts.image.topic(OFFSETS_TOPIC);
+    return topic === undefined ? undefined : this.#hosted.get(coordinatorPartition(groupId, topic.partitions.length));
+  }
+}
+
+/** What __consumer_offsets is made as. */
+export function offsetsTopic(config: BrokerConfig): NewTopic {
+  return {
+    name: OFFSETS_TOPIC,
+    partitionCount: config.offsetsTopicNumPartitions,
+    replicationFactor: config.offsetsTopicReplicationFactor,
+    assignments: [],
+    configs: new Map([
+      ['cleanup.policy', 'compact'],
+      ['compression.type', 'producer'],
+      ['segment.bytes', String(config.offsetsTopicSegmentBytes)],
+    ]),
+  };
+}
+
+function unserved(groupIds: readonly string[], errorCode: ErrorCode): readonly UnservedGroup[] {
+  return groupIds.map((groupId) => ({ groupId, errorCode }));
+}
+
+function groupConfig(config: BrokerConfig): GroupConfig {
+  return {
+    sessionTimeoutMsMin: config.groupMinSessionTimeoutMs,
+    sessionTimeoutMsMax: config.groupMaxSessionTimeoutMs,
+    groupSizeMax: config.groupMaxSize,
+    initialRebalanceDelayMs: config.groupInitialRebalanceDelayMs,
+    offsetMetadataSizeMax: config.offsetMetadataMaxBytes,
+    offsetsRetentionMs: config.offsetsRetentionMinutes * 60_000,
+    offsetsRetentionCheckIntervalMs: config.offsetsRetentionCheckIntervalMs,
+  };
+}

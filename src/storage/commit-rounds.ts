@@ -1,0 +1,98 @@
+import type { Journal } from './journal.ts';
+import type { JournalEntry } from './journal-format.ts';
+
+/** A log as the commit rounds see it. */
+export interface CommitMember {
+  /** Syncs everything written so far; `done` runs when that is durable in its files, or never will be. */
+  sync(done: () => void): void;
+  /** Adds what is written and not yet durable to `into`, until it has `bytesMax`. Returns the bytes added. */
+  collect(into: JournalEntry[], bytesMax: number): number;
+  /** What was collected last is durable in the journal. */
+  journaled(): void;
+}
+
+/** Threads of the disk that syncs may hold; the platform's pool sets the same bound again for all disks together. */
+const SYNCS_MAX = 4;
+
+/**
+ * More logs than this waiting for their sync are written to the journal in one record instead.
+ * See bench/storage/commit-rounds.ts for the measurement.
+ */
+const JOURNAL_ABOVE = 8;
+
+const RECORD_BYTES_MAX = 8 * 1024 * 1024;
+
+/**
+ * Makes the writes of one data directory's logs durable. A log is here at most once, however much it has written: the sync that
+ * serves it covers all of it. Few logs are synced each for itself, side by side; where many wait, what they have written goes into
+ * one record of the journal, and their files are synced later. Nothing else knows which of the two it was.
+ */
+export class CommitRounds {
+  readonly #journal: Journal;
+  readonly #waiting = new Set<CommitMember>();
+  #syncs = 0;
+  #recording = false;
+  #stopped = false;
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+  }
+
+  /** `member` has written something that is to be made durable. */
+  add(member: CommitMember): void {
+    this.#waiting.add(member);
+    this.#pump();
+  }
+
+  /** `member` is closed. */
+  remove(member: CommitMember): void {
+    this.#waiting.delete(member);
+  }
+
+  /** The directory is offline: nothing becomes durable any more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#waiting.clear();
+  }
+
+  #pump(): void {
+    while (!this.#stopped && this.#waiting.size > 0) {
+      if (this.#waiting.size > JOURNAL_ABOVE) {
+        // Those that come while a record is written share the next one.
+        if (this.#recording || this.#record()) return;
+      }
+      if (this.#syncs >= SYNCS_MAX) return;
+      const [first] = this.#waiting as Set<CommitMember>;
+      if (first === undefined) return;
+      this.#waiting.delete(first);
+      this.#syncs += 1;
+      first.sync(() => {
+        this.#syncs -= 1;
+        this.#pump();
+      });
+    }
+  }
+
+  /** False if the journal does not take it now. */
+  #record(): boolean {
+    if (!this.#journal.isReady) return false;
+    const entries: JournalEntry[] = [];
+    const members: CommitMember[] = [];
+    let bytes = 0;
+    for (const member of this.#waiting) {
+      if (bytes >= RECORD_BYTES_MAX) break;
+      this.#waiting.delete(member);
+      bytes += member.collect(entries, RECORD_BYTES_MAX - bytes);
+      members.push(member);
+    }
+    const taken = this.#journal.append(entries, members, (written) => {
+      this.#recording = false;
+      if (written) for (const member of members) member.journaled();
+      else for (const member of members) this.#waiting.add(member);
+      this.#pump();
+    });
+    if (!taken) for (const member of members) this.#waiting.add(member);
+    this.#recording = taken;
+    return taken;
+  }
+}

@@ -1,0 +1,113 @@
+import type { Codecs, Disk, Logger } from '#base/ports';
+import { OffsetIndex } from '#log/offset-index';
+import { SegmentIndexes } from '#log/segment-indexes';
+import { TimeIndex } from '#log/time-index';
+import { lastOffset } from '#protocol/record-batch';
+import { readWhole } from './files.ts';
+import { scanSegment } from './scan-file.ts';
+import type { Segment } from './segment.ts';
+
+/** segment.index.bytes as it was when an index was written need not be what it is now. */
+const INDEX_BYTES_MAX = 0x7fff_ffff;
+const INTERVAL_BYTES = 4096;
+
+/**
+ * Indexes of sealed segments, loaded when a read needs them, at most `limitBytes` together (or one); the least recently used go
+ * first. A file that is missing or makes no sense is rebuilt from its segment.
+ */
+export class IndexCache {
+  readonly #disk: Disk;
+  readonly #codecs: Codecs;
+  readonly #logger: Logger;
+  readonly #limitBytes: number;
+  readonly #loaded = new Map<Segment, SegmentIndexes>();
+  readonly #loading = new Map<Segment, Promise<SegmentIndexes>>();
+  #usedBytes = 0;
+
+  constructor(disk: Disk, codecs: Codecs, logger: Logger, limitBytes: number) {
+    this.#disk = disk;
+    this.#codecs = codecs;
+    this.#logger = logger;
+    this.#limitBytes = limitBytes;
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  get(segment: Segment): SegmentIndexes | undefined {
+    if (segment.indexes !== undefined) return segment.indexes;
+    const indexes = this.#loaded.get(segment);
+    if (indexes === undefined) return undefined;
+    this.#loaded.delete(segment);
+    this.#loaded.set(segment, indexes);
+    return indexes;
+  }
+
+  /** Rejects with IoError, or with an Error if the segment itself is damaged. */
+  load(segment: Segment): Promise<SegmentIndexes> {
+    const known = this.get(segment);
+    if (known !== undefined) return Promise.resolve(known);
+    let loading = this.#loading.get(segment);
+    if (loading === undefined) {
+      loading = this.#load(segment).finally(() => this.#loading.delete(segment));
+      this.#loading.set(segment, loading);
+    }
+    return loading;
+  }
+
+  forget(segment: Segment): void {
+    const indexes = this.#loaded.get(segment);
+    if (indexes === undefined) return;
+    this.#loaded.delete(segment);
+    this.#usedBytes -= sizeOf(indexes);
+  }
+
+  async #load(segment: Segment): Promise<SegmentIndexes> {
+    const indexes = (await readIndexes(this.#disk, segment)) ?? (await this.#rebuild(segment));
+    segment.maxTimestamp ??= indexes.maxTimestamp;
+    this.#loaded.set(segment, indexes);
+    this.#usedBytes += sizeOf(indexes);
+    for (const oldest of this.#loaded.keys()) {
+      if (this.#usedBytes <= this.#limitBytes || oldest === segment) break;
+      this.forget(oldest);
+    }
+    return indexes;
+  }
+
+  async #rebuild(segment: Segment): Promise<SegmentIndexes> {
+    const { baseOffset, sizeBytes } = segment;
+    this.#logger.warn({ segment: segment.path('.log') }, 'the indexes of a segment are missing or damaged: rebuilt');
+    const indexes = SegmentIndexes.empty(baseOffset, INDEX_BYTES_MAX);
+    const scan = await scanSegment(
+      this.#disk,
+      this.#codecs,
+      segment.path('.log'),
+      { baseOffset, sizeBytes, position: 0, lastOffset: undefined },
+      (header, position) => {
+        const last = lastOffset(header) as typeof baseOffset;
+        indexes.add(last, header.maxTimestamp, position, header.sizeBytes, INTERVAL_BYTES);
+      },
+    );
+    if (scan.ending !== 'end') throw new Error(`${segment.path('.log')}: ${scan.reason} at ${scan.validBytes}`);
+    indexes.seal();
+    return indexes;
+  }
+}
+
+/** Undefined if a file is missing or does not fit the segment; a sealed one ends its time index with its highest timestamp. */
+export async function readIndexes(disk: Disk, segment: Segment): Promise<SegmentIndexes | undefined> {
+  const { baseOffset, sizeBytes } = segment;
+  const offsetBytes = await readWhole(disk, segment.path('.index'));
+  const timeBytes = offsetBytes && (await readWhole(disk, segment.path('.timeindex')));
+  if (offsetBytes === undefined || timeBytes === undefined) return undefined;
+  const offsets = OffsetIndex.from(baseOffset, INDEX_BYTES_MAX, offsetBytes, sizeBytes);
+  const times = TimeIndex.from(baseOffset, INDEX_BYTES_MAX, timeBytes);
+  if (offsets.error !== undefined || times.error !== undefined) return undefined;
+  if (segment.sealed && sizeBytes > 0 && times.value.entryCount === 0) return undefined;
+  return SegmentIndexes.resume(offsets.value, times.value, sizeBytes);
+}
+
+function sizeOf(indexes: SegmentIndexes): number {
+  return indexes.offsets.bytes().length + indexes.times.bytes().length;
+}

@@ -1,0 +1,113 @@
+import { assert } from '#base/assert';
+import type { Disk, File, IoError } from '#base/ports';
+
+/** An open file with its users; it stays open while it has some, and for a while after. */
+export interface OpenFile {
+  readonly path: string;
+  readonly file: File;
+  users: number;
+}
+
+export type Opened = (file: OpenFile | undefined, failure: IoError | undefined) => void;
+
+/**
+ * Segment files of one data directory that are open in one mode: readers and writers have handles of their own, because the
+ * operations of one handle complete in order and a cold read must not wait for a sync. At most `limit` are kept open without
+ * a user, least recently used ones are closed first; those in use are bounded by the operations in flight.
+ */
+export class OpenFiles {
+  readonly #disk: Disk;
+  readonly #mode: 'read' | 'write';
+  readonly #limit: number;
+  readonly #open = new Map<string, OpenFile>();
+  readonly #idle = new Map<string, OpenFile>();
+  readonly #opening = new Map<string, Opened[]>();
+  readonly #closing = new Set<Promise<void>>();
+
+  constructor(disk: Disk, mode: 'read' | 'write', limit: number) {
+    this.#disk = disk;
+    this.#mode = mode;
+    this.#limit = limit;
+  }
+
+  /** The file with one more user, if it is open. */
+  take(path: string): OpenFile | undefined {
+    const open = this.#open.get(path);
+    if (open === undefined) return undefined;
+    if (open.users === 0) this.#idle.delete(path);
+    open.users += 1;
+    return open;
+  }
+
+  /** Answers at once if the file is open, later if not. Each file answered is to be released. */
+  use(path: string, done: Opened): void {
+    const open = this.take(path);
+    if (open !== undefined) return done(open, undefined);
+    const waiting = this.#opening.get(path);
+    if (waiting !== undefined) {
+      waiting.push(done);
+      return;
+    }
+    this.#opening.set(path, [done]);
+    this.#disk.open(path, this.#mode).then(
+      (file) => {
+        this.#open.set(path, { path, file, users: 0 });
+        for (const each of this.#opened(path)) each(this.take(path), undefined);
+      },
+      (failure: IoError) => {
+        for (const each of this.#opened(path)) each(undefined, failure);
+      },
+    );
+  }
+
+  usePromised(path: string): Promise<OpenFile> {
+    return new Promise((resolve, reject) => {
+      this.use(path, (file, failure) => (file === undefined ? reject(failure) : resolve(file)));
+    });
+  }
+
+  release(open: OpenFile): void {
+    assert(open.users > 0, 'released as often as used');
+    open.users -= 1;
+    if (open.users > 0) return;
+    if (this.#open.get(open.path) !== open) {
+      this.#close(open);
+      return;
+    }
+    this.#idle.set(open.path, open);
+    if (this.#idle.size <= this.#limit) return;
+    const [oldest] = this.#idle.values();
+    assert(oldest !== undefined, 'more than none are idle');
+    this.forget(oldest.path);
+  }
+
+  /** The path is about to name something else, or nothing: whoever uses the file goes on, nobody else gets it. */
+  forget(path: string): void {
+    const open = this.#open.get(path);
+    if (open === undefined) return;
+    this.#open.delete(path);
+    this.#idle.delete(path);
+    if (open.users === 0) this.#close(open);
+  }
+
+  /** Of files that are in use the users are to let go first. */
+  async close(): Promise<void> {
+    for (const path of [...this.#idle.keys()]) this.forget(path);
+    await Promise.all(this.#closing);
+  }
+
+  #opened(path: string): readonly Opened[] {
+    const waiting = this.#opening.get(path) ?? [];
+    this.#opening.delete(path);
+    return waiting;
+  }
+
+  #close(open: OpenFile): void {
+    // Everything that counts was synced before: a failing close loses nothing.
+    const closing: Promise<void> = open.file.close().then(
+      () => void this.#closing.delete(closing),
+      () => void this.#closing.delete(closing),
+    );
+    this.#closing.add(closing);
+  }
+}

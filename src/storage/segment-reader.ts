@@ -1,0 +1,53 @@
+import type { File } from '#base/ports';
+import type { Offset } from '#model/ids';
+import { batchSizeBytes, selectBatches, WALK_BYTES } from './batch-walk.ts';
+
+export interface BatchRead {
+  readonly from: Offset;
+  readonly upTo: Offset;
+  readonly maxBytes: number;
+  readonly minOneBatch: boolean;
+  /** Where a batch begins, at or before the one that contains `from`. */
+  readonly position: number;
+  /** Nothing is read at or beyond it. */
+  readonly limit: number;
+}
+
+/** Room for what lies between an index entry and the wanted batch. */
+const LEAD_BYTES = 8 * 1024;
+
+/** A read's whole batches, none if the file has none of them; undefined if it failed or the file
+ * holds something that is no batch. Lent until the reader has sent them. */
+export type BatchesRead = (bytes: Uint8Array | undefined) => void;
+
+/**
+ * Reads whole batches from a segment's file, in as few reads as the index allows: mostly one. Each is bounded by `maxBytes` and a
+ * lead, or by one batch.
+ */
+export function readBatches(file: File, request: BatchRead, done: BatchesRead): void {
+  const step = (position: number, wantedBytes: number): void => {
+    const sizeBytes = Math.min(wantedBytes, request.limit - position);
+    if (sizeBytes < WALK_BYTES) return done(EMPTY);
+    const buffer = Buffer.allocUnsafeSlow(sizeBytes);
+    file.read(buffer, position, (failure, read) => {
+      if (failure !== undefined) return done(undefined);
+      const bytes = buffer.subarray(0, read);
+      const { from, upTo, maxBytes, minOneBatch } = request;
+      const selected = selectBatches(bytes, from, upTo, maxBytes, minOneBatch);
+      if (selected === undefined) return done(undefined);
+      const { start, end } = selected;
+      if (end > start) return done(bytes.subarray(start, end));
+      // Shorter than it was asked for: the file ends before its segment does.
+      if (read < sizeBytes || position + start + WALK_BYTES > request.limit) return done(EMPTY);
+      if (start + WALK_BYTES > read) return step(position + start, maxBytes + LEAD_BYTES);
+      // The first wanted batch is cut by the read's end, or is not wanted at all.
+      const batchBytes = batchSizeBytes(bytes, start);
+      if (start + batchBytes <= read || (!minOneBatch && batchBytes > maxBytes)) return done(EMPTY);
+      if (position + start + batchBytes > request.limit) return done(undefined);
+      step(position + start, Math.max(batchBytes, maxBytes));
+    });
+  };
+  step(request.position, Math.max(0, request.maxBytes) + LEAD_BYTES);
+}
+
+const EMPTY = new Uint8Array(0);

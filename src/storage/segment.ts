@@ -1,0 +1,188 @@
+import { assert } from '#base/assert';
+import type { Disk, Timestamp } from '#base/ports';
+import { type SegmentExtension, segmentFileName } from '#log/file-names';
+import { type RollLimits, segmentAgeMs, shouldRoll } from '#log/retention';
+import { SegmentIndexes } from '#log/segment-indexes';
+import { type AbortedTransaction, TransactionIndex } from '#log/transaction-index';
+import type { Offset } from '#model/ids';
+import { joinPath, syncFile, writeAt } from './files.ts';
+
+const OFFSET_ENTRY_BYTES = 8;
+const TIME_ENTRY_BYTES = 12;
+const TRANSACTION_ENTRY_BYTES = 34;
+
+/** An index file's content as it is in memory, and how much of it the file has. */
+interface IndexFile {
+  readonly extension: SegmentExtension;
+  readonly entryBytes: number;
+  /** -1: the file may hold anything and is to be written anew. */
+  flushed: number;
+}
+
+export interface SegmentFacts {
+  readonly folder: string;
+  readonly baseOffset: Offset;
+  readonly createdAt: Timestamp;
+  /** Drawn from 0 … segment.jitter.ms. */
+  readonly jitterMs: number;
+}
+
+/**
+ * One segment of a log: what is known of it in memory, and its index files. The last one of a log is active: it grows, and
+ * keeps its indexes in memory, which segment.index.bytes bounds. The others are sealed; the index cache holds some of theirs.
+ */
+export class Segment {
+  readonly folder: string;
+  readonly baseOffset: Offset;
+  readonly createdAt: Timestamp;
+  readonly jitterMs: number;
+  /** Appended, whether or not it was written yet. */
+  sizeBytes = 0;
+  /** The offset after the last appended record. */
+  endOffset: Offset;
+  /** Of the first batch; -1 if there is none or it has none. */
+  firstTimestamp: Timestamp = -1;
+  sealed = false;
+  /** Of a sealed segment; undefined until its time index was looked at. */
+  maxTimestamp: Timestamp | undefined;
+  /** Undefined once sealed. */
+  indexes: SegmentIndexes | undefined;
+  /** Undefined while no transaction was aborted. */
+  transactions: TransactionIndex | undefined;
+  readonly #offsetsFile: IndexFile = { extension: '.index', entryBytes: OFFSET_ENTRY_BYTES, flushed: 0 };
+  readonly #timesFile: IndexFile = { extension: '.timeindex', entryBytes: TIME_ENTRY_BYTES, flushed: 0 };
+  readonly #transactionsFile: IndexFile = {
+    extension: '.txnindex',
+    entryBytes: TRANSACTION_ENTRY_BYTES,
+    flushed: 0,
+  };
+
+  constructor({ folder, baseOffset, createdAt, jitterMs }: SegmentFacts) {
+    this.folder = folder;
+    this.baseOffset = baseOffset;
+    this.createdAt = createdAt;
+    this.jitterMs = jitterMs;
+    this.endOffset = baseOffset;
+  }
+
+  /** A new one at the end of a log. */
+  static active(facts: SegmentFacts, indexBytesMax: number): Segment {
+    const segment = new Segment(facts);
+    segment.indexes = SegmentIndexes.empty(facts.baseOffset, indexBytesMax);
+    return segment;
+  }
+
+  path(extension: SegmentExtension): string {
+    return joinPath(this.folder, segmentFileName(this.baseOffset, extension));
+  }
+
+  /** Whether `appendBytes` more, up to `lastOffset`, belong into a new segment. */
+  rollsBefore(
+    appendBytes: number,
+    lastOffset: Offset,
+    appendTimestamp: Timestamp,
+    nowMs: Timestamp,
+    limits: Omit<RollLimits, 'jitterMs'>,
+  ): boolean {
+    const { baseOffset, sizeBytes, firstTimestamp, createdAt, jitterMs } = this;
+    const ageMs = segmentAgeMs({ firstTimestamp, appendTimestamp, createdAt, nowMs });
+    const indexFull = this.indexes?.isFull ?? false;
+    const growth = { baseOffset, sizeBytes, indexFull, ageMs, appendBytes, appendLastOffset: lastOffset };
+    const { segmentBytes, segmentMs } = limits;
+    return shouldRoll(growth, { segmentBytes, segmentMs, jitterMs }) !== undefined;
+  }
+
+  /** One batch more, at the end. */
+  grow(lastOffset: Offset, maxTimestamp: Timestamp, sizeBytes: number, indexIntervalBytes: number): void {
+    assert(this.indexes !== undefined, 'only the active segment grows');
+    if (this.sizeBytes === 0) this.firstTimestamp = maxTimestamp;
+    this.indexes.add(lastOffset, maxTimestamp, this.sizeBytes, sizeBytes, indexIntervalBytes);
+    this.sizeBytes += sizeBytes;
+    this.endOffset = (lastOffset + 1) as Offset;
+  }
+
+  abort(transaction: AbortedTransaction): void {
+    this.transactions ??= new TransactionIndex(this.baseOffset);
+    this.transactions.append(transaction);
+  }
+
+  /** What the index files have was read from them. */
+  loaded(indexes: SegmentIndexes): void {
+    this.indexes = indexes;
+    this.#offsetsFile.flushed = indexes.offsets.entryCount;
+    this.#timesFile.flushed = indexes.times.entryCount;
+  }
+
+  loadedTransactions(transactions: TransactionIndex): void {
+    this.transactions = transactions;
+    this.#transactionsFile.flushed = transactions.entryCount;
+  }
+
+  /** The indexes are made anew; the files hold something else. */
+  rebuilt(indexes: SegmentIndexes): void {
+    this.indexes = indexes;
+    this.#offsetsFile.flushed = -1;
+    this.#timesFile.flushed = -1;
+  }
+
+  /** The indexes were cut, which the files do not show. */
+  transactionsCut(): void {
+    this.#transactionsFile.flushed = -1;
+  }
+
+  /** Nothing more is appended here. */
+  seal(): void {
+    assert(this.indexes !== undefined, 'a segment is sealed once');
+    this.indexes.seal();
+    this.sealed = true;
+    this.maxTimestamp = this.indexes.maxTimestamp;
+  }
+
+  /** Of a sealed segment whose index files are complete. */
+  forgetIndexes(): void {
+    assert(this.sealed, 'the active segment needs its indexes');
+    this.indexes = undefined;
+  }
+
+  /**
+   * Writes what the offset and time index files lack. They are hints, rebuilt where they are missing, and so need no sync
+   * but when the segment is sealed. Called once at a time.
+   */
+  async flushIndexes(disk: Disk, sync: boolean): Promise<void> {
+    const { indexes } = this;
+    if (indexes === undefined) return;
+    await this.#flush(disk, this.#offsetsFile, indexes.offsets, sync);
+    await this.#flush(disk, this.#timesFile, indexes.times, sync);
+  }
+
+  /** Durable when it resolves: a producer snapshot that has forgotten these transactions relies on it. Called once at a time. */
+  async flushTransactions(disk: Disk): Promise<void> {
+    const file = this.#transactionsFile;
+    if (this.transactions === undefined || this.transactions.entryCount === file.flushed) return;
+    const created = file.flushed <= 0;
+    await this.#flush(disk, file, this.transactions, true);
+    if (created) await disk.syncDir(this.folder);
+  }
+
+  async #flush(
+    disk: Disk,
+    target: IndexFile,
+    index: { readonly entryCount: number; bytes(first: number): Uint8Array },
+    sync: boolean,
+  ): Promise<void> {
+    const first = Math.max(0, target.flushed);
+    const count = index.entryCount;
+    if (count === target.flushed && !sync) return;
+    // A copy: the index goes on growing, or is cut, while this is written.
+    const bytes = index.bytes(first).slice();
+    const file = await disk.open(this.path(target.extension), 'write');
+    try {
+      if (target.flushed <= 0) await file.truncate(0);
+      if (bytes.length > 0) await writeAt(file, [bytes], first * target.entryBytes);
+      if (sync) await syncFile(file);
+    } finally {
+      await file.close();
+    }
+    target.flushed = count;
+  }
+}

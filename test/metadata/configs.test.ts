@@ -1,0 +1,216 @@
+import { describe, expect, test } from 'vitest';
+import { AlterOperation, type ConfigChange } from '#metadata/configs';
+import { ResourceType } from '#metadata/records';
+import { ErrorCode } from '#model/errors';
+import { TestCluster } from './support.ts';
+
+const { Set: SET, Delete: DELETE, Append: APPEND, Subtract: SUBTRACT } = AlterOperation;
+
+function change(key: string, operation: number, value: string | null): ConfigChange {
+  return { key, operation, value };
+}
+
+function alter(
+  cluster: TestCluster,
+  type: number,
+  name: string,
+  changes: readonly ConfigChange[],
+  validateOnly = false,
+) {
+  return cluster.run('incrementalAlterConfigs', { validateOnly, resources: [{ type, name, changes }] })[0];
+}
+
+function withTopic(given: Readonly<Record<string, string>> = {}): TestCluster {
+  const cluster = TestCluster.withBrokers(1, given);
+  cluster.create('t', { configs: { 'retention.ms': '5', 'cleanup.policy': 'delete' } });
+  return cluster;
+}
+
+const configsOf = (cluster: TestCluster, type: ResourceType, name: string) =>
+  Object.fromEntries(cluster.image.configs(type, name));
+
+describe('IncrementalAlterConfigs (KIP-339)', () => {
+  test('sets, deletes, appends and subtracts, and leaves the rest', () => {
+    const cluster = withTopic();
+    const changes = [
+      change('segment.ms', SET, '9'),
+      change('retention.ms', DELETE, null),
+      change('cleanup.policy', APPEND, 'compact'),
+    ];
+    expect(alter(cluster, ResourceType.Topic, 't', changes)?.errorCode).toBe(ErrorCode.None);
+    expect(configsOf(cluster, ResourceType.Topic, 't')).toEqual({
+      'segment.ms': '9',
+      'cleanup.policy': 'delete,compact',
+    });
+    alter(cluster, ResourceType.Topic, 't', [change('cleanup.policy', SUBTRACT, 'delete')]);
+    expect(configsOf(cluster, ResourceType.Topic, 't')).toEqual({ 'segment.ms': '9', 'cleanup.policy': 'compact' });
+  });
+
+  test('appends to the default where nothing is set, and once', () => {
+    const cluster = withTopic({ 'log.cleanup.policy': 'compact' });
+    cluster.create('plain');
+    alter(cluster, ResourceType.Topic, 'plain', [change('cleanup.policy', APPEND, 'delete,compact')]);
+    expect(configsOf(cluster, ResourceType.Topic, 'plain')).toEqual({ 'cleanup.policy': 'compact,delete' });
+  });
+
+  test('writes no record for what stays the same, and none when only validated', () => {
+    const cluster = withTopic();
+    alter(cluster, ResourceType.Topic, 't', [change('retention.ms', SET, '5'), change('segment.ms', DELETE, null)]);
+    expect(cluster.lastRecords).toEqual([]);
+    expect(alter(cluster, ResourceType.Topic, 't', [change('retention.ms', SET, '6')], true)?.errorCode).toBe(
+      ErrorCode.None,
+    );
+    expect(cluster.lastRecords).toEqual([]);
+  });
+
+  test.each<readonly [number, string, readonly ConfigChange[], ErrorCode, string]>([
+    [2, 'none', [], ErrorCode.UnknownTopicOrPartition, "The topic 'none' does not exist."],
+    [2, 't', [change('no.such', SET, '1')], ErrorCode.InvalidConfig, 'Unknown topic config name: no.such'],
+    [
+      2,
+      't',
+      [change('retention.ms', SET, 'x')],
+      ErrorCode.InvalidConfig,
+      'Invalid value x for configuration retention.ms',
+    ],
+    [
+      2,
+      't',
+      [change('retention.ms', SET, null)],
+      ErrorCode.InvalidRequest,
+      'Null value not supported for : retention.ms',
+    ],
+    [
+      2,
+      't',
+      [change('retention.ms', APPEND, '1')],
+      ErrorCode.InvalidConfig,
+      "Can't APPEND to key retention.ms because its type is not LIST.",
+    ],
+    [2, 't', [change('retention.ms', SUBTRACT, '1')], ErrorCode.InvalidConfig, "Can't SUBTRACT to key retention.ms"],
+    [2, 't', [change('retention.ms', 9, '1')], ErrorCode.InvalidRequest, 'Unknown config operation 9'],
+    [
+      2,
+      't',
+      [change('segment.ms', SET, '1'), change('segment.ms', SET, '2')],
+      ErrorCode.InvalidRequest,
+      'Error due to duplicate config keys: segment.ms',
+    ],
+    [
+      2,
+      't',
+      [change('min.compaction.lag.ms', SET, '9'), change('max.compaction.lag.ms', SET, '8')],
+      ErrorCode.InvalidConfig,
+      'min.compaction.lag.ms (9)',
+    ],
+    [
+      2,
+      't',
+      [change('cleanup.policy', SET, 'x'.repeat(40_000))],
+      ErrorCode.InvalidConfig,
+      'exceeds the maximum value size',
+    ],
+    [
+      4,
+      'one',
+      [],
+      ErrorCode.InvalidRequest,
+      'Node id must be an integer or empty for cluster defaults, but it is: one',
+    ],
+    [4, '007', [], ErrorCode.InvalidRequest, 'Node id must be an integer'],
+    [4, '9', [], ErrorCode.BrokerIdNotRegistered, 'No broker with id 9 found.'],
+    [
+      4,
+      '1',
+      [change('node.id', SET, '2')],
+      ErrorCode.InvalidRequest,
+      'Cannot update these configs dynamically: Set(node.id)',
+    ],
+    [4, '', [change('no.such', SET, '2')], ErrorCode.InvalidConfig, 'Unknown broker config name: no.such'],
+    [
+      4,
+      '',
+      [change('log.segment.bytes', SET, '2')],
+      ErrorCode.InvalidConfig,
+      'Invalid value 2 for configuration log.segment.bytes',
+    ],
+    [8, '1', [], ErrorCode.InvalidRequest, 'resource type 8'],
+    [99, '1', [], ErrorCode.InvalidRequest, 'resource type 99'],
+  ])('of %i/%s with %j is refused', (type, name, changes, code, message) => {
+    const cluster = withTopic();
+    const result = alter(cluster, type, name, changes);
+    expect(result).toMatchObject({ type, name, errorCode: code });
+    expect(result?.message).toContain(message);
+    expect(cluster.lastRecords).toEqual([]);
+  });
+
+  test('each resource stands for itself, and only once', () => {
+    const cluster = withTopic();
+    const resource = (name: string, value: string) => ({
+      type: ResourceType.Topic,
+      name,
+      changes: [change('segment.ms', SET, value)],
+    });
+    cluster.create('u');
+    cluster.create('v');
+    const results = cluster.run('incrementalAlterConfigs', {
+      validateOnly: false,
+      resources: [resource('t', '1'), resource('u', 'x'), resource('v', '1'), resource('v', '2')],
+    });
+    expect(results.map(({ name, errorCode }) => [name, errorCode])).toEqual([
+      ['t', ErrorCode.None],
+      ['u', ErrorCode.InvalidConfig],
+      ['v', ErrorCode.InvalidRequest],
+    ]);
+    expect(configsOf(cluster, ResourceType.Topic, 't')).toMatchObject({ 'segment.ms': '1' });
+    expect(configsOf(cluster, ResourceType.Topic, 'v')).toEqual({});
+  });
+
+  test('a broker config is set for one broker or for all', () => {
+    const cluster = withTopic();
+    alter(cluster, ResourceType.Broker, '1', [change('log.retention.ms', SET, '7')]);
+    alter(cluster, ResourceType.Broker, '', [change('log.cleanup.policy', APPEND, 'compact')]);
+    expect(configsOf(cluster, ResourceType.Broker, '1')).toEqual({ 'log.retention.ms': '7' });
+    expect(configsOf(cluster, ResourceType.Broker, '')).toEqual({ 'log.cleanup.policy': 'delete,compact' });
+    expect([...cluster.image.configuredNames(ResourceType.Broker)].sort()).toEqual(['', '1']);
+  });
+
+  test("a topic's limits are checked against the cluster's changed defaults", () => {
+    const cluster = withTopic();
+    alter(cluster, ResourceType.Broker, '', [change('log.cleaner.max.compaction.lag.ms', SET, '10')]);
+    expect(alter(cluster, ResourceType.Topic, 't', [change('min.compaction.lag.ms', SET, '11')])?.errorCode).toBe(
+      ErrorCode.InvalidConfig,
+    );
+    expect(alter(cluster, ResourceType.Topic, 't', [change('min.compaction.lag.ms', SET, '10')])?.errorCode).toBe(
+      ErrorCode.None,
+    );
+  });
+});
+
+describe('AlterConfigs', () => {
+  test('replaces all that is set', () => {
+    const cluster = withTopic();
+    const results = cluster.run('alterConfigs', {
+      validateOnly: false,
+      resources: [{ type: ResourceType.Topic, name: 't', changes: [{ key: 'segment.ms', value: '9' }] }],
+    });
+    expect(results).toMatchObject([{ errorCode: ErrorCode.None }]);
+    expect(configsOf(cluster, ResourceType.Topic, 't')).toEqual({ 'segment.ms': '9' });
+  });
+
+  test('refuses null and duplicates, and changes nothing when only validated', () => {
+    const cluster = withTopic();
+    const run = (changes: readonly { key: string; value: string | null }[], validateOnly = false) =>
+      cluster.run('alterConfigs', { validateOnly, resources: [{ type: ResourceType.Topic, name: 't', changes }] })[0]
+        ?.errorCode;
+    expect(run([{ key: 'segment.ms', value: null }])).toBe(ErrorCode.InvalidConfig);
+    expect(
+      run([
+        { key: 'segment.ms', value: '1' },
+        { key: 'segment.ms', value: '2' },
+      ]),
+    ).toBe(ErrorCode.InvalidRequest);
+    expect(run([], true)).toBe(ErrorCode.None);
+    expect(configsOf(cluster, ResourceType.Topic, 't')).toEqual({ 'retention.ms': '5', 'cleanup.policy': 'delete' });
+  });
+});
