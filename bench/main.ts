@@ -12,9 +12,9 @@ import { fileSystem, residentMiB, syncTimes } from './measure.ts';
 import { type Comparison, type Metric, table } from './report.ts';
 import { apacheKafka, odradek, type System } from './systems.ts';
 
-const rounds = Number(process.env['ROUNDS'] ?? 5);
-const scale = Number(process.env['SCALE'] ?? 1);
-const folder = process.env['BENCH_DIR'] ?? join(import.meta.dirname, '../.work/bench');
+const rounds = Number(process.env.ROUNDS ?? 5);
+const scale = Number(process.env.SCALE ?? 1);
+const folder = process.env.BENCH_DIR ?? join(import.meta.dirname, '../.work/bench');
 const partitions = 6;
 const idleMs = 5_000;
 
@@ -108,5 +108,5 @@ const report = `${[
   table(comparisons),
 ].join('\n\n')}\n`;
 console.log(`\n${report}`);
-const markdown = process.env['MARKDOWN'];
+const markdown = process.env.MARKDOWN;
 if (markdown !== undefined) writeFileSync(markdown, report);

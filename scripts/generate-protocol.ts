@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { emitMessage } from './generate-protocol/emit-message.ts';
 import { emitApis, emitCodecs, kebab } from './generate-protocol/emit-tables.ts';
@@ -31,8 +31,7 @@ function currentHash(): string {
 const schemas = [...filesOf(join(protocol, 'schemas'), '.json'), ...filesOf(join(protocol, 'records'), '.json')];
 const generator = [fileURLToPath(import.meta.url), ...filesOf(join(scripts, 'generate-protocol'), '.ts')];
 const hash = createHash('sha256');
-for (const file of [...schemas, ...generator])
-  hash.update(`${file.slice(scripts.length - 7)}\0`).update(readFileSync(file));
+for (const file of [...schemas, ...generator]) hash.update(`${relative(scripts, file)}\0`).update(readFileSync(file));
 const digest = hash.digest('hex');
 
 if (currentHash() !== digest) {

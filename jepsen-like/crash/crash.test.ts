@@ -11,7 +11,7 @@ import { findKafkaJars, findPython, toolChain } from '../../test/support/tool-ch
 import { type CrashPlan, type CrashTarget, crash } from './driver.ts';
 
 const python = await toolChain('crash test', findPython);
-const kills = Number(process.env['ROUNDS'] ?? 10);
+const kills = Number(process.env.ROUNDS ?? 10);
 const powerCutMain = join(import.meta.dirname, 'power-cut-main.ts');
 
 /** Restarted on the same folder and ports, as an operator's supervisor would. */
@@ -56,7 +56,7 @@ describe.skipIf(python === undefined)('the crash test', () => {
   }
 
   // Apache Kafka passes this one too: ODRADEK_CRASH_TARGET=apache-kafka shows that the test itself is sound.
-  if (process.env['ODRADEK_CRASH_TARGET'] === 'apache-kafka') {
+  if (process.env.ODRADEK_CRASH_TARGET === 'apache-kafka') {
     test('Apache Kafka: kill -9 loses nothing that was acknowledged', async () => {
       const kafka = await ApacheKafka.prepare(await findKafkaJars(), folder.path);
       try {

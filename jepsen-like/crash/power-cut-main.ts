@@ -11,7 +11,7 @@ import { createNodePorts } from '#platform/node-ports';
 import { METADATA_FOLDER } from '#runtime/metadata-quorum';
 
 const poolThreads = 8;
-process.env['UV_THREADPOOL_SIZE'] = String(poolThreads);
+process.env.UV_THREADPOOL_SIZE = String(poolThreads);
 
 const { values } = parseArgs({
   options: {

@@ -68,7 +68,7 @@ function readType(source: MessageSource, field: Field, nullable: boolean): strin
 function readOne(source: MessageSource, type: ElementType, nullable: boolean, neverFlexible: boolean): string {
   if (type.kind === 'struct') return source.call(`read${type.struct.name}`, 'reader');
   if (FIXED_BYTES[type.name] !== undefined) return `reader.${type.name}()`;
-  const method = nullable ? `nullable${type.name.charAt(0).toUpperCase()}${type.name.slice(1)}` : type.name;
+  const method = nullable ? `nullable${capital(type.name)}` : type.name;
   return `reader.${method}(${neverFlexible ? 'false' : source.flexible()})`;
 }
 

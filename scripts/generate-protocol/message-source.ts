@@ -1,5 +1,5 @@
 /** What the emitters of one message share: its versions, its defaults, the functions that were emitted so far. */
-import type { Field, Message, Range } from './schema.ts';
+import type { Field, Message, Range, Struct } from './schema.ts';
 import { constant } from './source-text.ts';
 
 export class MessageSource {

@@ -1,4 +1,3 @@
-import { Codec } from '#base/ports';
 import { ErrorCode } from '#model/errors';
 import { offset } from '#model/ids';
 import type { TopicConfig } from '#model/topic-config';
@@ -119,10 +118,7 @@ function appendTo(
     headers = headers.map((batch) => patchLogAppendTime(bytes, batch.at, appendTime, broker.ports.codecs));
   }
   const outcome = partition.append(bytes, headers);
-  if (outcome.error !== ErrorCode.None) {
-    const message = 'message' in outcome ? outcome.message : undefined;
-    return round.refuse(answer, outcome.error, message);
-  }
+  if (outcome.error !== ErrorCode.None) return round.refuse(answer, outcome.error, outcome.message);
   broker.traffic.bytesIn += bytes.length;
   broker.traffic.recordsIn += first.recordCount;
   answer.baseOffset = outcome.baseOffset;
@@ -140,7 +136,6 @@ function limitsOf(config: TopicConfig, version: number, wallMs: number) {
     logAppendTime: config.messageTimestampType === 'LogAppendTime',
     keysRequired: config.cleanupPolicy !== 'delete',
     zstdAllowed: version >= FIRST_WITH_ZSTD,
-    codecAllowed: (codec: Codec) => codec >= Codec.None && codec <= Codec.Zstd,
   };
 }
 

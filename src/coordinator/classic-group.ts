@@ -13,7 +13,9 @@ import type { GroupConfig } from './group-config.ts';
 import { GroupMembers, type Member, protocolMetadata } from './group-members.ts';
 
 const NEVER: Mono = Number.POSITIVE_INFINITY;
-/** A join phase that could not end is looked at again no sooner, though members may ask for a rebalance timeout of 0. */
+/**
+ * A join phase that could not end is looked at again no sooner, though members may ask for a rebalance timeout of 0.
+ */
 const RETRY_MS = 1_000;
 
 /**
@@ -23,17 +25,16 @@ const RETRY_MS = 1_000;
  *     ^                 │ nobody left           ^                          │ member joins, changes, leaves, fails │
  *     └─────────────────┘                       └──────────────────────────┴──────────────────────────────────────┘
  *
- * As in Kafka, a rebalance is memory only; the log gets a generation when it is complete (its leader has assigned), when the group has
- * become empty, and when a static member comes back. Only `replayed` makes a group Stable or Empty. Who asks what is decided beside this
- * file (classic-join.ts, classic-requests.ts); here is what follows.
+ * As in Kafka, a rebalance is memory only; the log gets a generation when it is complete (its leader has assigned),
+ * when the group has become empty, and when a static member comes back. Only `replayed` makes a group Stable or Empty.
+ * Who asks what is decided beside this file (classic-join.ts, classic-requests.ts); here is what follows.
  */
 export class ClassicGroup {
   readonly kind = GroupType.Classic;
   readonly groupId: string;
   readonly members = new GroupMembers();
-  /** A lower bound of when something of this group is due. */
-  wakeAt: Mono = NEVER;
   readonly #config: GroupConfig;
+  #wakeAt: Mono = NEVER;
   #state: GroupState = GroupState.Empty;
   #generationId = 0;
   #protocolType: string | null = null;
@@ -53,6 +54,11 @@ export class ClassicGroup {
   constructor(groupId: string, config: GroupConfig) {
     this.groupId = groupId;
     this.#config = config;
+  }
+
+  /** A lower bound of when something of this group is due; exact after `expire`. */
+  get wakeAt(): Mono {
+    return this.#wakeAt;
   }
 
   get state(): GroupState {
@@ -158,7 +164,9 @@ export class ClassicGroup {
     else if (this.#state !== GroupState.Empty) this.rebalance(now, out);
   }
 
-  /** After one that was merely expected stays away: no generation has a gap, but a join phase may have waited for it. */
+  /**
+   * After one that was merely expected stays away: no generation has a gap, but a join phase may have waited for it.
+   */
   afterLapse(now: Instant, out: Output): void {
     if (this.#state === GroupState.PreparingRebalance) this.#completeJoinIfAllJoined(now, out);
   }
@@ -173,7 +181,6 @@ export class ClassicGroup {
   rebalance(now: Instant, out: Output): void {
     assert(this.#state !== GroupState.PreparingRebalance, 'a rebalance begins twice');
     for (const member of this.members.all()) {
-      if (this.#state === GroupState.CompletingRebalance) member.assignment = NO_BYTES;
       if (this.answerSync(member, ErrorCode.RebalanceInProgress, NO_BYTES, out)) this.keepAlive(member, now);
     }
     this.members.pendingSync.clear();
@@ -246,7 +253,7 @@ export class ClassicGroup {
     if (departed) this.afterDeparture(now, out);
     if (this.#joinEndsAt <= now.mono) this.#joinTimeout(now, out);
     if (this.#syncEndsAt <= now.mono) this.#syncTimeout(now, out);
-    this.wakeAt = Math.min(this.#joinEndsAt, this.#syncEndsAt);
+    this.#wakeAt = Math.min(this.#joinEndsAt, this.#syncEndsAt);
     for (const lapsesAt of this.members.pendingJoin.values()) this.#wakeBy(lapsesAt);
     for (const member of this.members.all()) this.#wakeBy(member.sessionEndsAt);
   }
@@ -288,7 +295,7 @@ export class ClassicGroup {
 
   /** The record that this group has just decided was not taken. */
   refused(now: Instant, out: Output): void {
-    if (this.#state === GroupState.CompletingRebalance) this.rebalance(now, out);
+    if (this.#state !== GroupState.PreparingRebalance) this.rebalance(now, out);
     // Until the log says so the group is not empty: what it still holds would count again after a restart.
     else if (this.members.size === 0) this.#endJoinBy(now.mono + RETRY_MS);
   }
@@ -367,6 +374,6 @@ export class ClassicGroup {
   }
 
   #wakeBy(at: Mono): void {
-    if (at < this.wakeAt) this.wakeAt = at;
+    if (at < this.#wakeAt) this.#wakeAt = at;
   }
 }

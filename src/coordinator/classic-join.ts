@@ -1,4 +1,7 @@
-/** JoinGroup for classic groups: who may join, as whom, and whether that begins a rebalance (Kafka 4.3; KIP-345, KIP-394, KIP-814). */
+/**
+ * JoinGroup for classic groups: who may join, as whom, and whether that begins a rebalance (Kafka 4.3; KIP-345,
+ * KIP-394, KIP-814).
+ */
 
 import { ErrorCode } from '#model/errors';
 import { NO_BYTES } from './bytes.ts';
@@ -142,8 +145,9 @@ function update(group: ClassicGroup, member: Member, joining: Joining): void {
 }
 
 /**
- * A static member came back without its member id: it gets a new one, and whoever used the old one is fenced. In a stable group it takes
- * over its assignment without a rebalance, unless the protocol or the topics that it subscribes to have changed.
+ * A static member came back without its member id: it gets a new one, and whoever used the old one is fenced. In a
+ * stable group it takes over its assignment without a rebalance, unless the protocol or the topics that it subscribes
+ * to have changed.
  */
 function rejoinStatic(group: ClassicGroup, old: Member, joining: Joining): void {
   const { command, token, now, out } = joining;
@@ -170,7 +174,8 @@ function rejoinStatic(group: ClassicGroup, old: Member, joining: Joining): void 
   out.records.push(generationRecord(group, ({ assignment }) => assignment, now.wall));
   const joined = group.joined(member);
   const leads = joined.leader === member.memberId;
-  // A leader that cannot be told to skip the assignment is told that it follows, so that it does not assign in mid-generation.
+  // A leader that cannot be told to skip the assignment is told that it follows, so that it does not assign in mid-
+  // generation.
   const response = command.skipAssignmentKnown
     ? { ...joined, skipAssignment: leads }
     : { ...joined, leader: leaderBefore, members: [] };

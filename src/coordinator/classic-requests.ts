@@ -1,4 +1,7 @@
-/** What members of a classic group ask once they have joined: SyncGroup, Heartbeat, LeaveGroup, and whether they may commit. */
+/**
+ * What members of a classic group ask once they have joined: SyncGroup, Heartbeat, LeaveGroup, and whether they may
+ * commit.
+ */
 
 import { unreachable } from '#base/assert';
 import { ErrorCode } from '#model/errors';
@@ -102,8 +105,8 @@ function leavingError(group: ClassicGroup, { memberId, groupInstanceId }: Leavin
 }
 
 /**
- * Whether the offsets may be committed. A generation of -1 comes from simple consumers and admin tools: they may while nobody
- * is in the group. A member may in the generation that it was told; then the commit is a sign of life.
+ * Whether the offsets may be committed. A generation of -1 comes from simple consumers and admin tools: they may while
+ * nobody is in the group. A member may in the generation that it was told; then the commit is a sign of life.
  */
 export function offsetCommitError(group: ClassicGroup, command: OffsetCommitCommand, now: Instant): ErrorCode {
   const { generationIdOrMemberEpoch: generationId, memberId, groupInstanceId } = command;

@@ -22,8 +22,8 @@ export type Reply =
 
 /**
  * What a decision asks for. The caller, before it makes the next decision, appends `records` as one batch and replays
- * each of them into the shard; if the append is refused it calls `refused` instead. `replies` (and responses) may be sent only
- * when everything replayed so far is durable, these records included: a decision may rest on earlier records.
+ * each of them into the shard; if the append is refused it calls `refused` instead. `replies` (and responses) may be
+ * sent only when everything replayed so far is durable, these records included: a decision may rest on earlier records.
  */
 export interface Effects {
   readonly records: readonly CoordinatorRecord[];

@@ -1,7 +1,7 @@
 /**
- * Requests and responses of classic groups as plain values: the fields of Kafka's messages, under their names. What depends on an API's
- * version is said where it matters; the api layer maps. Byte fields of commands are borrowed until the call returns;
- * those of responses are never changed afterwards.
+ * Requests and responses of classic groups as plain values: the fields of Kafka's messages, under their names. What
+ * depends on an API's version is said where it matters; the api layer maps. Byte fields of commands are borrowed until
+ * the call returns; those of responses are never changed afterwards.
  */
 import type { ErrorCode } from '#model/errors';
 import type { Uuid } from '#model/ids';

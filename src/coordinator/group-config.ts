@@ -16,7 +16,10 @@ export interface GroupConfig {
   readonly offsetsRetentionCheckIntervalMs: number;
 }
 
-/** A member whose first JoinGroup is parked cannot heartbeat, so its session is this long (as in Kafka): then it must retry. */
+/**
+ * A member whose first JoinGroup is parked cannot heartbeat, so its session is this long (as in Kafka): then it must
+ * retry.
+ */
 export const NEW_MEMBER_JOIN_TIMEOUT_MS = 300_000;
 /** Member ids handed out by MEMBER_ID_REQUIRED and not used yet, per group; one more is told to come back later. */
 export const PENDING_MEMBERS_MAX = 10_000;
@@ -26,5 +29,7 @@ export const GROUPS_MAX = 1_000_000;
 export const GROUPS_PER_TICK = 200;
 /** Committed offsets, and groups, that one tick looks at for retention. */
 export const RETENTION_STEPS_PER_TICK = 2_000;
-/** A tick this late may have left heartbeats unread in the sockets: members get as much again before they are judged. */
+/**
+ * A tick this late may have left heartbeats unread in the sockets: members get as much again before they are judged.
+ */
 export const STALL_MS = 100;

@@ -89,12 +89,12 @@ export class GroupMembers {
     this.#leaderId ??= member.memberId;
   }
 
-  /** If it led, the member that has been here longest leads. */
+  /** Nothing may be parked for it. If it led, the member that has been here longest leads. */
   remove(member: Member): void {
+    assert(member.awaitingJoin === undefined && member.awaitingSync === undefined, 'removed while a request is parked');
     if (!this.#members.delete(member.memberId)) return;
     if (member.groupInstanceId !== null) this.#byInstance.delete(member.groupInstanceId);
     this.#count(member.protocols, -1);
-    if (member.awaitingJoin !== undefined) this.#awaitingJoinCount -= 1;
     this.pendingSync.delete(member.memberId);
     if (this.#leaderId === member.memberId) this.#leaderId = this.#members.keys().next().value ?? null;
   }
@@ -115,7 +115,6 @@ export class GroupMembers {
 
   /** The same static member in a new process; nothing may be parked for the old one. */
   replaceStatic(old: Member, identity: Pick<Member, 'memberId' | 'clientId' | 'clientHost'>): Member {
-    assert(old.groupInstanceId !== null && old.awaitingJoin === undefined, 'replaced while a request is parked');
     const { memberId, clientId, clientHost } = identity;
     const member: Member = { ...old, memberId, clientId, clientHost, isNew: false };
     const led = this.#leaderId === old.memberId;

@@ -24,7 +24,9 @@ export function listGroups(groups: Iterable<ClassicGroup>, command: ListGroupsCo
   return listed;
 }
 
-/** The protocol, and what the members said and got, are shown of stable groups only: in a rebalance they are in flux. */
+/**
+ * The protocol, and what the members said and got, are shown of stable groups only: in a rebalance they are in flux.
+ */
 export function describeClassicGroup(group: ClassicGroup): DescribedGroup {
   const protocolName = group.state === GroupState.Stable ? group.protocolName : null;
   return {

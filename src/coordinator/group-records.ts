@@ -49,7 +49,9 @@ export type GroupRecord =
       readonly value: CommittedOffset | undefined;
     }
   | { readonly kind: 'group'; readonly groupId: string; readonly value: GroupMetadataValue | undefined }
-  /** Of a later Kafka, or of a feature that is not served here: kept in the log and otherwise ignored, as Kafka does. */
+  /**
+   * Of a later Kafka, or of a feature that is not served here: kept in the log and otherwise ignored, as Kafka does.
+   */
   | { readonly kind: 'unknown'; readonly type: number };
 
 /** Whether a record can hold the text: invalid bytes of a request grow when they become U+FFFD. */

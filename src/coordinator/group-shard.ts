@@ -53,10 +53,10 @@ interface Entry extends Scheduled {
 /**
  * The groups of one partition of __consumer_offsets: a pure state machine.
  *
- * Life: `replay` every record of the partition, `loaded`, then decisions. Each decision gives Effects (see there for the order in
- * which they are to be carried out). When the partition moves away, or an append that was taken never becomes durable:
- * `resign`, and load a new shard from the log. What the log holds changes through `replay` alone; who is joining, what is parked and when
- * sessions end is memory, and clients come back with it.
+ * Life: `replay` every record of the partition, `loaded`, then decisions. Each decision gives Effects (see there for
+ * the order in which they are to be carried out). When the partition moves away, or an append that was taken never
+ * becomes durable: `resign`, and load a new shard from the log. What the log holds changes through `replay` alone; who
+ * is joining, what is parked and when sessions end is memory, and clients come back with it.
  */
 export class GroupShard {
   readonly #config: GroupConfig;
@@ -185,7 +185,10 @@ export class GroupShard {
     return outcome(out, commitOffsets(command, this.#config, now.wall, out));
   }
 
-  /** To be sent, like every answer, when what was replayed is durable. An unknown group has no offsets, which is no error. */
+  /**
+   * To be sent, like every answer, when what was replayed is durable. An unknown group has no offsets, which is no
+   * error.
+   */
   offsetFetch(command: OffsetFetchCommand): OffsetFetchResponse {
     const offsets = this.#groups.get(command.groupId)?.offsets;
     return { groupId: command.groupId, errorCode: ErrorCode.None, topics: fetchOffsets(offsets, command.topics) };
@@ -241,8 +244,8 @@ export class GroupShard {
 
   /**
    * Does what is due: sessions, rebalances, retention; a bounded part of it, after which nextDeadline is in the past if
-   * more is due. `lateMs` is how late the node's timer fired: a stalled node has not read the heartbeats that wait in its sockets, so
-   * members get as long again, once.
+   * more is due. `lateMs` is how late the node's timer fired: a stalled node has not read the heartbeats that wait in
+   * its sockets, so members get as long again, once.
    */
   tick(now: Instant, lateMs = 0): Effects {
     const out = output();

@@ -3,7 +3,9 @@ import type { Random } from '#base/ports';
 /** Clients may have names of 32 KiB; the id has to fit a string on the wire, and memory. In UTF-16 units. */
 const PREFIX_LENGTH_MAX = 255;
 
-/** `prefix-uuid`, as Kafka makes them: the instance id of a static member, else the client id, then a version 4 uuid. */
+/**
+ * `prefix-uuid`, as Kafka makes them: the instance id of a static member, else the client id, then a version 4 uuid.
+ */
 export function newMemberId(prefix: string, random: Random): string {
   const bytes = Buffer.alloc(16);
   random.secret(bytes);

@@ -9,7 +9,10 @@ import { GroupState, type OffsetDeleteCommand, type OffsetDeleteResponse } from 
 import { groupRecord, offsetRecord } from './group-records.ts';
 import { type GroupOffsets, sameTopic } from './offsets.ts';
 
-/** Offsets of topics that nobody is subscribed to (KIP-496); only consumers' subscriptions are known, other groups must be empty. */
+/**
+ * Offsets of topics that nobody is subscribed to (KIP-496); only consumers' subscriptions are known, other groups must
+ * be empty.
+ */
 export function deleteOffsets(
   group: ClassicGroup,
   offsets: GroupOffsets,

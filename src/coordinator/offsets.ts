@@ -11,7 +11,10 @@ import type {
 } from './group-commands.ts';
 import { type CommittedOffset, fitsRecord, offsetRecord } from './group-records.ts';
 
-/** The committed offsets of one group; changed only by replay. Bounded by the partitions of the topics that consumers commit. */
+/**
+ * The committed offsets of one group; changed only by replay. Bounded by the partitions of the topics that consumers
+ * commit.
+ */
 export class GroupOffsets {
   readonly #topics = new Map<string, Map<number, CommittedOffset>>();
 

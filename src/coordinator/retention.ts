@@ -31,7 +31,10 @@ export class Retention {
     return this.#rest === undefined ? this.#dueAt : 0;
   }
 
-  /** One slice, if it is due: tombstones for what has expired, and for groups that have neither members nor offsets left. */
+  /**
+   * One slice, if it is due: tombstones for what has expired, and for groups that have neither members nor offsets
+   * left.
+   */
   run(groups: ReadonlyMap<string, Kept>, now: Instant, out: Output): void {
     if (this.#rest === undefined) {
       if (now.mono < this.#dueAt) return;
@@ -55,10 +58,11 @@ export class Retention {
 /**
  * Tombstones for the offsets that have expired; says whether none is left, and how many it looked at. An offset lives
  * for the retention
- * - from its commit, in a group that never had members (simple consumers), and for topics that a stable group of consumers no longer
- *   subscribes to;
+ * - from its commit, in a group that never had members (simple consumers), and for topics that a stable group of
+ *   consumers no longer subscribes to;
  * - from when its group became empty, or from its commit if that is later;
- * and otherwise as long as its group. An expiry that the commit asked for itself (OffsetCommit v2 to v4) counts in place of the retention.
+ * and otherwise as long as its group. An expiry that the commit asked for itself (OffsetCommit v2 to v4) counts in
+ * place of the retention.
  */
 function expireOffsets(
   group: ClassicGroup,

@@ -13,7 +13,7 @@ export function changesOnFence(image: MetadataImage, id: NodeId): readonly Parti
     if (!state.isr.includes(id)) return undefined;
     const others = state.isr.filter((member) => member !== id);
     const isr = others.length === 0 ? null : others;
-    if (state.leader !== id) return { isr, leader: null };
+    if (state.leader !== id) return isr === null ? undefined : { isr, leader: null };
     return { isr, leader: electable(image, state, others) ?? 'none' };
   });
 }

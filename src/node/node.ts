@@ -5,7 +5,8 @@ import { Deadlines } from '#base/deadlines';
 import type { Endpoint, Ports } from '#base/ports';
 import { isFault } from '#metadata/decision';
 import type { MetadataImage } from '#metadata/image';
-import type { BrokerListener } from '#metadata/records';
+import { type BrokerListener, ResourceType } from '#metadata/records';
+import type { NewTopic } from '#metadata/topics';
 import { ErrorCode, errorName } from '#model/errors';
 import { SUPPORTED_FEATURES } from '#model/features';
 import { type NodeId, nodeId } from '#model/ids';
@@ -14,7 +15,8 @@ import type { ParsedBrokerConfig } from '#model/parse-broker-config';
 import { newUuid } from '#model/uuids';
 import { KafkaListener } from '#net/kafka-listener';
 import { Broker, brokerLayers, type ControllerClient } from '#runtime/broker';
-import { GroupHost } from '#runtime/group-host';
+import { GroupHost, offsetsTopic } from '#runtime/group-host';
+import { OFFSETS_TOPIC } from '#runtime/internal-topics';
 import { MetadataController } from '#runtime/metadata-controller';
 import { MetadataQuorum } from '#runtime/metadata-quorum';
 import { PartitionTable } from '#runtime/partition-table';
@@ -111,12 +113,14 @@ export class Node {
         partitions,
         producerIds: new ProducerIds(() => this.#allocateProducerIds(broker)),
         topicCreator: new TopicCreator((name) => createOnRequest(broker, name), ports.logger),
-        groups: new GroupHost(ports, {
-          partitions,
+        groups: new GroupHost({
+          ports,
+          nodeId: this.#id,
           image: quorum.image,
+          partitions,
           deadlines,
           config: () => broker.config,
-          controller,
+          createOffsetsTopic: () => broker.topicCreator.request(OFFSETS_TOPIC),
         }),
       },
     );
@@ -141,7 +145,8 @@ export class Node {
     await partitions.setStraysAside();
     quorum.publisher.subscribe((delta) => {
       partitions.apply(delta);
-      broker.refreshConfig();
+      broker.groups.topicsDeleted(delta.topicsDeleted);
+      if (delta.configs.some(({ type }) => type === ResourceType.Broker)) broker.refreshConfig();
     });
     await partitions.settled();
     registerNodeMetrics(ports.metrics, broker, listener, quorum);
@@ -164,9 +169,8 @@ export class Node {
     if (running === undefined) return;
     const { listener, broker, quorum, store } = running;
     await listener.close();
-    broker.groups.close();
-    broker.deadlines.close();
     broker.partitions.retireAll(ErrorCode.NotLeaderOrFollower);
+    broker.deadlines.close();
     await quorum.close();
     await store.close();
     this.#ports.logger.info({}, 'node stopped');
@@ -253,13 +257,8 @@ function address(text: string): ListenerAddress {
 }
 
 async function createOnRequest(broker: Broker, name: string) {
-  const topic = {
-    name,
-    partitionCount: -1,
-    replicationFactor: -1,
-    assignments: [],
-    configs: new Map<string, string>(),
-  };
+  const asDefault: NewTopic = { name, partitionCount: -1, replicationFactor: -1, assignments: [], configs: new Map() };
+  const topic = name === OFFSETS_TOPIC ? offsetsTopic(broker.config) : asDefault;
   const created = await broker.controller.submit('createTopics', { topics: [topic], validateOnly: false });
   if (typeof created === 'string') return { error: ErrorCode.RequestTimedOut, message: `the controller is ${created}` };
   const [outcome] = created;

@@ -200,7 +200,7 @@ export class GroupPartition {
     const batches = coordinatorBatches(records, clock.wall(), this.#world.batchBytesMax(), codecs);
     if (batches === 'too-large') return ErrorCode.RecordListTooLarge;
     const appended = this.#partition.append(batches.bytes, batches.headers);
-    if (appended.baseOffset === undefined) return appended.error;
+    if (appended.error !== ErrorCode.None) return appended.error;
     for (const record of records) this.#shard.replay(record);
     this.#last = appended.lastOffset;
     return ErrorCode.None;

@@ -149,20 +149,20 @@ export class MetadataQuorum {
     await this.#log.close();
   }
 
+  /** Before anyone else can propose. */
   #begin(records: readonly MetadataRecord[]): Promise<void> {
     if (records.length === 0) {
       this.publisher.publish();
       return Promise.resolve();
     }
+    const entry = { index: this.#log.lastIndex + 1, epoch: this.epoch, payload: this.#codec.encode(records) };
     return new Promise((resolve, reject) => {
-      this.#log.append(
-        [{ index: this.#log.lastIndex + 1, epoch: this.epoch, payload: this.#codec.encode(records) }],
-        (failure) => {
-          if (failure !== undefined) return reject(failure);
-          this.#apply(records, this.#log.lastIndex);
-          resolve();
-        },
-      );
+      this.#log.append([entry], (failure) => {
+        if (failure !== undefined) return reject(failure);
+        this.#apply(records, entry.index);
+        this.#countBytes(entry.payload.length);
+        resolve();
+      });
     });
   }
 

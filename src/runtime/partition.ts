@@ -16,10 +16,20 @@ interface PendingAck {
   readonly done: (error: ErrorCode) => void;
 }
 
-/** `error` is None or why the batches were not taken; a duplicate has the offsets of the batch that was taken first. */
-export type AppendOutcome =
-  | { readonly error: typeof ErrorCode.None; readonly baseOffset: Offset; readonly lastOffset: Offset }
-  | { readonly error: ErrorCode; readonly baseOffset?: undefined; readonly message?: string };
+/** A duplicate has the offsets of the batch that was taken first. */
+export interface Appended {
+  readonly error: typeof ErrorCode.None;
+  readonly baseOffset: Offset;
+  readonly lastOffset: Offset;
+}
+
+/** Why the batches were not taken. */
+export interface NotAppended {
+  readonly error: Exclude<ErrorCode, typeof ErrorCode.None>;
+  readonly message?: string;
+}
+
+export type AppendOutcome = Appended | NotAppended;
 
 /**
  * A partition that this node leads: the log, what waits for its durability and what watches its end. With one replica

@@ -1,16 +1,9 @@
 import { Codec, type Codecs } from '#base/ports';
 import { ErrorCode } from '#model/errors';
 import type { TopicConfig } from '#model/topic-config';
-import {
-  type BatchHeader,
-  codecOf,
-  isControl,
-  isLogAppendTime,
-  isTransactional,
-  readBatchHeader,
-} from '#protocol/record-batch';
-import { buildBatch } from '#protocol/record-batch-builder';
-import { iterateRecords } from '#protocol/records';
+import { type BatchHeader, codecOf, readBatchHeader } from '#protocol/record-batch';
+import { recompressBatch } from '#protocol/record-batch-builder';
+import type { RecordsFailure } from '#protocol/records';
 
 type TopicCodec = Exclude<TopicConfig['compressionType'], 'producer'>;
 const CODECS: Readonly<Record<TopicCodec, Codec>> = {
@@ -33,25 +26,9 @@ export function recompress(
   if (config.compressionType === 'producer') return { bytes, headers: [header] };
   const codec = CODECS[config.compressionType];
   if (codecOf(header) === codec) return { bytes, headers: [header] };
-  const records = iterateRecords(bytes, header, codecs, UNFOLDED_BYTES_MAX);
-  if (typeof records === 'string') return { error: decodeError(records) };
-  const again = buildBatch(
-    {
-      baseOffset: 0,
-      leaderEpoch: header.partitionLeaderEpoch,
-      producerId: header.producerId,
-      producerEpoch: header.producerEpoch,
-      baseSequence: header.baseSequence,
-      transactional: isTransactional(header),
-      control: isControl(header),
-      codec,
-      level: levelOf(codec, config),
-      timestampType: isLogAppendTime(header) ? 'LogAppendTime' : 'CreateTime',
-      records: [...records],
-    },
-    codecs,
-  );
-  if (typeof again === 'string') return { error: ErrorCode.UnsupportedCompressionType };
+  const target = { codec, level: levelOf(codec, config) };
+  const again = recompressBatch(bytes, header, target, UNFOLDED_BYTES_MAX, codecs);
+  if (typeof again === 'string') return { error: decodeError(again) };
   const rebuilt = readBatchHeader(again, 0);
   if (typeof rebuilt === 'string') return { error: ErrorCode.CorruptMessage };
   return { bytes: again, headers: [rebuilt] };
@@ -64,7 +41,7 @@ function levelOf(codec: Codec, config: TopicConfig): number | undefined {
   return undefined;
 }
 
-function decodeError(failure: 'corrupt' | 'too-large' | 'unavailable'): ErrorCode {
+function decodeError(failure: RecordsFailure): ErrorCode {
   if (failure === 'too-large') return ErrorCode.MessageTooLarge;
   return failure === 'unavailable' ? ErrorCode.UnsupportedCompressionType : ErrorCode.CorruptMessage;
 }

@@ -6,17 +6,26 @@ export const WALK_BYTES = 27;
 
 const LENGTH_AT = 8;
 const LAST_OFFSET_DELTA_AT = 23;
+const MAX_TIMESTAMP_AT = 35;
 
 export function batchSizeBytes(bytes: Uint8Array, at: number): number {
   return int32(bytes, at + LENGTH_AT) + LOG_OVERHEAD_BYTES;
 }
 
 export function batchBaseOffset(bytes: Uint8Array, at: number): number {
-  return int32(bytes, at) * 2 ** 32 + (int32(bytes, at + 4) >>> 0);
+  return int64(bytes, at);
+}
+
+export function batchMaxTimestamp(bytes: Uint8Array, at: number): number {
+  return int64(bytes, at + MAX_TIMESTAMP_AT);
 }
 
 export function batchLastOffset(bytes: Uint8Array, at: number): number {
   return batchBaseOffset(bytes, at) + int32(bytes, at + LAST_OFFSET_DELTA_AT);
+}
+
+function int64(bytes: Uint8Array, at: number): number {
+  return int32(bytes, at) * 2 ** 32 + (int32(bytes, at + 4) >>> 0);
 }
 
 function int32(bytes: Uint8Array, at: number): number {

@@ -3,8 +3,8 @@ import type { JournalEntry } from './journal-format.ts';
 
 /** A log as the commit rounds see it. */
 export interface CommitMember {
-  /** Syncs everything written so far; `done` runs when that is durable in its files, or never will be. */
-  sync(done: () => void): void;
+  /** Syncs everything written so far, then says whether it is durable in its files; if not, the directory has failed. */
+  sync(done: (isDurable: boolean) => void): void;
   /** Adds what is written and not yet durable to `into`, until it has `bytesMax`. Returns the bytes added. */
   collect(into: JournalEntry[], bytesMax: number): number;
   /** What was collected last is durable in the journal. */
@@ -75,7 +75,10 @@ export class CommitRounds {
 
   /** False if the journal does not take it now. */
   #record(): boolean {
-    if (!this.#journal.isReady) return false;
+    if (!this.#journal.isReady) {
+      this.#journal.prepare();
+      return false;
+    }
     const entries: JournalEntry[] = [];
     const members: CommitMember[] = [];
     let bytes = 0;
@@ -85,14 +88,13 @@ export class CommitRounds {
       bytes += member.collect(entries, RECORD_BYTES_MAX - bytes);
       members.push(member);
     }
-    const taken = this.#journal.append(entries, members, (written) => {
+    this.#recording = true;
+    this.#journal.append(entries, members, (written) => {
       this.#recording = false;
       if (written) for (const member of members) member.journaled();
       else for (const member of members) this.#waiting.add(member);
       this.#pump();
     });
-    if (!taken) for (const member of members) this.#waiting.add(member);
-    this.#recording = taken;
-    return taken;
+    return true;
   }
 }

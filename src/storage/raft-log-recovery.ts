@@ -1,8 +1,7 @@
 /** What the files of the metadata log say at start: which entries stand, which torn tail goes, and what must not be trusted. */
-
 import { at } from '#base/assert';
 import type { Disk } from '#base/ports';
-import type { RaftLogOptions } from './raft-log.ts';
+import type { Uuid } from '#model/ids';
 import { ASIDE_SUFFIX, readWhole } from './raft-log-files.ts';
 import {
   type Crc32c,
@@ -18,6 +17,16 @@ import {
   segmentName,
 } from './raft-log-format.ts';
 import { type HardState, QUORUM_STATE_FILE, readQuorumState, writeQuorumState } from './raft-log-state.ts';
+
+export interface RaftLogOptions {
+  readonly crc32c: Crc32c;
+  /** The folder within the disk; made if it is missing. Not of the form `name-number`, which is a partition's. */
+  readonly folder: string;
+  /** Of the data directory: a log that was made in another one is refused. */
+  readonly directoryId: Uuid;
+  /** A new segment begins beyond this size: the unit that compaction frees and recovery reads at once. */
+  readonly segmentBytes?: number;
+}
 
 /** The metadata log cannot be trusted: the node must not vote or lead with it. */
 export class RaftLogError extends Error {
@@ -66,11 +75,11 @@ export async function recoverRaftLog(disk: Disk, options: RaftLogOptions): Promi
   const base = snapshot ?? { index: 0, epoch: 0 };
   let next = at([...firstIndexes, 1], 0);
   if (next > base.index + 1) throw corrupt(folder, `the entries from ${base.index + 1} to ${next - 1} are missing`);
-  for (const [position, firstIndex] of firstIndexes.entries()) {
+  for (const firstIndex of firstIndexes) {
     const name = `${folder}/${segmentName(firstIndex)}`;
     if (firstIndex !== next) throw corrupt(name, `the entries from ${next} to ${firstIndex - 1} are missing`);
     const bytes = (await readWhole(disk, name)) ?? new Uint8Array(0);
-    const found = scanSegment(name, bytes, firstIndex, position === firstIndexes.length - 1, crc32c);
+    const found = scanSegment(name, bytes, firstIndex, crc32c);
     segments.push(found.segment);
     entries.push(...found.entries.filter(({ index }) => index > base.index));
     next += found.segment.positions.length;
@@ -127,11 +136,11 @@ async function recoverSnapshot(
   return snapshot;
 }
 
+/** A torn tail of a segment that is not the last shows as a gap before the next one: a segment is durable before its successor is made. */
 function scanSegment(
   name: string,
   bytes: Uint8Array,
   firstIndex: number,
-  isLast: boolean,
   crc32c: Crc32c,
 ): { readonly segment: RecoveredSegment; readonly entries: readonly RaftEntry[] } {
   const header = decodeSegmentHeader(bytes, crc32c);
@@ -145,7 +154,7 @@ function scanSegment(
     const expected = firstIndex + entries.length;
     const decoded = decodeEntry(bytes, position, crc32c);
     if (decoded === undefined || decoded.entry.index !== expected || decoded.entry.epoch < (epochs.at(-1) ?? 0)) {
-      if (isLast && !provesDurable(bytes, position, expected, crc32c)) break;
+      if (!provesDurable(bytes, position, expected, crc32c)) break;
       throw corrupt(name, `entry ${expected} at byte ${position} is damaged, and it had been on disk`);
     }
     positions.push(position);

@@ -20,19 +20,9 @@ import {
   segmentName,
   snapshotName,
 } from './raft-log-format.ts';
-import { recoverRaftLog } from './raft-log-recovery.ts';
+import { type RaftLogOptions, recoverRaftLog } from './raft-log-recovery.ts';
 import { RaftSnapshotWriter } from './raft-log-snapshot.ts';
 import { type HardState, writeQuorumState } from './raft-log-state.ts';
-
-export interface RaftLogOptions {
-  readonly crc32c: Crc32c;
-  /** The folder within the disk; made if it is missing. Not of the form `name-number`, which is a partition's. */
-  readonly folder: string;
-  /** Of the data directory: a log that was made in another one is refused. */
-  readonly directoryId: Uuid;
-  /** A new segment begins beyond this size: the unit that compaction frees and recovery reads at once. */
-  readonly segmentBytes?: number;
-}
 
 export interface RecoveredRaftLog {
   readonly hardState: HardState;

@@ -38,6 +38,10 @@ export class Segment {
   readonly jitterMs: number;
   /** Appended, whether or not it was written yet. */
   sizeBytes = 0;
+  /** In the file, as whole batches; readers of the file go no further. */
+  writtenBytes = 0;
+  /** The file's name in its folder is durable. */
+  isNamed = false;
   /** The offset after the last appended record. */
   endOffset: Offset;
   /** Of the first batch; -1 if there is none or it has none. */

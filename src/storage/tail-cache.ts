@@ -150,12 +150,11 @@ export class LogTail {
     this.trim();
   }
 
-  /** Entries of [from, to), which fall on entries' ends. */
-  forEach(from: Offset, to: Offset, visit: (entry: TailEntry) => void): void {
+  /** The entries of [from, to), which fall on entries' ends, until `visit` wants no more. */
+  forEach(from: Offset, to: Offset, visit: (entry: TailEntry) => boolean): void {
     for (let index = this.#find(from); index < this.#entries.length; index += 1) {
       const entry = this.#entries[index] as TailEntry;
-      if (entry.nextOffset > to) return;
-      visit(entry);
+      if (entry.nextOffset > to || !visit(entry)) return;
     }
   }
 

@@ -10,7 +10,7 @@ import { type Arguments, runTool, Tool, toolChecks } from './support/java.ts';
 const jars = (await toolChain('Java tools', findKafkaJars)) ?? '';
 const folder = temporaryFolder('java-tools');
 /** Whether the broker offers the ACL requests: Odradek does not yet, Apache Kafka does also without an authorizer. */
-const hasAcls = process.env['ODRADEK_COMPAT_ACLS'] === 'true';
+const hasAcls = process.env.ODRADEK_COMPAT_ACLS === 'true';
 let broker: Broker;
 
 const { check, expectTool } = toolChecks(jars, () => broker);

@@ -1,4 +1,7 @@
-/** A shard with its log, driven by lines of text; its answers are text as well. The language is in transcripts/README.md. */
+/**
+ * A shard with its log, driven by lines of text; its answers are text as well. The language is in
+ * transcripts/README.md.
+ */
 
 import { CONSUMER_PROTOCOL_TYPE, subscriptionTopics } from '#coordinator/consumer-protocol';
 import type { CoordinatorRecord, Effects, Instant, Reply } from '#coordinator/effects';

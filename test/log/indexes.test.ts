@@ -171,6 +171,20 @@ describe('the indexes of a segment', () => {
     max: [indexes.maxTimestamp, indexes.offsetOfMaxTimestamp],
   });
 
+  test('get entries for a batch when more than the interval was added since the last that got some', () => {
+    const indexes = SegmentIndexes.empty(BASE, MIB);
+    const sizes = [INTERVAL, 61, INTERVAL - 61, 61, 61];
+    let position = 0;
+    sizes.forEach((size, index) => {
+      indexes.add(at(1000 + index), 50 + index, position, size, INTERVAL);
+      position += size;
+    });
+    // Exactly the interval is not yet more than it: not the second batch, but the third.
+    expect(indexes.offsets.lookup(at(2000))).toEqual({ offset: 1002, position: INTERVAL + 61 });
+    expect(indexes.offsets.entryCount).toBe(1);
+    expect(indexes.times.last).toEqual({ timestamp: 52, offset: 1002 });
+  });
+
   test('lead to the batch of every offset, at most an interval and a batch before it', () => {
     fc.assert(
       fc.property(batches, (all) => {
@@ -279,6 +293,10 @@ describe('the transaction index', () => {
     };
     expect(collect(1000, 1003)).toEqual({ ids: [1], complete: true });
     expect(collect(1000, 1008)).toEqual({ ids: [1, 2], complete: true });
+    expect(collect(1000, 1005)).toEqual({ ids: [1], complete: true });
+    expect(collect(1000, 1006)).toEqual({ ids: [1, 2], complete: true });
+    expect(collect(1030, 1041)).toEqual({ ids: [3], complete: true });
+    expect(collect(1030, 1042)).toEqual({ ids: [3], complete: false });
     expect(collect(1011, 1025)).toEqual({ ids: [2], complete: true });
     expect(collect(1015, 1050)).toEqual({ ids: [2, 3], complete: false });
     expect(collect(1041, 1050)).toEqual({ ids: [], complete: false });

@@ -149,6 +149,16 @@ describe('fencing', () => {
     }
   });
 
+  test('of a broker that leads nothing and is alone in sync changes no partition', () => {
+    const cluster = TestCluster.withBrokers(1);
+    cluster.create('t');
+    cluster.fence(1);
+    cluster.register(1, { incarnation: testUuid(50), directories: [testUuid(51)] });
+    cluster.unfence(1);
+    cluster.fence(1);
+    expect(cluster.lastRecords.map(({ kind }) => kind)).toEqual(['fenceBroker']);
+  });
+
   test('twice changes nothing', () => {
     const cluster = TestCluster.withBrokers(1);
     cluster.unfence(1);

@@ -315,10 +315,7 @@ test('100,000 partitions are replayed record by record without copying what is t
     for (let p = 0; p < 1000; p += 1) image.replay({ kind: 'partition', topicId: id, state: partition(p) }, 1);
   }
   const state = image.partition('t50', 500);
-  image.replay(
-    { kind: 'partitionChange', topicId: testUuid(50), partition: 501, leader: nodeId(1), ...unchanged },
-    2,
-  );
+  image.replay({ kind: 'partitionChange', topicId: testUuid(50), partition: 501, leader: nodeId(1), ...unchanged }, 2);
   expect(image.partitionCount).toBe(100_000);
   expect(image.partition('t50', 500)).toBe(state);
 });

@@ -1,10 +1,13 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { decodeMessage, encodeMessage } from '#protocol/codec';
 import { codecs } from '#protocol/generated/codecs';
 import { ProtocolError } from '#protocol/protocol-error';
 import { canonicalJson, messageArbitrary } from './arbitrary-message.ts';
 import { bytesOf, messageVectors } from './fixtures.ts';
+
+// Seconds of pure computing: a machine that is busy otherwise may take many times as long.
+vi.setConfig({ testTimeout: 60_000 });
 
 /** What decoding gives, or the error that it is meant to give. */
 function decodeOrRefuse(name: string, version: number, bytes: Uint8Array): unknown {

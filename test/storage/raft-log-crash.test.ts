@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { RaftLog } from '#storage/raft-log';
-import { type RaftEntry, segmentName } from '#storage/raft-log-format';
+import { type RaftEntry, SEGMENT_HEADER_BYTES, segmentName } from '#storage/raft-log-format';
 import { RaftLogError } from '#storage/raft-log-recovery';
 import { entries, LogWorld, payload, texts } from './raft-log-support.ts';
 
@@ -51,8 +51,8 @@ class Run {
     this.#log = log;
   }
 
-  static async begin(seed: number): Promise<Run> {
-    const world = new LogWorld(seed);
+  static async begin(seed: number, ignoreSync: boolean): Promise<Run> {
+    const world = new LogWorld(seed, { ignoreSync });
     return new Run(world, (await world.open({ segmentBytes: 2000 })).log);
   }
 
@@ -133,15 +133,20 @@ class Run {
 }
 
 describe('after any sequence of appends, truncations, snapshots and power cuts', () => {
+  function property(ignoreSync: boolean) {
+    return fc.asyncProperty(fc.nat(), fc.array(anyStep, { maxLength: 30 }), async (seed, steps) => {
+      const run = await Run.begin(seed, ignoreSync);
+      for (const step of steps) await run.perform(step);
+      await run.perform({ do: 'crash', afterMs: 0.1 });
+    });
+  }
+
   test('the log is a prefix of what was appended and holds everything that was confirmed (S1)', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.nat(), fc.array(anyStep, { maxLength: 30 }), async (seed, steps) => {
-        const run = await Run.begin(seed);
-        for (const step of steps) await run.perform(step);
-        await run.perform({ do: 'crash', afterMs: 0.1 });
-      }),
-      { numRuns: 150 },
-    );
+    await fc.assert(property(false), { numRuns: 150 });
+  }, 30_000);
+
+  test('that would not be so without the syncs: the check can fail', async () => {
+    expect((await fc.check(property(true), { numRuns: 150, seed: 1, endOnFailure: true })).failed).toBe(true);
   }, 30_000);
 });
 
@@ -166,7 +171,10 @@ describe('any damage to a segment', () => {
         await world.overwrite(segmentName(1), bytes.subarray(0, where % bytes.length));
         const all = written.flat();
         const outcome = await world.open().catch((failure: unknown) => failure);
-        if (outcome instanceof RaftLogError) return expect(where % bytes.length).toBeLessThan(20);
+        if (outcome instanceof RaftLogError) {
+          expect(where % bytes.length).toBeLessThan(SEGMENT_HEADER_BYTES);
+          return;
+        }
         const found = texts((outcome as Awaited<ReturnType<LogWorld['open']>>).recovered.entries);
         expect(found).toEqual(all.slice(0, found.length));
       }),

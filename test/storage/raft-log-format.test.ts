@@ -21,12 +21,14 @@ const hex = (...parts: readonly Uint8Array[]) => Buffer.concat(parts).toString('
 /** Written by Odradek 0.1.0; integers are big-endian. */
 describe('golden bytes', () => {
   test('of a segment header', () => {
-    expect(hex(encodeSegmentHeader(258, crc32c))).toBe('');
+    expect(hex(encodeSegmentHeader(258, crc32c))).toBe('4f44524c000100000000000000000102d4394989');
   });
 
   test('of an entry', () => {
     const entry = { index: 3, epoch: 2, payload: payload('abc') };
-    expect(hex(encodeEntryHead(entry, 1, crc32c), entry.payload)).toBe('');
+    expect(hex(encodeEntryHead(entry, 1, crc32c), entry.payload)).toBe(
+      'b0a5f253000000170000000000000003000000020000000000000001616263',
+    );
   });
 
   test('of a snapshot', () => {
@@ -37,7 +39,9 @@ describe('golden bytes', () => {
       chunk,
       encodeSnapshotEnd(1, crc32c),
     ];
-    expect(hex(...bytes)).toBe('');
+    expect(hex(...bytes)).toBe(
+      '4f44534e0001000000000000000000030000000237b896eb8f337f99000000036162637e4331890000000000000001',
+    );
   });
 });
 

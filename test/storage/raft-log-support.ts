@@ -5,9 +5,10 @@ import { uuid } from '#model/ids';
 import { createCodecs } from '#platform/codecs';
 import type { MemoryDisk } from '#sim/ports/memory-disk';
 import { SimWorld } from '#sim/ports/sim-world';
-import { RaftLog, type RaftLogOptions, type RecoveredRaftLog } from '#storage/raft-log';
+import { RaftLog, type RecoveredRaftLog } from '#storage/raft-log';
 import { readWhole, writeAll } from '#storage/raft-log-files';
 import type { RaftEntry } from '#storage/raft-log-format';
+import type { RaftLogOptions } from '#storage/raft-log-recovery';
 
 export const codecs = createCodecs();
 export const crc32c = codecs.crc32c.bind(codecs);
@@ -23,20 +24,17 @@ export class LogWorld {
   readonly world: SimWorld;
   readonly inner: MemoryDisk;
   disk: FaultDisk;
-  readonly #strike: FaultDiskOptions['strike'];
+  readonly #options: FaultDiskOptions;
 
-  constructor(seed: number, strike?: FaultDiskOptions['strike']) {
+  constructor(seed: number, options: Partial<FaultDiskOptions> = {}) {
     this.world = new SimWorld({ seed, codecs });
     this.inner = this.world.disk('disk');
-    this.#strike = strike;
+    this.#options = { ignoreSync: false, ...options };
     this.disk = this.#newDisk();
   }
 
   #newDisk(): FaultDisk {
-    return new FaultDisk(this.world.clock, this.inner, {
-      ignoreSync: false,
-      ...(this.#strike === undefined ? {} : { strike: this.#strike }),
-    });
+    return new FaultDisk(this.world.clock, this.inner, this.#options);
   }
 
   complete<T>(promise: Promise<T>): Promise<T> {

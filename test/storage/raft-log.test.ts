@@ -46,9 +46,11 @@ describe('a raft log', () => {
 
   test('puts appends that arrive during a write into one write and one sync', async () => {
     const operations: DiskOperation[] = [];
-    const world = new LogWorld(3, (operation) => {
-      operations.push(operation);
-      return undefined;
+    const world = new LogWorld(3, {
+      strike: (operation) => {
+        operations.push(operation);
+        return undefined;
+      },
     });
     const { log } = await world.open();
     operations.length = 0;
@@ -143,7 +145,7 @@ describe('a raft log', () => {
       return began.done;
     });
     expect(steps).toBeGreaterThan(10);
-    for (let stop = 0; stop <= steps; stop += 1) {
+    for (let stop = 0; stop < steps; stop += 1) {
       const world = new LogWorld(9);
       start(world);
       let step = 0;
@@ -160,13 +162,15 @@ describe('a raft log', () => {
 describe('no room on the disk', () => {
   test('drops what was appended and takes more when there is room again', async () => {
     let full = false;
-    const world = new LogWorld(20, (operation) => (full && operation === 'write' ? { fail: 'ENOSPC' } : undefined));
+    const world = new LogWorld(20, {
+      strike: (operation) => (full && operation === 'write' ? { fail: 'ENOSPC' } : undefined),
+    });
     const { log } = await world.open();
     await world.append(log, entries(0, 1, ['a']));
     full = true;
     const failures: (string | undefined)[] = [];
-    log.append(entries(1, 1, ['b']), (failure) => failures.push(failure?.code));
-    log.append(entries(2, 1, ['c']), (failure) => failures.push(failure?.code));
+    log.append(entries(1, 3, ['b']), (failure) => failures.push(failure?.code));
+    log.append(entries(2, 3, ['c']), (failure) => failures.push(failure?.code));
     await world.world.run(() => failures.length === 2);
     expect(failures).toEqual(['ENOSPC', 'ENOSPC']);
     expect([log.lastIndex, log.lastEpoch]).toEqual([1, 1]);
@@ -178,9 +182,10 @@ describe('no room on the disk', () => {
 
   test('for a new segment is no different', async () => {
     let full = false;
-    const world = new LogWorld(21, (operation, path) =>
-      full && operation === 'write' && path.endsWith('.new') ? { fail: 'ENOSPC' } : undefined,
-    );
+    const world = new LogWorld(21, {
+      strike: (operation, path) =>
+        full && operation === 'write' && path.endsWith('.new') ? { fail: 'ENOSPC' } : undefined,
+    });
     const { log } = await world.open({ segmentBytes: 30 });
     await world.append(log, entries(0, 1, ['a']));
     full = true;
@@ -200,10 +205,12 @@ describe('a failing disk', () => {
   ])('%s with %s fails the log: nothing is confirmed, nothing is tried again', async (operation, code) => {
     let broken = false;
     let strikes = 0;
-    const world = new LogWorld(30, (struck) => {
-      if (!broken || struck !== operation) return undefined;
-      strikes += 1;
-      return { fail: code };
+    const world = new LogWorld(30, {
+      strike: (struck) => {
+        if (!broken || struck !== operation) return undefined;
+        strikes += 1;
+        return { fail: code };
+      },
     });
     const { log } = await world.open();
     broken = true;
@@ -247,6 +254,27 @@ describe('damage', () => {
     bytes[20 + 29 + 28] = 0;
     await world.overwrite(FIRST_SEGMENT, bytes);
     expect(texts((await world.open()).recovered.entries)).toEqual(['a']);
+  });
+
+  test('that was cut never comes back behind what was written in its place', async () => {
+    const world = new LogWorld(46);
+    await written(world, ['a'], ['b', 'c']);
+    const bytes = Uint8Array.from(await world.bytes(FIRST_SEGMENT));
+    bytes[20 + 29 + 28] = 0;
+    await world.overwrite(FIRST_SEGMENT, bytes);
+    const { log } = await world.open();
+    await world.append(log, entries(1, 1, ['B']));
+    await world.crash();
+    expect(texts((await world.open()).recovered.entries)).toEqual(['a', 'B']);
+  });
+
+  test('that leaves whole entries out of order is corruption', async () => {
+    const world = new LogWorld(47);
+    await written(world, ['a'], ['b'], ['c']);
+    const bytes = await world.bytes(FIRST_SEGMENT);
+    const withoutSecond = Buffer.concat([bytes.subarray(0, 20 + 29), bytes.subarray(20 + 2 * 29)]);
+    await world.overwrite(FIRST_SEGMENT, withoutSecond);
+    expect((await refusal(world)).code).toBe('CORRUPT');
   });
 
   test('in a segment that is not the last is corruption', async () => {
@@ -296,7 +324,7 @@ describe('quorum-state', () => {
     const { log } = await world.open();
     await world.complete(log.saveHardState({ epoch: 7, votedFor: { id: nodeId(1), directoryId: DIRECTORY } }));
     expect(Buffer.from(await world.bytes('quorum-state')).toString()).toBe(
-      'odradek-quorum-state 1\ndirectory BwcHBwcHBwcHBwcHBwcHBw\nepoch 7\nvoted-for 1 BwcHBwcHBwcHBwcHBwcHBw\ncrc32c 00000000\n',
+      'odradek-quorum-state 1\ndirectory BwcHBwcHBwcHBwcHBwcHBw\nepoch 7\nvoted-for 1 BwcHBwcHBwcHBwcHBwcHBw\ncrc32c 342b5c3c\n',
     );
   });
 

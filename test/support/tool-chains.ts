@@ -13,7 +13,7 @@ export async function toolChain<T>(name: string, find: () => Promise<T>): Promis
   try {
     return await find();
   } catch (error) {
-    if (process.env['ODRADEK_REQUIRE_CLIENTS'] === '1') throw error;
+    if (process.env.ODRADEK_REQUIRE_CLIENTS === '1') throw error;
     console.warn(`${name}: skipped, ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
   }
@@ -44,7 +44,7 @@ export async function findPython(): Promise<string> {
 /** Apache Kafka's jars with its tools, from Maven Central; gives their folder. KAFKA_LIBS names one that is there already. */
 export async function findKafkaJars(): Promise<string> {
   need('java', 'openjdk-17-jre-headless');
-  const given = process.env['KAFKA_LIBS'];
+  const given = process.env.KAFKA_LIBS;
   if (given !== undefined) return given;
   const pom = join(repositoryRoot, 'test/support/apache-kafka/pom.xml');
   const jars = join(work, 'apache-kafka');

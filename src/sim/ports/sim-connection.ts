@@ -13,7 +13,7 @@ export interface Wire {
   readonly random: Random;
   latencyMs(): number;
   /** It is closed, and nothing will happen to it any more. */
-  gone(): void;
+  gone(connection: SimConnection): void;
 }
 
 /**
@@ -115,7 +115,7 @@ export class SimConnection implements Connection {
   /** This end vanishes without a word to its receiver; the other sees a reset. */
   abandon(): void {
     this.#closing = true;
-    this.#wire.gone();
+    this.#wire.gone(this);
     const peer = this.#peer;
     if (peer) peer.#afterLatency(() => peer.#close('reset'));
   }
@@ -124,7 +124,7 @@ export class SimConnection implements Connection {
   #close(cause: Cause): void {
     if (this.#closing) return;
     this.#closing = true;
-    this.#wire.gone();
+    this.#wire.gone(this);
     this.#receiver.closed(cause);
   }
 

@@ -1,6 +1,6 @@
 import type { Connection, Endpoint, IoError, Listener, Network, Random, Receiver } from '#base/ports';
 import type { EventQueue, Life } from './event-queue.ts';
-import { SimConnection } from './sim-connection.ts';
+import { SimConnection, type Wire } from './sim-connection.ts';
 import { between } from './sim-random.ts';
 
 const EPHEMERAL_PORT_MIN = 49_152;
@@ -91,19 +91,18 @@ export class SimNetwork {
     random: Random,
     open: (connection: Connection) => Receiver,
   ): SimConnection {
-    const connection: SimConnection = new SimConnection(
-      {
-        events: this.#events,
-        random,
-        latencyMs: () => this.#latencyMs(),
-        gone: () => this.#connections.delete(connection),
-      },
-      life,
-      remote,
-      open,
-    );
-    this.#connections.add(connection);
+    const connection = new SimConnection(this.#wire(random), life, remote, open);
+    if (!connection.isClosing) this.#connections.add(connection);
     return connection;
+  }
+
+  #wire(random: Random): Wire {
+    return {
+      events: this.#events,
+      random,
+      latencyMs: () => this.#latencyMs(),
+      gone: (connection) => this.#connections.delete(connection),
+    };
   }
 
   #latencyMs(): number {

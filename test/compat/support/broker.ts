@@ -16,12 +16,12 @@ export interface Broker extends AsyncDisposable {
  * That is how the checks themselves are proven: Apache Kafka must pass all of them.
  */
 export async function startBroker(): Promise<Broker> {
-  const given = process.env['ODRADEK_COMPAT_BOOTSTRAP'];
+  const given = process.env.ODRADEK_COMPAT_BOOTSTRAP;
   if (given !== undefined) {
     return {
       bootstrap: given,
       nodeId: '1',
-      dataDir: process.env['ODRADEK_COMPAT_DATA_DIR'],
+      dataDir: process.env.ODRADEK_COMPAT_DATA_DIR,
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
   }

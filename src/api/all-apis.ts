@@ -1,0 +1,55 @@
+import { alterConfigsApi, incrementalAlterConfigsApi } from './alter-configs.ts';
+import type { Api } from './api.ts';
+import { apiVersionsApi } from './api-versions.ts';
+import { createPartitionsApi } from './create-partitions.ts';
+import { createTopicsApi } from './create-topics.ts';
+import { deleteRecordsApi } from './delete-records.ts';
+import { deleteTopicsApi } from './delete-topics.ts';
+import { describeClusterApi } from './describe-cluster.ts';
+import { describeConfigsApi } from './describe-configs.ts';
+import { describeLogDirsApi } from './describe-log-dirs.ts';
+import { describeTopicPartitionsApi } from './describe-topic-partitions.ts';
+import { fetchApi } from './fetch.ts';
+import { findCoordinatorApi } from './find-coordinator.ts';
+import { deleteGroupsApi, describeGroupsApi, listGroupsApi } from './group-admin.ts';
+import { heartbeatApi, joinGroupApi, leaveGroupApi, syncGroupApi } from './group-membership.ts';
+import { initProducerIdApi } from './init-producer-id.ts';
+import { listOffsetsApi } from './list-offsets.ts';
+import { metadataApi } from './metadata.ts';
+import { offsetCommitApi } from './offset-commit.ts';
+import { offsetDeleteApi } from './offset-delete.ts';
+import { offsetFetchApi } from './offset-fetch.ts';
+import { offsetForLeaderEpochApi } from './offset-for-leader-epoch.ts';
+import { produceApi } from './produce.ts';
+
+/** Every API that a broker serves; ApiVersions offers these and no more. */
+export const ALL_APIS: readonly Api[] = [
+  produceApi,
+  fetchApi,
+  listOffsetsApi,
+  metadataApi,
+  offsetCommitApi,
+  offsetFetchApi,
+  findCoordinatorApi,
+  joinGroupApi,
+  heartbeatApi,
+  leaveGroupApi,
+  syncGroupApi,
+  describeGroupsApi,
+  listGroupsApi,
+  apiVersionsApi,
+  createTopicsApi,
+  deleteTopicsApi,
+  deleteRecordsApi,
+  initProducerIdApi,
+  offsetForLeaderEpochApi,
+  describeConfigsApi,
+  alterConfigsApi,
+  describeLogDirsApi,
+  createPartitionsApi,
+  deleteGroupsApi,
+  incrementalAlterConfigsApi,
+  offsetDeleteApi,
+  describeClusterApi,
+  describeTopicPartitionsApi,
+];

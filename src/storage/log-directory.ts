@@ -1,0 +1,213 @@
+import type { Clock, Codecs, Disk, Logger, Ports, Timer } from '#base/ports';
+import { LOG_START_CHECKPOINT, RECOVERY_POINT_CHECKPOINT } from '#log/file-names';
+import { type OffsetCheckpointEntry, offsetCheckpointText } from '#log/checkpoint-files';
+import type { Offset, Uuid } from '#model/ids';
+import { CommitRounds } from './commit-rounds.ts';
+import { codeOf, eachOf, isTransient, replaceFile } from './files.ts';
+import { IndexCache } from './index-cache.ts';
+import { Journal } from './journal.ts';
+import { OpenFiles } from './open-files.ts';
+
+export type StoragePorts = Pick<Ports, 'clock' | 'random' | 'codecs' | 'logger' | 'fatal'>;
+
+export interface LogDirectoryOptions {
+  /** With less free room the directory takes no appends. */
+  readonly minFreeBytes: number;
+  /** The journal's first generation is above it. */
+  readonly journalGeneration: number;
+  readonly onOffline: (directory: LogDirectory, reason: string) => void;
+}
+
+/** A log as its directory sees it. */
+export interface DirectoryLog {
+  readonly topic: string;
+  readonly partition: number;
+  readonly logStartOffset: Offset;
+  /** Everything below is in the log's files for good, and recovery need not look at it. */
+  readonly recoveryPoint: Offset;
+  checkpoint(): Promise<void>;
+  /** The directory is offline. */
+  failed(): void;
+}
+
+const FREE_CHECK_MS = 1000;
+const JOURNAL_FILE_BYTES = 64 * 1024 * 1024;
+const INDEX_CACHE_BYTES = 32 * 1024 * 1024;
+/** Idle handles, of readers and of writers each: well below usual limits of open files, and above 1,000 busy partitions. */
+const IDLE_FILES_MAX = 2048;
+const CHECKPOINTS_PARALLEL = 2;
+
+/**
+ * One data directory at work: what its logs share, and its state. Online it takes appends; full it refuses them until there is
+ * room, and goes on serving reads; offline it never comes back, because after a failed write or sync nobody knows what is on it.
+ */
+export class LogDirectory {
+  readonly disk: Disk;
+  readonly id: Uuid;
+  readonly clock: Clock;
+  readonly codecs: Codecs;
+  readonly logger: Logger;
+  readonly readers: OpenFiles;
+  readonly writers: OpenFiles;
+  readonly indexes: IndexCache;
+  readonly journal: Journal;
+  readonly commits: CommitRounds;
+  readonly #ports: StoragePorts;
+  readonly #options: LogDirectoryOptions;
+  readonly #logs = new Set<DirectoryLog>();
+  readonly #freeTimer: Timer;
+  #isFull = false;
+  #offlineReason: string | undefined;
+  #watching = false;
+  #wroteSinceCheck = false;
+  #checkpointing: Promise<void> = Promise.resolve();
+  #savedRecoveryPoints: string | undefined;
+  #savedLogStarts: string | undefined;
+  #closed = false;
+
+  constructor(ports: StoragePorts, disk: Disk, id: Uuid, options: LogDirectoryOptions) {
+    this.#ports = ports;
+    this.#options = options;
+    this.disk = disk;
+    this.id = id;
+    this.clock = ports.clock;
+    this.codecs = ports.codecs;
+    this.logger = ports.logger;
+    this.readers = new OpenFiles(disk, 'read', IDLE_FILES_MAX);
+    this.writers = new OpenFiles(disk, 'write', IDLE_FILES_MAX);
+    this.indexes = new IndexCache(disk, ports.codecs, ports.logger, INDEX_CACHE_BYTES);
+    this.journal = new Journal(disk, ports.codecs, {
+      fileBytes: JOURNAL_FILE_BYTES,
+      generation: options.journalGeneration,
+      onFailure: (failure) => this.fail(`the commit journal: ${failure.message}`),
+    });
+    this.commits = new CommitRounds(this.journal);
+    this.#freeTimer = ports.clock.timer(() => this.supervise('the check of free room', this.#checkFree()));
+  }
+
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  get isOffline(): boolean {
+    return this.#offlineReason !== undefined;
+  }
+
+  get offlineReason(): string | undefined {
+    return this.#offlineReason;
+  }
+
+  get logCount(): number {
+    return this.#logs.size;
+  }
+
+  add(log: DirectoryLog): void {
+    this.#logs.add(log);
+  }
+
+  remove(log: DirectoryLog): void {
+    this.#logs.delete(log);
+  }
+
+  /** Called after each write of a segment: room is watched while it shrinks. */
+  wrote(): void {
+    this.#wroteSinceCheck = true;
+    if (!this.#watching) this.#watch();
+  }
+
+  /** A write has found no room. */
+  refuse(reason: string): void {
+    if (!this.#isFull && !this.isOffline) {
+      this.logger.error({ directory: this.disk.path, reason }, 'the data directory has no room: appends are refused');
+    }
+    this.#isFull = true;
+    this.#watch();
+  }
+
+  /** What is on the disk is not known any more. Never undone, never retried. */
+  fail(reason: string): void {
+    if (this.isOffline || this.#closed) return;
+    this.#offlineReason = reason;
+    this.#freeTimer.disarm();
+    this.commits.stop();
+    this.logger.error({ directory: this.disk.path, reason }, 'the data directory is offline');
+    for (const log of this.#logs) log.failed();
+    this.#options.onOffline(this, reason);
+  }
+
+  /** What a failed operation means for the directory; a broken invariant is the node's end. */
+  caught(what: string, failure: unknown): void {
+    if (isTransient(failure)) this.refuse(`${what}: ${codeOf(failure)}`);
+    else if (codeOf(failure) !== undefined) this.fail(`${what}: ${(failure as Error).message}`);
+    else if (!this.isOffline) this.#ports.fatal(failure instanceof Error ? failure : new Error(String(failure)));
+  }
+
+  /** Background work that nobody waits for. */
+  supervise(what: string, work: Promise<void>): void {
+    work.catch((failure) => this.caught(what, failure));
+  }
+
+  /** Brings the recovery points up to date, so that the next start has little to scan. */
+  async checkpoint(): Promise<void> {
+    if (this.isOffline || this.#closed) return;
+    this.journal.checkpoint();
+    await eachOf([...this.#logs], CHECKPOINTS_PARALLEL, (log) => log.checkpoint());
+    await this.saveOffsets();
+  }
+
+  /** Writes the logs' recovery points and start offsets where they have changed; durable when it resolves. */
+  saveOffsets(): Promise<void> {
+    const saving = this.#checkpointing.then(() => this.#save());
+    this.#checkpointing = saving.catch(() => {});
+    return saving;
+  }
+
+  /** After its logs. */
+  async close(): Promise<void> {
+    await this.journal.close();
+    this.#closed = true;
+    this.#freeTimer.disarm();
+    await this.#checkpointing;
+    await this.readers.close();
+    await this.writers.close();
+  }
+
+  async #save(): Promise<void> {
+    if (this.isOffline) return;
+    const points: OffsetCheckpointEntry[] = [];
+    const starts: OffsetCheckpointEntry[] = [];
+    for (const { topic, partition, recoveryPoint, logStartOffset } of this.#logs) {
+      points.push({ topic, partition, offset: recoveryPoint });
+      if (logStartOffset > 0) starts.push({ topic, partition, offset: logStartOffset });
+    }
+    const startsText = offsetCheckpointText(starts);
+    if (startsText !== this.#savedLogStarts) {
+      await replaceFile(this.disk, '', LOG_START_CHECKPOINT, startsText);
+      this.#savedLogStarts = startsText;
+    }
+    const pointsText = offsetCheckpointText(points);
+    if (pointsText !== this.#savedRecoveryPoints) {
+      await replaceFile(this.disk, '', RECOVERY_POINT_CHECKPOINT, pointsText);
+      this.#savedRecoveryPoints = pointsText;
+    }
+  }
+
+  #watch(): void {
+    if (this.isOffline || this.#closed) return;
+    this.#watching = true;
+    this.#freeTimer.arm(FREE_CHECK_MS);
+  }
+
+  async #checkFree(): Promise<void> {
+    this.#watching = false;
+    this.#wroteSinceCheck = false;
+    const wasFull = this.#isFull;
+    const freeBytes = await this.disk.freeBytes();
+    if (freeBytes < this.#options.minFreeBytes) this.refuse(`${freeBytes} bytes are free`);
+    else this.#isFull = false;
+    if (wasFull && !this.#isFull) {
+      this.logger.info({ directory: this.disk.path, freeBytes }, 'the data directory has room again');
+    }
+    if (this.#isFull || this.#wroteSinceCheck) this.#watch();
+  }
+}

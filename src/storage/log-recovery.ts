@@ -1,0 +1,227 @@
+import { assert, at } from '#base/assert';
+import type { File } from '#base/ports';
+import { readEndMarker } from '#log/end-marker';
+import { segmentFileName } from '#log/file-names';
+import type { LeaderEpochCache } from '#log/leader-epoch-cache';
+import type { ProducerStates } from '#log/producer-state';
+import { recoveryDecision } from '#log/recovery';
+import { SegmentIndexes } from '#log/segment-indexes';
+import type { BatchVisitor, ScanResult } from '#log/segment-scan';
+import { type LeaderEpoch, leaderEpoch, type Offset } from '#model/ids';
+import { BATCH_HEADER_BYTES, isControl, lastOffset } from '#protocol/record-batch';
+import { batchMaxTimestamp } from './batch-walk.ts';
+import { joinPath, readAt, readWhole, syncFile } from './files.ts';
+import { readIndexes } from './index-cache.ts';
+import type { LogConfig } from './log-config.ts';
+import type { LogDirectory } from './log-directory.ts';
+import { scanFile } from './scan-file.ts';
+import type { Segment } from './segment.ts';
+
+/** A log's files as they were found, and its state, which recovery makes agree with them. */
+export interface RecoverableLog {
+  readonly directory: LogDirectory;
+  readonly folder: string;
+  readonly config: LogConfig;
+  /** At least one, ascending; the sizes are those of the files. Those that do not continue the log are taken away. */
+  readonly segments: Segment[];
+  /** Ascending; those that prove useless are taken away. */
+  readonly snapshots: Offset[];
+  readonly epochs: LeaderEpochCache;
+  /** The epochs are not known: all batches tell of them. */
+  readonly epochsLost: boolean;
+  readonly producers: ProducerStates;
+  /** Everything below is whole. */
+  readonly recoveryPoint: Offset;
+}
+
+export type Recovered = { readonly end: Offset } | { readonly quarantine: string };
+
+/** A smaller segment is scanned whole, which costs less than reading its indexes. */
+const INDEXED_BYTES_MIN = 64 * 1024;
+
+/**
+ * Scans what lies above the recovery point, or above the producer snapshot below it: cuts a torn tail, rebuilds indexes, producer
+ * state and epochs from there on. Damage below the recovery point leaves everything as it is and is returned as quarantine.
+ * Rejects with IoError.
+ */
+export async function recoverLog(log: RecoverableLog): Promise<Recovered> {
+  const { segments, producers, recoveryPoint, directory, epochs } = log;
+  const snapshot = await loadSnapshot(log, recoveryPoint);
+  const logStart = at(segments, 0).baseOffset;
+  const replayFrom = log.epochsLost ? logStart : (Math.min(recoveryPoint, snapshot ?? logStart) as Offset);
+  const follow = (index: number): BatchVisitor => {
+    const segment = at(segments, index);
+    return (header, _position, bytes) => {
+      if (header.partitionLeaderEpoch >= 0) assignEpoch(epochs, header.partitionLeaderEpoch, header.baseOffset as Offset);
+      const last = lastOffset(header) as Offset;
+      if (last < (snapshot ?? 0)) return;
+      const marker = isControl(header) ? readEndMarker(bytes, header) : undefined;
+      const ended = producers.append(header, header.baseOffset as Offset, last, header.maxTimestamp, marker);
+      if (ended?.aborted) segment.abort(ended);
+    };
+  };
+  let index = segments.findLastIndex(({ baseOffset }) => baseOffset <= replayFrom);
+  assert(index >= 0, 'the log starts with its first segment');
+  for (const [place, segment] of segments.entries()) {
+    segment.sealed = place < index;
+    if (place < index) segment.endOffset = at(segments, place + 1).baseOffset;
+    else cutTransactions(segment, snapshot ?? logStart);
+  }
+  for (; index < segments.length; index += 1) {
+    const segment = at(segments, index);
+    const next = segments[index + 1];
+    const scan = await scanFrom(log, segment, replayFrom, follow(index));
+    const sizeBytes = segment.sizeBytes;
+    const facts = { scan, sizeBytes, recoveryPoint, nextBaseOffset: next?.baseOffset, gaps: 'refused' } as const;
+    const decision = recoveryDecision(facts);
+    if (decision.kind === 'quarantine') return { quarantine: `${segment.path('.log')}: ${decision.reason}` };
+    if (decision.kind === 'truncate') {
+      directory.logger.warn(
+        { segment: segment.path('.log'), at: decision.toBytes, dropped: sizeBytes - decision.toBytes, reason: decision.reason },
+        'the tail of a log is cut after its last whole batch',
+      );
+      if (decision.toBytes < sizeBytes) await cutFile(log, segment, decision.toBytes);
+      if (decision.dropLater) await dropSegments(log, index + 1);
+    }
+    segment.endOffset = scan.endOffset;
+    if (index < segments.length - 1) await sealRebuilt(log, segment);
+  }
+  const active = at(segments, segments.length - 1);
+  await dropSnapshotsAbove(log, active.endOffset);
+  epochs.truncateFromEnd(active.endOffset);
+  return { end: active.endOffset };
+}
+
+/** Removes the segments from `from` on, the last one first: what remains is the log's beginning, whenever a crash comes. */
+export async function dropSegments(
+  { directory, segments, folder }: Pick<RecoverableLog, 'directory' | 'segments' | 'folder'>,
+  from: number,
+): Promise<void> {
+  while (segments.length > from) {
+    const segment = segments.pop() as Segment;
+    directory.readers.forget(segment.path('.log'));
+    directory.writers.forget(segment.path('.log'));
+    directory.indexes.forget(segment);
+    for (const extension of ['.log', '.index', '.timeindex', '.txnindex'] as const) {
+      await directory.disk.remove(segment.path(extension));
+    }
+    await directory.disk.syncDir(folder);
+  }
+}
+
+export async function dropSnapshotsAbove(
+  { directory, snapshots, folder }: Pick<RecoverableLog, 'directory' | 'snapshots' | 'folder'>,
+  end: Offset,
+): Promise<void> {
+  while ((snapshots.at(-1) ?? 0) > end) {
+    await directory.disk.remove(joinPath(folder, segmentFileName(snapshots.pop() as Offset, '.snapshot')));
+  }
+}
+
+export async function cutFile(
+  { directory }: Pick<RecoverableLog, 'directory'>,
+  segment: Segment,
+  toBytes: number,
+): Promise<void> {
+  directory.readers.forget(segment.path('.log'));
+  const open = await directory.writers.usePromised(segment.path('.log'));
+  try {
+    await open.file.truncate(toBytes);
+    await syncFile(open.file);
+  } finally {
+    directory.writers.release(open);
+  }
+  segment.sizeBytes = toBytes;
+  segment.writtenBytes = toBytes;
+}
+
+/** The newest snapshot that tells of nothing above `limit`; undefined: the log is replayed from its start. */
+async function loadSnapshot(log: RecoverableLog, limit: Offset): Promise<Offset | undefined> {
+  const { directory, folder, snapshots, producers } = log;
+  producers.clear();
+  for (const offset of snapshots.filter((each) => each <= limit).reverse()) {
+    const path = joinPath(folder, segmentFileName(offset, '.snapshot'));
+    const bytes = await readWhole(directory.disk, path);
+    const loaded = bytes && producers.loadSnapshot(bytes);
+    if (loaded !== undefined && loaded.error === undefined) return offset;
+    directory.logger.warn({ path, reason: loaded?.error ?? 'missing' }, 'a producer snapshot is not used');
+  }
+  return undefined;
+}
+
+/** Aborts whose markers are replayed are told again. */
+function cutTransactions(segment: Segment, replayFrom: Offset): void {
+  if (segment.transactions === undefined) return;
+  const before = segment.transactions.entryCount;
+  segment.transactions.truncateTo(replayFrom);
+  if (segment.transactions.entryCount < before) segment.transactionsCut();
+}
+
+function assignEpoch(epochs: LeaderEpochCache, epoch: number, start: Offset): void {
+  const latest = epochs.latest();
+  if (latest === undefined || epoch > latest.epoch) epochs.assign(leaderEpoch(epoch) as LeaderEpoch, start);
+}
+
+/** Scans the segment from the last indexed batch below `replayFrom`, feeding its indexes; the whole of it if they are of no use. */
+async function scanFrom(
+  { directory, config }: RecoverableLog,
+  segment: Segment,
+  replayFrom: Offset,
+  follow: BatchVisitor,
+): Promise<ScanResult> {
+  const { baseOffset, sizeBytes } = segment;
+  const open = await directory.readers.usePromised(segment.path('.log'));
+  try {
+    const stored =
+      sizeBytes >= INDEXED_BYTES_MIN && replayFrom > baseOffset ? await readIndexes(directory.disk, segment) : undefined;
+    if (stored !== undefined) {
+      const before = stored.offsets.entryCount + stored.times.entryCount;
+      const position = stored.truncateTo(replayFrom);
+      const last = stored.offsets.last;
+      const cut = stored.offsets.entryCount + stored.times.entryCount < before;
+      if (last !== undefined) {
+        if (cut) segment.rebuilt(stored);
+        else segment.loaded(stored);
+        segment.firstTimestamp = await firstTimestamp(open.file);
+        const scan = await scanInto(open.file, directory, segment, stored, config, position, last.offset, follow);
+        if (scan.validBytes > position || scan.ending === 'end') return scan;
+      }
+    }
+    const indexes = SegmentIndexes.empty(baseOffset, config.segmentIndexBytes);
+    segment.rebuilt(indexes);
+    const scan = await scanInto(open.file, directory, segment, indexes, config, 0, undefined, follow);
+    segment.firstTimestamp = sizeBytes >= BATCH_HEADER_BYTES ? await firstTimestamp(open.file) : -1;
+    return scan;
+  } finally {
+    directory.readers.release(open);
+  }
+}
+
+function scanInto(
+  file: File,
+  { codecs }: LogDirectory,
+  { baseOffset, sizeBytes }: Segment,
+  indexes: SegmentIndexes,
+  { indexIntervalBytes }: LogConfig,
+  position: number,
+  indexed: Offset | undefined,
+  follow: BatchVisitor,
+): Promise<ScanResult> {
+  return scanFile(file, codecs, { baseOffset, sizeBytes, position, lastOffset: indexed }, (header, batchAt, bytes) => {
+    indexes.add(lastOffset(header) as Offset, header.maxTimestamp, batchAt, header.sizeBytes, indexIntervalBytes);
+    follow(header, batchAt, bytes);
+  });
+}
+
+async function firstTimestamp(file: File): Promise<number> {
+  const header = new Uint8Array(BATCH_HEADER_BYTES);
+  return (await readAt(file, header, 0)) < header.length ? -1 : batchMaxTimestamp(header, 0);
+}
+
+/** A segment that is not the last one: its indexes go to their files, for good. */
+async function sealRebuilt({ directory }: RecoverableLog, segment: Segment): Promise<void> {
+  segment.seal();
+  await segment.flushIndexes(directory.disk, true);
+  await segment.flushTransactions(directory.disk);
+  segment.forgetIndexes();
+}

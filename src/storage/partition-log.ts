@@ -1,0 +1,334 @@
+import { assert, at } from '#base/assert';
+import type { Timestamp } from '#base/ports';
+import { readEndMarker } from '#log/end-marker';
+import { LEADER_EPOCH_CHECKPOINT, segmentFileName } from '#log/file-names';
+import type { LeaderEpochCache } from '#log/leader-epoch-cache';
+import type { ProducerStates } from '#log/producer-state';
+import type { AbortedTransaction } from '#log/transaction-index';
+import type { LeaderEpoch, Offset, Uuid } from '#model/ids';
+import { type BatchHeader, isControl, patchBatch } from '#protocol/record-batch';
+import { joinPath, replaceFile, writeNew } from './files.ts';
+import type { LogConfig } from './log-config.ts';
+import type { DirectoryLog, LogDirectory } from './log-directory.ts';
+import { type FoundTimestamp, LogReader } from './log-reader.ts';
+import { cutFile, dropSegments, dropSnapshotsAbove, recoverLog } from './log-recovery.ts';
+import { expireSegments, type Expiry } from './log-retention.ts';
+import { LogWriter, type WriterOwner } from './log-writer.ts';
+import { Segment } from './segment.ts';
+import { LogTail, type ReadResult, type TailCache } from './tail-cache.ts';
+
+/** Called in the turn in which it happens; the log may be asked anything meanwhile. */
+export interface LogListener {
+  /** Everything below `end` is synced, or written under flush.policy=os. */
+  durable(end: Offset): void;
+  /** There was no room: everything appended from `from` on is dropped, as if it had never been. */
+  rejected(from: Offset): void;
+  /** The log's directory went offline, for good. */
+  failed(): void;
+}
+
+export interface Appended {
+  readonly baseOffset: Offset;
+  readonly lastOffset: Offset;
+}
+
+/** What a log is made of, when it was recovered or is new. */
+export interface LogParts {
+  readonly topic: string;
+  readonly partition: number;
+  readonly topicId: Uuid;
+  readonly directory: LogDirectory;
+  readonly folder: string;
+  readonly cache: TailCache;
+  readonly config: LogConfig;
+  /** The last one is active. */
+  readonly segments: Segment[];
+  readonly snapshots: Offset[];
+  readonly producers: ProducerStates;
+  readonly epochs: LeaderEpochCache;
+  readonly logStartOffset: Offset;
+  /** A number in [0, 1). */
+  readonly jitter: () => number;
+  readonly doom: (path: string, delayMs: number) => void;
+}
+
+/** At most so much is replayed for the producer state after a crash, above what the recovery point asks for. */
+const SNAPSHOT_BYTES = 1024 * 1024;
+/** Of those that no segment begins with; the newest may tell of more than the recovery point covers. */
+const INTERIM_SNAPSHOTS = 2;
+
+/**
+ * One partition's log on one data directory. Appends are synchronous: in memory, readable and in order at once, written and
+ * synced behind. What changes files besides runs one after the other, in the background.
+ */
+export class PartitionLog implements DirectoryLog, WriterOwner {
+  readonly topic: string;
+  readonly partition: number;
+  readonly topicId: Uuid;
+  readonly directory: LogDirectory;
+  readonly producers: ProducerStates;
+  readonly epochs: LeaderEpochCache;
+  listener: LogListener | undefined;
+  #folder: string;
+  readonly #parts: LogParts;
+  readonly #segments: Segment[];
+  readonly #snapshots: Offset[];
+  readonly #tail: LogTail;
+  readonly #writer: LogWriter;
+  readonly #reader: LogReader;
+  #config: LogConfig;
+  #active: Segment;
+  #end: Offset;
+  #start: Offset;
+  #recoveryPoint: Offset;
+  #appendedBytes = 0;
+  #snapshotAtBytes = 0;
+  #epochsChanged = false;
+  /** Until what was appended without room is undone on disk, or the log is cut. */
+  #isRewinding = false;
+  #isClosed = false;
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(parts: LogParts) {
+    this.topic = parts.topic;
+    this.partition = parts.partition;
+    this.topicId = parts.topicId;
+    this.directory = parts.directory;
+    this.producers = parts.producers;
+    this.epochs = parts.epochs;
+    this.#parts = parts;
+    this.#folder = parts.folder;
+    this.#config = parts.config;
+    this.#segments = parts.segments;
+    this.#snapshots = parts.snapshots;
+    this.#active = at(parts.segments, parts.segments.length - 1);
+    this.#end = this.#active.endOffset;
+    this.#start = parts.logStartOffset;
+    this.#recoveryPoint = this.#end;
+    this.#tail = new LogTail(parts.cache, this.#end);
+    this.#writer = new LogWriter(this, parts.directory, this.#tail, parts.config.flushPolicy, this.#end);
+    this.#reader = new LogReader(parts.directory, this.#segments);
+    parts.directory.add(this);
+  }
+
+  get folder(): string {
+    return this.#folder;
+  }
+
+  get logStartOffset(): Offset {
+    return this.#start;
+  }
+
+  get logEndOffset(): Offset {
+    return this.#end;
+  }
+
+  /** All below it is durable by the log's flush policy. */
+  get durableOffset(): Offset {
+    return this.#writer.durableOffset;
+  }
+
+  get recoveryPoint(): Offset {
+    return this.#recoveryPoint;
+  }
+
+  get sizeBytes(): number {
+    let sizeBytes = 0;
+    for (const segment of this.#segments) sizeBytes += segment.sizeBytes;
+    return sizeBytes;
+  }
+
+  updateConfig(config: LogConfig): void {
+    this.#config = config;
+    this.#writer.policy = config.flushPolicy;
+  }
+
+  /**
+   * Assigns offsets from the log's end, patches them and the leader epoch into the batches, and queues the write: the batches
+   * can be read at once, and `listener.durable` says when they are safe. `bytes` (whole validated batches, parsed as `headers`)
+   * is owned by the log from here on. 'offline': the directory has failed; 'full': it has no room.
+   */
+  append(
+    bytes: Uint8Array,
+    headers: readonly BatchHeader[],
+    leaderEpoch: LeaderEpoch,
+  ): Appended | 'offline' | 'full' {
+    assert(!this.#isClosed && headers.length > 0, 'an open log takes some batches');
+    if (this.directory.isOffline) return 'offline';
+    if (this.directory.isFull || this.#isRewinding) return 'full';
+    const baseOffset = this.#end;
+    let next: number = baseOffset;
+    let maxTimestamp = -1;
+    for (const header of headers) {
+      next += header.lastOffsetDelta + 1;
+      if (header.maxTimestamp > maxTimestamp) maxTimestamp = header.maxTimestamp;
+    }
+    const lastOffset = (next - 1) as Offset;
+    const nowMs = this.directory.clock.wall();
+    if (this.#active.rollsBefore(bytes.length, lastOffset, maxTimestamp, nowMs, this.#config)) this.#roll();
+    const segment = this.#active;
+    const position = segment.sizeBytes;
+    if (this.epochs.assign(leaderEpoch, baseOffset)) this.#epochsChanged = true;
+    for (const header of headers) this.#appendBatch(bytes, header, segment, leaderEpoch);
+    this.#appendedBytes += bytes.length;
+    this.#writer.push(this.#tail.append(bytes, baseOffset, this.#end, segment, position));
+    return { baseOffset, lastOffset };
+  }
+
+  /**
+   * Whole batches from the one that contains `from`, all below `upTo` (and the log's end) and together within `maxBytes`; the first
+   * one even beyond it if `minOneBatch`. Undefined if memory does not have them: then `read` may.
+   */
+  readCached(from: Offset, upTo: Offset, maxBytes: number, minOneBatch: boolean): ReadResult | undefined {
+    if (from < this.#start || from > this.#end) return undefined;
+    return this.#tail.read(from, upTo, maxBytes, minOneBatch);
+  }
+
+  /** As readCached, from disk if need be. `done` runs in a later turn. */
+  read(
+    from: Offset,
+    upTo: Offset,
+    maxBytes: number,
+    minOneBatch: boolean,
+    done: (result: ReadResult | 'out-of-range' | 'failed') => void,
+  ): void {
+    const cached = this.readCached(from, upTo, maxBytes, minOneBatch);
+    if (cached !== undefined) this.directory.clock.defer(() => done(cached));
+    else if (from < this.#start || from > this.#end) this.directory.clock.defer(() => done('out-of-range'));
+    else this.#reader.read(from, upTo, maxBytes, minOneBatch, done);
+  }
+
+  /** The first record below `upTo` whose timestamp is at or after `timestamp`. `done` runs in a later turn. */
+  offsetForTimestamp(
+    timestamp: Timestamp,
+    upTo: Offset,
+    done: (found: FoundTimestamp | undefined | 'failed') => void,
+  ): void {
+    this.#reader.offsetForTimestamp(timestamp, this.#start, upTo).then(done, (failure) => this.#readFailed(failure, done));
+  }
+
+  /** The first record with the log's highest timestamp (KIP-734), if it is below `upTo`. `done` runs in a later turn. */
+  maxTimestamp(upTo: Offset, done: (found: FoundTimestamp | undefined | 'failed') => void): void {
+    this.#reader.maxTimestamp(this.#start, upTo).then(done, (failure) => this.#readFailed(failure, done));
+  }
+
+  /** Transactions with records in [from, upTo) that were aborted, for read_committed consumers (KIP-98). */
+  abortedTransactions(from: Offset, upTo: Offset): readonly AbortedTransaction[] {
+    const found: AbortedTransaction[] = [];
+    const first = Math.max(0, this.#segments.findLastIndex(({ baseOffset }) => baseOffset <= from));
+    for (const { transactions } of this.#segments.slice(first)) {
+      if (transactions?.collect(from, upTo, found)) break;
+    }
+    return found;
+  }
+
+  /** DeleteRecords (KIP-107): the log starts at `offset`, which is at most the durable end. Whole segments below go, behind. */
+  deleteRecordsBefore(offset: Offset): void {
+    assert(offset <= this.durableOffset, 'only what is durable is deleted');
+    if (offset <= this.#start) return;
+    this.#moveStart(offset);
+    this.#background('DeleteRecords', async () => {
+      await this.directory.saveOffsets();
+      await this.#expire({ reason: 'start' });
+    });
+  }
+
+  /** Deletes segments by age and size; nothing at or above `highWatermark`. */
+  enforceRetention(nowMs: Timestamp, highWatermark: Offset = this.durableOffset): void {
+    this.producers.removeExpired(nowMs);
+    this.#background('retention', () => this.#expire({ reason: 'retention', nowMs, highWatermark }));
+  }
+
+  /** Begins a new segment, unless the active one is empty. */
+  roll(): void {
+    if (!this.directory.isOffline && !this.#isRewinding && this.#active.sizeBytes > 0) this.#roll();
+  }
+
+  /**
+   * Cuts the log, as a follower does that has what its leader has not: records from `offset` on go. Appends are refused as 'full'
+   * until `done`, which does not run if the directory fails.
+   */
+  truncateTo(offset: Offset, done: () => void): void {
+    assert(!this.#isRewinding && offset >= this.#start, 'the log is cut once at a time, above its start');
+    this.#isRewinding = true;
+    this.#background('truncation', async () => {
+      if (!(await this.#writer.flush())) return;
+      if (offset < this.#end) {
+        await this.directory.journal.release(this.#writer);
+        this.#recoveryPoint = Math.min(this.#recoveryPoint, offset) as Offset;
+        await this.directory.saveOffsets();
+        await this.#rewind(offset);
+      }
+      this.#isRewinding = false;
+      done();
+    });
+  }
+
+  /** Appends are over; everything is on disk in such a way that the next start scans nothing. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#queued(async () => {
+      if (this.directory.isOffline || !(await this.#writer.flush())) return;
+      if (this.#snapshots.at(-1) !== this.#end) await this.#snapshot(this.producers.takeSnapshot(), true);
+      await this.#flushSealed();
+      this.#active.indexes?.seal();
+      await this.#active.flushIndexes(this.directory.disk, true);
+      await this.#active.flushTransactions(this.directory.disk);
+      await this.#saveEpochs();
+      this.#recoveryPoint = this.#end;
+    }).catch((failure) => this.directory.caught(`close of ${this.#folder}`, failure));
+    this.#writer.stop('closed');
+  }
+
+  /** The log is given up: nothing more is written or acknowledged, what is in flight ends, memory is let go. */
+  async abandon(): Promise<void> {
+    this.#isClosed = true;
+    this.listener = undefined;
+    this.#writer.stop('closed');
+    await this.#queued(async () => {});
+    this.#tail.truncateTo(this.#start);
+    for (const segment of this.#segments) {
+      this.directory.indexes.forget(segment);
+      this.directory.readers.forget(segment.path('.log'));
+      this.directory.writers.forget(segment.path('.log'));
+    }
+    this.directory.remove(this);
+  }
+
+  async checkpoint(): Promise<void> {
+    if (this.#isClosed || this.directory.isOffline) return;
+    await this.#queued(async () => {
+      if (this.#isClosed || this.directory.isOffline || this.#isRewinding) return;
+      if (this.#config.flushPolicy === 'os') await new Promise((resolve) => this.#writer.sync(resolve));
+      // The recovery point covers what this checkpoint saves, no later epoch or segment.
+      const synced = this.#writer.syncedOffset;
+      await this.#saveEpochs();
+      if (this.#appendedBytes - this.#snapshotAtBytes >= SNAPSHOT_BYTES) {
+        await this.#snapshot(this.producers.takeSnapshot(), false);
+      }
+      await this.#flushSealed();
+      await this.#active.flushIndexes(this.directory.disk, false);
+      this.#recoveryPoint = synced;
+    }).catch((failure) => this.directory.caught(`checkpoint of ${this.#folder}`, failure));
+  }
+
+  durable(end: Offset): void {
+    this.listener?.durable(end);
+  }
+
+  rejected(from: Offset): void {
+    this.#isRewinding = true;
+    this.#end = from;
+    this.#tail.truncateTo(from);
+    this.listener?.rejected(from);
+    this.#background('the way back to the last write', async () => {
+      await this.#rewind(from);
+      this.#isRewinding = false;
+    });
+  }
+
+  failed(): void {
+    this.#writer.stop('offline');
+    this.listener?.failed();
+  }

@@ -1,0 +1,182 @@
+import type { Api } from '#api/api';
+import { Deadlines } from '#base/deadlines';
+import { ResourceType } from '#metadata/records';
+import { ErrorCode } from '#model/errors';
+import { leaderEpoch, nodeId, ZERO_UUID } from '#model/ids';
+import { parseBrokerConfig } from '#model/parse-broker-config';
+import { parseTopicConfig } from '#model/topic-config';
+import type { Exchange } from '#net/kafka-connection';
+import { createCodecs } from '#platform/codecs';
+import { readResponseHeader } from '#protocol/headers';
+import { offeredVersions } from '#protocol/offered-apis';
+import { Reader } from '#protocol/reader';
+import { Writer } from '#protocol/writer';
+import { type Broker, brokerLayers, type ControllerClient } from '#runtime/broker';
+import { GroupHost } from '#runtime/group-host';
+import { isInternalTopic, OFFSETS_TOPIC } from '#runtime/internal-topics';
+import { Partition } from '#runtime/partition';
+import { TestCluster } from '../metadata/support.ts';
+import { countingRandom } from '../coordinator/fixtures.ts';
+import { FakeClock } from '../runtime/fake-clock.ts';
+import { FakeLog } from '../runtime/fake-log.ts';
+
+const ME = nodeId(1);
+const CORRELATION_ID = 99;
+
+/** How an API's messages are written by its client, and read. */
+export interface Wire<Request, Response> {
+  readonly write: (writer: Writer, request: Request, version: number) => void;
+  readonly read: (reader: Reader, version: number) => Response;
+}
+
+/** What handlers need of a broker: a real controller over a real image, real groups, logs in memory that sync at once. */
+export class ApiStage {
+  readonly clock = new FakeClock();
+  readonly cluster: TestCluster;
+  readonly logs = new Map<string, FakeLog>();
+  readonly directories: object[] = [];
+  readonly broker: Broker;
+  /** What the controller answers instead, if not undefined; 'never' leaves the request without an answer. */
+  refusal: 'busy' | 'full' | 'stopped' | 'never' | undefined;
+  readonly #partitions = new Map<string, Partition>();
+
+  constructor(settings: Readonly<Record<string, string>> = {}) {
+    const given = new Map(Object.entries({ 'group.initial.rebalance.delay.ms': '0', ...settings }));
+    const parsed = parseBrokerConfig(given, 1);
+    if (!('config' in parsed)) throw new Error(parsed.errors.join());
+    this.cluster = TestCluster.withBrokers(1, Object.fromEntries(given));
+    const { image } = this.cluster;
+    const deadlines = new Deadlines(this.clock);
+    const controller: ControllerClient = {
+      submit: (operation, command) => {
+        if (this.refusal === 'never') return new Promise(() => {});
+        if (this.refusal !== undefined) return Promise.resolve(this.refusal);
+        const response = this.cluster.run(operation, command);
+        this.#openPartitions();
+        return Promise.resolve(response);
+      },
+    };
+    const quiet = () => {};
+    const ports = {
+      clock: this.clock,
+      codecs: createCodecs(),
+      random: countingRandom(),
+      logger: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+    };
+    const partitions = {
+      findByName: (topic: string, index: number) =>
+        this.#partitions.get(`${topic}/${index}`) ?? ErrorCode.UnknownTopicOrPartition,
+      configOf: ({ topic }: Partition) => parseTopicConfig(image.configs(ResourceType.Topic, topic), new Map()),
+      isInternal: isInternalTopic,
+    };
+    const groups = new GroupHost({
+      ports,
+      nodeId: ME,
+      image,
+      partitions,
+      deadlines,
+      config: () => parsed.config,
+      createOffsetsTopic: quiet,
+    });
+    const stage = this;
+    this.broker = {
+      ports,
+      nodeId: ME,
+      image,
+      config: parsed.config,
+      get layers() {
+        return brokerLayers(image, ME, given);
+      },
+      controller,
+      deadlines,
+      partitions,
+      groups,
+      store: {
+        directories: this.directories,
+        logs: () => stage.logs.values(),
+      },
+      fail: (error: unknown) => {
+        throw error;
+      },
+    } as unknown as Broker;
+  }
+
+  /** The topic with partitions that are open. */
+  topic(name: string, partitionCount = 1, configs: Readonly<Record<string, string>> = {}): void {
+    const topic = { name, partitionCount, replicationFactor: 1, assignments: [], configs: new Map(Object.entries(configs)) };
+    this.cluster.run('createTopics', { topics: [topic], validateOnly: false });
+    this.#openPartitions();
+  }
+
+  /** With the topic that holds the groups. */
+  withGroups(): this {
+    this.topic(OFFSETS_TOPIC, 4);
+    return this;
+  }
+
+  partition(topic: string, index: number): Partition {
+    const partition = this.#partitions.get(`${topic}/${index}`);
+    if (partition === undefined) throw new Error(`no partition ${topic}-${index}`);
+    return partition;
+  }
+
+  log(topic: string, index: number): FakeLog {
+    const log = this.logs.get(`${topic}/${index}`);
+    if (log === undefined) throw new Error(`no log ${topic}-${index}`);
+    return log;
+  }
+
+  /** Sends one request as a client of `version` would and reads the answer as it would. */
+  async call<Request, Response>(
+    api: Api,
+    wire: Wire<Request, Response>,
+    version: number,
+    request: Request,
+  ): Promise<Response> {
+    const writer = new Writer();
+    wire.write(writer, request, version);
+    const frame = Buffer.concat(writer.chunks());
+    const answer = new Promise<Uint8Array>((resolve) => {
+      const exchange = {
+        frame,
+        remote: { host: '10.0.0.7', port: 5000 },
+        respond: (chunks: readonly Uint8Array[]) => resolve(Buffer.concat(chunks)),
+      } as unknown as Exchange;
+      const header = {
+        apiKey: api.key,
+        apiVersion: version,
+        correlationId: CORRELATION_ID,
+        clientId: 'app',
+        headerVersion: 2,
+      } as const;
+      api.serve(new Reader(frame), { broker: this.broker, header, exchange });
+    });
+    const bytes = await answer;
+    const reader = new Reader(bytes.subarray(4));
+    if (readResponseHeader(reader, api.key, version).correlationId !== CORRELATION_ID) throw new Error('not the answer');
+    return wire.read(reader, version);
+  }
+
+  #openPartitions(): void {
+    for (const topic of this.cluster.image.topics()) {
+      for (const { partition: index } of topic.partitions) {
+        const key = `${topic.name}/${index}`;
+        if (this.#partitions.has(key)) continue;
+        const log = new FakeLog(topic.name, index, this.clock);
+        log.immediate = true;
+        const partition = new Partition(topic.name, ZERO_UUID, index, leaderEpoch(0), log.asLog);
+        this.logs.set(key, log);
+        this.#partitions.set(key, partition);
+        this.broker.groups.opened(partition);
+      }
+    }
+    this.clock.turn();
+  }
+}
+
+/** All versions of the API that are offered. */
+export function versionsOf(api: Api): number[] {
+  const offered = offeredVersions(api.key);
+  if (offered === undefined) throw new Error(`api ${api.key} is not offered`);
+  return Array.from({ length: offered.max - offered.min + 1 }, (_, index) => offered.min + index);
+}

@@ -1,0 +1,367 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { IoErrorCode, Ports } from '#base/ports';
+import { type DiskOperation, FaultDisk } from '#faults/fault-disk';
+import type { MetadataDelta } from '#metadata/delta';
+import type { MetadataRecord } from '#metadata/records';
+import { ErrorCode } from '#model/errors';
+import { nodeId, type Uuid, uuid } from '#model/ids';
+import { createCodecs } from '#platform/codecs';
+import { MetadataController } from '#runtime/metadata-controller';
+import { MetadataQuorum, type MetadataQuorumOptions } from '#runtime/metadata-quorum';
+import type { MemoryDisk } from '#sim/ports/memory-disk';
+import { SimWorld } from '#sim/ports/sim-world';
+import { RaftLog } from '#storage/raft-log';
+
+const DIRECTORY: Uuid = uuid('BwcHBwcHBwcHBwcHBwcHBw');
+const codecs = createCodecs();
+
+/** One node's metadata, over a disk that survives power cuts. */
+class Node {
+  readonly world: SimWorld;
+  readonly failures: (string | undefined)[] = [];
+  /** Set while the disk shall fail. */
+  broken: { readonly operation: DiskOperation; readonly code: IoErrorCode } | undefined;
+  readonly operations: DiskOperation[] = [];
+  readonly #inner: MemoryDisk;
+  disk!: FaultDisk;
+  ports!: Ports;
+
+  constructor(seed: number) {
+    this.world = new SimWorld({ seed, codecs });
+    this.#inner = this.world.disk('disk');
+    this.#boot();
+  }
+
+  #boot(): void {
+    this.disk = new FaultDisk(this.world.clock, this.#inner, {
+      ignoreSync: false,
+      strike: (operation) => {
+        this.operations.push(operation);
+        return this.broken?.operation === operation ? { fail: this.broken.code } : undefined;
+      },
+    });
+    this.ports = this.world.ports('node', { disks: [this.disk] });
+  }
+
+  open(options: Partial<MetadataQuorumOptions> = {}): Promise<MetadataQuorum> {
+    return this.world.complete(
+      MetadataQuorum.open(this.ports, this.disk, {
+        voter: { id: nodeId(1), directoryId: DIRECTORY, host: 'localhost', port: 9093 },
+        targetSize: 1,
+        snapshotBytes: 1e9,
+        snapshotIntervalMs: 0,
+        onFailed: (failure) => this.failures.push(failure.code),
+        ...options,
+      }),
+    );
+  }
+
+  async crash(): Promise<void> {
+    this.world.kill('node');
+    await this.world.complete(this.disk.crash(this.world.random.fork('crash')));
+    this.#inner.kill();
+    this.#boot();
+  }
+}
+
+function topic(name: string, seed: number): MetadataRecord {
+  return { kind: 'topic', name, id: uuid(`${String(seed).padStart(21, 'A')}A`) };
+}
+
+function propose(node: Node, quorum: MetadataQuorum, records: readonly MetadataRecord[]) {
+  return node.world.complete(
+    new Promise<{ readonly index: number } | string>((resolve) => quorum.propose(records, resolve)),
+  );
+}
+
+describe('opening the quorum', () => {
+  test('makes a new cluster on an empty disk, and finds it again after a power cut', async () => {
+    const node = new Node(1);
+    const first = await node.open({ targetSize: 3 });
+    const { cluster } = first.image;
+    expect(cluster).toMatchObject({ targetSize: 3, voters: [{ id: 1, directoryId: DIRECTORY }] });
+    expect([first.epoch, first.lastIndex]).toEqual([1, 1]);
+    await node.crash();
+    const second = await node.open({ targetSize: 5 });
+    expect(second.image.cluster).toEqual(cluster);
+    expect([second.epoch, second.lastIndex]).toEqual([2, 1]);
+  });
+
+  test('leads in a new epoch at every start', async () => {
+    const node = new Node(2);
+    const epochs: number[] = [];
+    for (let start = 0; start < 4; start += 1) {
+      epochs.push((await node.open()).epoch);
+      await node.crash();
+    }
+    expect(epochs).toEqual([1, 2, 3, 4]);
+  });
+
+  test('refuses a log whose records it does not know, and lets go of the disk', async () => {
+    const node = new Node(3);
+    const crc32c = codecs.crc32c.bind(codecs);
+    const opened = RaftLog.open(node.disk, { crc32c, folder: 'metadata', directoryId: DIRECTORY });
+    const { log } = await node.world.complete(opened);
+    const entry = { index: 1, epoch: 1, payload: Uint8Array.of(0x91, 0x92, 99, 0) };
+    await node.world.complete(new Promise((resolve) => log.append([entry], resolve)));
+    await node.world.complete(log.close());
+    await expect(node.open()).rejects.toMatchObject({
+      code: 'MALFORMED_RECORD',
+      message: expect.stringContaining('type 99'),
+    });
+  });
+});
+
+describe('a proposal', () => {
+  test('is confirmed in a later turn, when it is on disk, replayed and published', async () => {
+    const node = new Node(10);
+    const quorum = await node.open();
+    const seen: string[] = [];
+    quorum.publisher.subscribe((delta, image) => {
+      for (const { name } of delta.topicsCreated) seen.push(`published ${name} at ${delta.index} of ${image.index}`);
+    });
+    for (const [at, name] of ['a', 'b', 'c'].entries()) {
+      quorum.propose([topic(name, at)], () => seen.push(`confirmed ${name}`));
+    }
+    expect(seen).toEqual([]);
+    await node.world.run(() => seen.length === 6);
+    expect(seen).toEqual([
+      'published a at 2 of 2',
+      'confirmed a',
+      'published b at 3 of 3',
+      'confirmed b',
+      'published c at 4 of 4',
+      'confirmed c',
+    ]);
+  });
+
+  test('shares its write and sync with those that arrive during a write', async () => {
+    const node = new Node(11);
+    const quorum = await node.open();
+    node.operations.length = 0;
+    let confirmed = 0;
+    for (let count = 0; count < 50; count += 1) {
+      quorum.propose([topic(`t${count}`, count)], () => {
+        confirmed += 1;
+      });
+    }
+    await node.world.run(() => confirmed === 50);
+    expect(node.operations).toEqual(['write', 'sync', 'write', 'sync']);
+  });
+
+  test('is one atomic entry', async () => {
+    const node = new Node(12);
+    const quorum = await node.open();
+    const indexes: number[] = [];
+    quorum.publisher.subscribe((delta) => indexes.push(delta.topicsCreated.length));
+    await propose(node, quorum, [topic('a', 1), topic('b', 2)]);
+    expect(indexes).toEqual([0, 2]);
+  });
+
+  test.each<readonly [DiskOperation, IoErrorCode]>([
+    ['sync', 'EIO'],
+    ['write', 'EIO'],
+  ])('that fails to be on disk (%s) stops the quorum, which says so once', async (operation, code) => {
+    const node = new Node(13);
+    const quorum = await node.open();
+    node.broken = { operation, code };
+    const results: unknown[] = [];
+    for (const [at, name] of ['a', 'b'].entries()) quorum.propose([topic(name, at)], (result) => results.push(result));
+    await node.world.run(() => results.length === 2);
+    quorum.propose([topic('c', 3)], (result) => results.push(result));
+    await node.world.run(() => results.length === 3);
+    expect([results, node.failures]).toEqual([['stopped', 'stopped', 'stopped'], [code]]);
+    expect(quorum.image.topicCount).toBe(0);
+  });
+
+  test('without room on the disk changes nothing, and the next one with room goes through', async () => {
+    const node = new Node(14);
+    const quorum = await node.open();
+    node.broken = { operation: 'write', code: 'ENOSPC' };
+    expect(await propose(node, quorum, [topic('a', 1)])).toBe('full');
+    node.broken = undefined;
+    expect(await propose(node, quorum, [topic('b', 2)])).toEqual({ index: 2 });
+    expect([quorum.image.topic('a'), node.failures]).toEqual([undefined, []]);
+    await node.crash();
+    expect((await node.open()).image.topic('b')).toBeDefined();
+  });
+
+  test('is answered when the quorum closes before it is on disk', async () => {
+    const node = new Node(15);
+    const quorum = await node.open();
+    const results: unknown[] = [];
+    for (const [at, name] of ['a', 'b'].entries()) quorum.propose([topic(name, at)], (result) => results.push(result));
+    await node.world.complete(quorum.close());
+    expect([results, node.failures]).toEqual([['stopped', 'stopped'], []]);
+  });
+});
+
+describe('a snapshot', () => {
+  test('takes the place of the log after so many bytes, while proposals go on', async () => {
+    const node = new Node(20);
+    const quorum = await node.open({ snapshotBytes: 20_000 });
+    let confirmed = 0;
+    const next = () => {
+      confirmed += 1;
+      if (confirmed < 1500) quorum.propose([topic(`t${confirmed}`, confirmed)], next);
+    };
+    quorum.propose([topic('t0', 0)], next);
+    await node.world.run(() => confirmed === 1500);
+    expect(quorum.snapshotIndex).toBeGreaterThan(500);
+    expect(quorum.snapshotIndex).toBeLessThan(1501);
+    const before = [...quorum.image.snapshot()];
+    await node.crash();
+    const again = await node.open();
+    expect([...again.image.snapshot()]).toEqual(before);
+  });
+
+  test('is written some time after the first record that it lacks, and not while there is none', async () => {
+    const node = new Node(21);
+    const quorum = await node.open({ snapshotIntervalMs: 1000 });
+    await node.world.run(node.world.clock.now() + 1100);
+    expect(quorum.snapshotIndex).toBe(1);
+    await node.world.run(node.world.clock.now() + 5000);
+    await propose(node, quorum, [topic('a', 1)]);
+    await node.world.run(node.world.clock.now() + 900);
+    expect(quorum.snapshotIndex).toBe(1);
+    await node.world.run(node.world.clock.now() + 200);
+    expect(quorum.snapshotIndex).toBe(2);
+  });
+
+  test('without room is tried again later, and stops nothing', async () => {
+    const node = new Node(22);
+    const quorum = await node.open({ snapshotIntervalMs: 1000 });
+    node.broken = { operation: 'write', code: 'ENOSPC' };
+    await node.world.run(node.world.clock.now() + 1100);
+    node.broken = undefined;
+    expect([quorum.snapshotIndex, node.failures]).toEqual([0, []]);
+    await propose(node, quorum, [topic('a', 1)]);
+    await node.world.run(node.world.clock.now() + 1100);
+    expect(quorum.snapshotIndex).toBe(2);
+  });
+
+  test('under way is given up by a close', async () => {
+    const node = new Node(23);
+    const quorum = await node.open({ snapshotBytes: 1 });
+    await propose(node, quorum, [topic('a', 1)]);
+    await node.world.complete(quorum.close());
+    expect((await node.open()).image.topic('a')).toBeDefined();
+  });
+});
+
+describe('the publisher', () => {
+  test('gives a late subscriber everything at once, then the changes', async () => {
+    const node = new Node(30);
+    const quorum = await node.open();
+    await propose(node, quorum, [topic('a', 1)]);
+    const deltas: MetadataDelta[] = [];
+    quorum.publisher.subscribe((delta) => deltas.push(delta));
+    await propose(node, quorum, [topic('b', 2)]);
+    expect(deltas.map(({ topicsCreated, cluster }) => [topicsCreated.map(({ name }) => name), cluster])).toEqual([
+      [['a'], true],
+      [['b'], false],
+    ]);
+  });
+});
+
+describe('the controller', () => {
+  const newTopic = (name: string) => ({
+    name,
+    partitionCount: 1,
+    replicationFactor: 1,
+    assignments: [],
+    configs: new Map(),
+  });
+
+  async function controllerOf(node: Node) {
+    const quorum = await node.open();
+    const controller = new MetadataController(quorum, node.ports.random, new Map());
+    const clusterId = quorum.image.cluster?.id ?? DIRECTORY;
+    const broker = {
+      id: nodeId(1),
+      incarnation: DIRECTORY,
+      rack: null,
+      listeners: [],
+      directories: [DIRECTORY],
+      features: [...quorum.image.features.values()].map(({ name, level }) => ({ name, min: 0, max: level })),
+    };
+    await node.world.complete(controller.submit('registerBroker', { clusterId, broker }));
+    const brokerEpoch = quorum.image.brokers.get(nodeId(1))?.brokerEpoch ?? 0;
+    await node.world.complete(controller.submit('unfenceBroker', { id: nodeId(1), brokerEpoch }));
+    return { quorum, controller, brokerEpoch };
+  }
+
+  test('decides each command with the records of all before it', async () => {
+    const node = new Node(40);
+    const { controller } = await controllerOf(node);
+    const twice = Promise.all(
+      ['t', 't'].map((name) => controller.submit('createTopics', { topics: [newTopic(name)], validateOnly: false })),
+    );
+    const results = await node.world.complete(twice);
+    expect(results).toMatchObject([[{ errorCode: ErrorCode.None }], [{ errorCode: ErrorCode.TopicAlreadyExists }]]);
+  });
+
+  test('answers when the change can be seen', async () => {
+    const node = new Node(41);
+    const { controller, quorum } = await controllerOf(node);
+    const created = controller
+      .submit('createTopics', { topics: [newTopic('t')], validateOnly: false })
+      .then(() => quorum.image.topic('t')?.partitions[0]?.leader);
+    expect(quorum.image.topic('t')).toBeUndefined();
+    expect(await node.world.complete(created)).toBe(1);
+  });
+
+  test('bounds what waits', async () => {
+    const node = new Node(42);
+    const { controller } = await controllerOf(node);
+    const many = Array.from({ length: 1010 }, (_, at) =>
+      controller.submit('createTopics', { topics: [newTopic(`t${at}`)], validateOnly: false }),
+    );
+    const results = await node.world.complete(Promise.all(many));
+    expect(results.filter((result) => result === 'busy')).toHaveLength(9);
+  });
+
+  test('says full and stopped, and is not held up by either', async () => {
+    const node = new Node(43);
+    const { controller, quorum } = await controllerOf(node);
+    const create = (name: string) =>
+      controller.submit('createTopics', { topics: [newTopic(name)], validateOnly: false });
+    node.broken = { operation: 'write', code: 'ENOSPC' };
+    expect(await node.world.complete(create('a'))).toBe('full');
+    node.broken = undefined;
+    expect(await node.world.complete(create('a'))).toMatchObject([{ errorCode: ErrorCode.None }]);
+    const pending = Promise.all([create('b'), create('c')]);
+    const closed = quorum.close();
+    expect(await node.world.complete(pending)).toEqual(['stopped', 'stopped']);
+    await node.world.complete(closed);
+  });
+
+  test('never gives a producer id twice, over any power cuts', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(),
+        fc.array(fc.double({ min: 0, max: 2, noNaN: true }), { maxLength: 6 }),
+        async (seed, lives) => {
+          const node = new Node(seed);
+          const given: number[] = [];
+          for (const lifeMs of lives) {
+            const { controller, brokerEpoch } = await controllerOf(node);
+            const allocate = () => {
+              void controller.submit('allocateProducerIds', { id: nodeId(1), brokerEpoch }).then((block) => {
+                if (typeof block === 'string') return;
+                given.push(block.first);
+                allocate();
+              });
+            };
+            allocate();
+            await node.world.run(node.world.clock.now() + lifeMs);
+            await node.crash();
+          }
+          expect(new Set(given).size).toBe(given.length);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  }, 30_000);
+});
