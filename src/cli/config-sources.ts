@@ -1,7 +1,7 @@
 /** Where a node's configs come from: flag before environment before file before default. */
 import { readFileSync } from 'node:fs';
 import { parse as parseYaml } from 'yaml';
-import { parseJavaProperties } from '#log/java-properties';
+import { parseJavaProperties } from '#base/java-properties';
 import { BROKER_ALIASES, BROKER_CONFIG_NAMES } from '#model/broker-config';
 import { nearestName } from '#model/nearest-name';
 import { type ParsedBrokerConfig, parseBrokerConfig } from '#model/parse-broker-config';

@@ -56,7 +56,7 @@ export class Retention {
 }
 
 /**
- * Tombstones for the offsets that have expired; says whether none is left, and how many it looked at. An offset lives
+ * Tombstones for the offsets that have expired; says whether any is left, and how many it looked at. An offset lives
  * for the retention
  * - from its commit, in a group that never had members (simple consumers), and for topics that a stable group of
  *   consumers no longer subscribes to;

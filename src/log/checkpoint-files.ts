@@ -1,7 +1,7 @@
+import { javaPropertiesText, parseJavaProperties } from '#base/java-properties';
+import type { Parsed } from '#base/parsed';
 import { isUuid, type NodeId, type Offset, type Uuid } from '#model/ids';
 import { checkpointText, parseCheckpointLines, parseCount } from './checkpoint-lines.ts';
-import { javaPropertiesText, parseJavaProperties } from './java-properties.ts';
-import type { Parsed } from './parsed.ts';
 
 /** One partition's offset in a data directory's recovery-point, log-start or high-watermark checkpoint. */
 export interface OffsetCheckpointEntry {

@@ -1,7 +1,7 @@
 import { at } from '#base/assert';
+import type { Parsed } from '#base/parsed';
 import type { LeaderEpoch, Offset } from '#model/ids';
 import { checkpointText, parseCheckpointLines, parseCount } from './checkpoint-lines.ts';
-import type { Parsed } from './parsed.ts';
 
 const LEADER_EPOCH_MAX = 0x7fff_ffff;
 

@@ -1,7 +1,7 @@
 import { assert } from '#base/assert';
+import type { Parsed } from '#base/parsed';
 import { type Offset, offsetPlus } from '#model/ids';
 import { EntryBuffer, lastInt32AtMost } from './entry-buffer.ts';
-import type { Parsed } from './parsed.ts';
 
 const ENTRY_BYTES = 8;
 const RELATIVE_OFFSET_MAX = 0x7fff_ffff;

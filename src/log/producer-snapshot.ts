@@ -1,7 +1,7 @@
 import { readInt64, writeInt64 } from '#base/int64';
+import type { Parsed } from '#base/parsed';
 import type { Codecs } from '#base/ports';
 import type { Offset, ProducerId } from '#model/ids';
-import type { Parsed } from './parsed.ts';
 import { NO_SEQUENCE, newProducerEntry, type ProducerEntry } from './producer-entry.ts';
 
 const VERSION = 1;

@@ -1,11 +1,11 @@
 import { assert } from '#base/assert';
+import type { Parsed } from '#base/parsed';
 import type { Codecs, Timestamp } from '#base/ports';
 import { ErrorCode } from '#model/errors';
 import type { Offset, ProducerId } from '#model/ids';
 import { type BatchHeader, isControl, isTransactional, lastSequence } from '#protocol/record-batch';
 import type { EndMarker } from './end-marker.ts';
 import { type CompletedTransaction, OpenTransactions } from './open-transactions.ts';
-import type { Parsed } from './parsed.ts';
 import {
   findBatch,
   follows,

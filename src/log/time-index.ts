@@ -1,10 +1,10 @@
 import { assert } from '#base/assert';
 import { readInt64, writeInt64 } from '#base/int64';
+import type { Parsed } from '#base/parsed';
 import type { Timestamp } from '#base/ports';
 import { type Offset, offsetPlus } from '#model/ids';
 import { EntryBuffer, lastInt32AtMost } from './entry-buffer.ts';
 import { fitsSegment } from './offset-index.ts';
-import type { Parsed } from './parsed.ts';
 
 const ENTRY_BYTES = 12;
 const OFFSET_AT = 8;

@@ -1,8 +1,8 @@
 import { assert } from '#base/assert';
 import { readInt64, writeInt64 } from '#base/int64';
+import type { Parsed } from '#base/parsed';
 import type { Offset, ProducerId } from '#model/ids';
 import { EntryBuffer } from './entry-buffer.ts';
-import type { Parsed } from './parsed.ts';
 
 const ENTRY_BYTES = 34;
 const VERSION = 0;

@@ -74,12 +74,7 @@ export async function replaceFile(
 }
 
 /** Without a sync of the folder; `sync` is about the content. */
-export async function writeNew(
-  disk: Disk,
-  path: string,
-  content: string | Uint8Array,
-  sync: boolean,
-): Promise<void> {
+export async function writeNew(disk: Disk, path: string, content: string | Uint8Array, sync: boolean): Promise<void> {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   const file = await disk.open(path, 'write');
   try {

@@ -1,6 +1,6 @@
 import type { Clock, Codecs, Disk, Logger, Ports, Timer } from '#base/ports';
-import { LOG_START_CHECKPOINT, RECOVERY_POINT_CHECKPOINT } from '#log/file-names';
 import { type OffsetCheckpointEntry, offsetCheckpointText } from '#log/checkpoint-files';
+import { LOG_START_CHECKPOINT, RECOVERY_POINT_CHECKPOINT } from '#log/file-names';
 import type { Offset, Uuid } from '#model/ids';
 import { CommitRounds } from './commit-rounds.ts';
 import { codeOf, eachOf, isTransient, replaceFile } from './files.ts';

@@ -52,7 +52,8 @@ export async function recoverLog(log: RecoverableLog): Promise<Recovered> {
   const follow = (index: number): BatchVisitor => {
     const segment = at(segments, index);
     return (header, _position, bytes) => {
-      if (header.partitionLeaderEpoch >= 0) assignEpoch(epochs, header.partitionLeaderEpoch, header.baseOffset as Offset);
+      if (header.partitionLeaderEpoch >= 0)
+        assignEpoch(epochs, header.partitionLeaderEpoch, header.baseOffset as Offset);
       const last = lastOffset(header) as Offset;
       if (last < (snapshot ?? 0)) return;
       const marker = isControl(header) ? readEndMarker(bytes, header) : undefined;
@@ -77,7 +78,12 @@ export async function recoverLog(log: RecoverableLog): Promise<Recovered> {
     if (decision.kind === 'quarantine') return { quarantine: `${segment.path('.log')}: ${decision.reason}` };
     if (decision.kind === 'truncate') {
       directory.logger.warn(
-        { segment: segment.path('.log'), at: decision.toBytes, dropped: sizeBytes - decision.toBytes, reason: decision.reason },
+        {
+          segment: segment.path('.log'),
+          at: decision.toBytes,
+          dropped: sizeBytes - decision.toBytes,
+          reason: decision.reason,
+        },
         'the tail of a log is cut after its last whole batch',
       );
       if (decision.toBytes < sizeBytes) await cutFile(log, segment, decision.toBytes);
@@ -173,7 +179,9 @@ async function scanFrom(
   const open = await directory.readers.usePromised(segment.path('.log'));
   try {
     const stored =
-      sizeBytes >= INDEXED_BYTES_MIN && replayFrom > baseOffset ? await readIndexes(directory.disk, segment) : undefined;
+      sizeBytes >= INDEXED_BYTES_MIN && replayFrom > baseOffset
+        ? await readIndexes(directory.disk, segment)
+        : undefined;
     if (stored !== undefined) {
       const before = stored.offsets.entryCount + stored.times.entryCount;
       const position = stored.truncateTo(replayFrom);

@@ -155,7 +155,11 @@ export class LogWriter implements CommitMember {
     const chunks: Uint8Array[] = [];
     let sizeBytes = 0;
     let last = first;
-    for (let entry: TailEntry | undefined = first; entry?.segment === first.segment; entry = this.#queue.peek(chunks.length)) {
+    for (
+      let entry: TailEntry | undefined = first;
+      entry?.segment === first.segment;
+      entry = this.#queue.peek(chunks.length)
+    ) {
       if (chunks.length === WRITE_CHUNKS_MAX || sizeBytes >= WRITE_BYTES_MAX) break;
       chunks.push(entry.bytes);
       sizeBytes += entry.bytes.length;

@@ -12,9 +12,9 @@ import type { LogConfig } from './log-config.ts';
 import type { DirectoryLog, LogDirectory } from './log-directory.ts';
 import { type FoundTimestamp, LogReader } from './log-reader.ts';
 import { cutFile, dropSegments, dropSnapshotsAbove, recoverLog } from './log-recovery.ts';
-import { expireSegments, type Expiry } from './log-retention.ts';
+import { type Expiry, expireSegments } from './log-retention.ts';
 import { LogWriter, type WriterOwner } from './log-writer.ts';
-import { Segment } from './segment.ts';
+import type { Segment } from './segment.ts';
 import { LogTail, type ReadResult, type TailCache } from './tail-cache.ts';
 
 /** Called in the turn in which it happens; the log may be asked anything meanwhile. */

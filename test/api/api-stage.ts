@@ -15,8 +15,8 @@ import { type Broker, brokerLayers, type ControllerClient } from '#runtime/broke
 import { GroupHost } from '#runtime/group-host';
 import { isInternalTopic, OFFSETS_TOPIC } from '#runtime/internal-topics';
 import { Partition } from '#runtime/partition';
-import { TestCluster } from '../metadata/support.ts';
 import { countingRandom } from '../coordinator/fixtures.ts';
+import { TestCluster } from '../metadata/support.ts';
 import { FakeClock } from '../runtime/fake-clock.ts';
 import { FakeLog } from '../runtime/fake-log.ts';
 
@@ -78,7 +78,6 @@ export class ApiStage {
       config: () => parsed.config,
       createOffsetsTopic: quiet,
     });
-    const stage = this;
     this.broker = {
       ports,
       nodeId: ME,
@@ -93,7 +92,7 @@ export class ApiStage {
       groups,
       store: {
         directories: this.directories,
-        logs: () => stage.logs.values(),
+        logs: () => this.logs.values(),
       },
       fail: (error: unknown) => {
         throw error;
@@ -103,7 +102,13 @@ export class ApiStage {
 
   /** The topic with partitions that are open. */
   topic(name: string, partitionCount = 1, configs: Readonly<Record<string, string>> = {}): void {
-    const topic = { name, partitionCount, replicationFactor: 1, assignments: [], configs: new Map(Object.entries(configs)) };
+    const topic = {
+      name,
+      partitionCount,
+      replicationFactor: 1,
+      assignments: [],
+      configs: new Map(Object.entries(configs)),
+    };
     this.cluster.run('createTopics', { topics: [topic], validateOnly: false });
     this.#openPartitions();
   }
@@ -153,7 +158,8 @@ export class ApiStage {
     });
     const bytes = await answer;
     const reader = new Reader(bytes.subarray(4));
-    if (readResponseHeader(reader, api.key, version).correlationId !== CORRELATION_ID) throw new Error('not the answer');
+    if (readResponseHeader(reader, api.key, version).correlationId !== CORRELATION_ID)
+      throw new Error('not the answer');
     return wire.read(reader, version);
   }
 

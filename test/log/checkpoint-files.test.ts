@@ -9,7 +9,7 @@ import {
   parsePartitionMetadata,
   partitionMetadataText,
 } from '#log/checkpoint-files';
-import { javaPropertiesText, parseJavaProperties } from '#log/java-properties';
+import { javaPropertiesText, parseJavaProperties } from '#base/java-properties';
 import { nodeId, uuid } from '#model/ids';
 import { at, kafkaFile } from './support.ts';
 

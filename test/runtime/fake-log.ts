@@ -11,6 +11,7 @@ export class FakeLog {
   readonly producers = { check: () => ({ kind: 'ok' }), firstUnstableOffset: undefined };
   readonly batches: Uint8Array[] = [];
   listener: LogListener | undefined;
+  directory: object | undefined;
   logStartOffset = offset(0);
   logEndOffset = offset(0);
   durableOffset = offset(0);
@@ -43,6 +44,14 @@ export class FakeLog {
     }
     if (this.immediate) this.durableOffset = this.logEndOffset;
     return { baseOffset, lastOffset: offset(this.logEndOffset - 1) };
+  }
+
+  get sizeBytes(): number {
+    return this.batches.reduce((sum, batch) => sum + batch.length, 0);
+  }
+
+  deleteRecordsBefore(before: Offset): void {
+    this.logStartOffset = before;
   }
 
   sync(): void {

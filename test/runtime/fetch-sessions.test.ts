@@ -11,7 +11,15 @@ function counting(): Random {
 }
 
 function target(partition: number, fetchOffset = 0): FetchTarget {
-  return { topic: 't', topicId: ZERO_UUID, partition, fetchOffset, maxBytes: 1024, currentLeaderEpoch: -1, lastFetchedEpoch: -1 };
+  return {
+    topic: 't',
+    topicId: ZERO_UUID,
+    partition,
+    fetchOffset,
+    maxBytes: 1024,
+    currentLeaderEpoch: -1,
+    lastFetchedEpoch: -1,
+  };
 }
 
 function request(sessionId: number, sessionEpoch: number, targets: FetchTarget[], forgotten: number[] = []) {
@@ -29,7 +37,8 @@ function sessionOf(context: FetchContext) {
   return context.session;
 }
 
-const partitionsOf = (context: FetchContext) => [...sessionOf(context).partitions.values()].map((known) => known.target.partition);
+const partitionsOf = (context: FetchContext) =>
+  [...sessionOf(context).partitions.values()].map((known) => known.target.partition);
 
 describe('fetch sessions (KIP-227)', () => {
   it('keeps the partitions of the first request and adds, changes and forgets by later ones', () => {
@@ -38,7 +47,12 @@ describe('fetch sessions (KIP-227)', () => {
     expect(partitionsOf(sessions.open(request(id, 1, []), 1))).toEqual([0, 1]);
     const later = sessions.open(request(id, 2, [target(2), target(0, 9)], [1]), 2);
     expect(later.kind).toBe('incremental');
-    expect([...sessionOf(later).partitions.values()].map(({ target: { partition, fetchOffset } }) => [partition, fetchOffset])).toEqual([
+    expect(
+      [...sessionOf(later).partitions.values()].map(({ target: { partition, fetchOffset } }) => [
+        partition,
+        fetchOffset,
+      ]),
+    ).toEqual([
       [0, 9],
       [2, 0],
     ]);
