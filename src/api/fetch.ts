@@ -52,7 +52,10 @@ function serveFetch(request: FetchRequest, context: ApiContext): void {
       ? broker.partitions.findById(target.topicId, target.partition)
       : broker.partitions.findByName(target.topic, target.partition);
   new DelayedFetch(plan, lookup, broker.deadlines, exchange.responseBudget, (results) => {
-    for (const result of results) broker.traffic.bytesOut += result.sizeBytes;
+    for (const result of results) {
+      broker.traffic.bytesOut += result.sizeBytes;
+      if (result.error !== ErrorCode.None) broker.traffic.failedFetchRequests += 1;
+    }
     const body = answerOf(results, session, plan.readCommitted);
     respond(context, (writer) => writeFetchResponse(writer, body, version));
   }).start();

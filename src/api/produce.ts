@@ -51,9 +51,10 @@ function serveProduce(request: ProduceRequest, context: ApiContext): void {
   }
   const round = new ProduceRound(acks !== 0, (responses) => {
     broker.deadlines.cancel(deadline);
+    broker.traffic.failedProduceRequests += round.refusedCount;
     if (acks === 0) {
       // Without an answer the client learns of a refusal by losing its connection, as in Kafka.
-      if (round.refused) exchange.refuse('a produce request with acks=0 was refused');
+      if (round.refusedCount > 0) exchange.refuse('a produce request with acks=0 was refused');
       else exchange.finish();
       return;
     }
@@ -146,7 +147,7 @@ function refused(index: number, errorCode: ErrorCode): PendingAnswer {
 /** The partitions of one Produce request, until all are durable, refused, or the request's time is up. */
 class ProduceRound {
   readonly responses: TopicAnswer[] = [];
-  refused = false;
+  refusedCount = 0;
   readonly #done: (responses: TopicAnswer[]) => void;
   readonly #waits: boolean;
   readonly #awaited = new Set<PendingAnswer>();
@@ -160,7 +161,7 @@ class ProduceRound {
   }
 
   refuse(answer: PendingAnswer, error: ErrorCode, message?: string): void {
-    this.refused = true;
+    this.refusedCount += 1;
     answer.errorCode = error;
     answer.baseOffset = -1;
     if (message !== undefined) answer.errorMessage = message;

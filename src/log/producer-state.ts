@@ -1,7 +1,7 @@
 import { assert } from '#base/assert';
 import type { Parsed } from '#base/parsed';
 import type { Codecs, Timestamp } from '#base/ports';
-import { ErrorCode } from '#model/errors';
+import { ErrorCode, type FailureCode } from '#model/errors';
 import type { Offset, ProducerId } from '#model/ids';
 import { type BatchHeader, isControl, isTransactional, lastSequence } from '#protocol/record-batch';
 import type { EndMarker } from './end-marker.ts';
@@ -29,7 +29,7 @@ export type ProducerCheck =
       /** The timestamp given when it was appended. */
       readonly appendTime: Timestamp;
     }
-  | { readonly kind: 'error'; readonly code: ErrorCode };
+  | { readonly kind: 'error'; readonly code: FailureCode };
 
 export interface ProducerStatesOptions {
   /** Beyond it the producer that wrote least recently is forgotten, unless its transaction is open. */
@@ -239,6 +239,6 @@ export class ProducerStates {
   }
 }
 
-function refused(code: ErrorCode): ProducerCheck {
+function refused(code: FailureCode): ProducerCheck {
   return { kind: 'error', code };
 }

@@ -137,6 +137,8 @@ export const ErrorCode = {
   UnknownServerError: -1,
 } as const;
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
+/** Every code but that of success. */
+export type FailureCode = Exclude<ErrorCode, typeof ErrorCode.None>;
 
 /** What a client may try again unchanged; its own producer and consumer do. */
 const RETRIABLE: ReadonlySet<number> = new Set<ErrorCode>([

@@ -77,7 +77,7 @@ class NodeTimer implements Timer {
       return;
     }
     this.#awaitsPoll = true;
-    setImmediate(this.#polled);
+    this.#polled();
   }
 
   #onPolled(): void {

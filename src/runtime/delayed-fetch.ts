@@ -1,7 +1,7 @@
 import type { Deadline, Deadlines } from '#base/deadlines';
 import { ErrorCode } from '#model/errors';
 import { type Offset, offset } from '#model/ids';
-import type { ReadResult } from '#storage/partition-log';
+import type { ReadResult } from '#storage/tail-cache';
 import type { FetchTarget } from './fetch-sessions.ts';
 import type { Partition, Watcher } from './partition.ts';
 

@@ -51,7 +51,7 @@ export class GroupLoader {
       if (this.#over) return;
       if (result === 'out-of-range') return this.#finish('moved');
       if (result === 'failed') return this.#fail(from, 'the log cannot be read');
-      if (result.sizeBytes === 0) return this.#finish('loaded');
+      if (result.sizeBytes === 0) return this.#fail(from, 'the log ends early');
       const [first] = result.chunks;
       const bytes = result.chunks.length === 1 && first !== undefined ? first : Buffer.concat(result.chunks);
       const next = this.#replay(bytes, from);

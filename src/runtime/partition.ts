@@ -1,6 +1,6 @@
 import { Fifo } from '#base/fifo';
 import type { EpochEnd } from '#log/leader-epoch-cache';
-import { ErrorCode } from '#model/errors';
+import { ErrorCode, type FailureCode } from '#model/errors';
 import { type LeaderEpoch, leaderEpoch, type Offset, offset, type Uuid } from '#model/ids';
 import type { BatchHeader } from '#protocol/record-batch';
 import type { LogListener, PartitionLog } from '#storage/partition-log';
@@ -25,7 +25,7 @@ export interface Appended {
 
 /** Why the batches were not taken. */
 export interface NotAppended {
-  readonly error: Exclude<ErrorCode, typeof ErrorCode.None>;
+  readonly error: FailureCode;
   readonly message?: string;
 }
 
@@ -75,8 +75,7 @@ export class Partition implements LogListener {
 
   /** Below it no transaction is open; what read_committed consumers may read. */
   get lastStableOffset(): Offset {
-    const unstable = this.#log?.producers.firstUnstableOffset;
-    return unstable !== undefined && unstable < this.#highWatermark ? unstable : this.#highWatermark;
+    return this.#log?.producers.lastStableOffset(this.#highWatermark) ?? this.#highWatermark;
   }
 
   /** FENCED or UNKNOWN_LEADER_EPOCH if the client's epoch is not ours; −1 is not checked (KIP-320). */
@@ -128,6 +127,7 @@ export class Partition implements LogListener {
 
   durable(end: Offset): void {
     this.#highWatermark = end;
+    this.#log?.producers.highWatermarkAdvanced(end);
     for (let first = this.#acks.peek(); first !== undefined && first.upTo < end; first = this.#acks.peek()) {
       this.#acks.shift().done(ErrorCode.None);
     }

@@ -64,7 +64,7 @@ export class IndexCache {
   }
 
   async #load(segment: Segment): Promise<SegmentIndexes> {
-    const indexes = (await readIndexes(this.#disk, segment)) ?? (await this.#rebuild(segment));
+    const indexes = (await readIndexes(this.#disk, segment, segment.sizeBytes)) ?? (await this.#rebuild(segment));
     segment.maxTimestamp ??= indexes.maxTimestamp;
     this.#loaded.set(segment, indexes);
     this.#usedBytes += sizeOf(indexes);
@@ -95,13 +95,20 @@ export class IndexCache {
   }
 }
 
-/** Undefined if a file is missing or does not fit the segment; a sealed one ends its time index with its highest timestamp. */
-export async function readIndexes(disk: Disk, segment: Segment): Promise<SegmentIndexes | undefined> {
+/**
+ * Undefined if a file is missing, makes no sense or points to `limitBytes` or beyond. A sealed segment ends its time index with
+ * its highest timestamp.
+ */
+export async function readIndexes(
+  disk: Disk,
+  segment: Segment,
+  limitBytes: number,
+): Promise<SegmentIndexes | undefined> {
   const { baseOffset, sizeBytes } = segment;
   const offsetBytes = await readWhole(disk, segment.path('.index'));
   const timeBytes = offsetBytes && (await readWhole(disk, segment.path('.timeindex')));
   if (offsetBytes === undefined || timeBytes === undefined) return undefined;
-  const offsets = OffsetIndex.from(baseOffset, INDEX_BYTES_MAX, offsetBytes, sizeBytes);
+  const offsets = OffsetIndex.from(baseOffset, INDEX_BYTES_MAX, offsetBytes, limitBytes);
   const times = TimeIndex.from(baseOffset, INDEX_BYTES_MAX, timeBytes);
   if (offsets.error !== undefined || times.error !== undefined) return undefined;
   if (segment.sealed && sizeBytes > 0 && times.value.entryCount === 0) return undefined;

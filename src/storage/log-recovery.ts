@@ -38,6 +38,7 @@ export type Recovered = { readonly end: Offset } | { readonly quarantine: string
 
 /** A smaller segment is scanned whole, which costs less than reading its indexes. */
 const INDEXED_BYTES_MIN = 64 * 1024;
+const POSITION_MAX = 0x7fff_ffff;
 
 /**
  * Scans what lies above the recovery point, or above the producer snapshot below it: cuts a torn tail, rebuilds indexes, producer
@@ -178,16 +179,16 @@ async function scanFrom(
   const { baseOffset, sizeBytes } = segment;
   const open = await directory.readers.usePromised(segment.path('.log'));
   try {
+    // What lies above the scan's start is dropped from them: it may point anywhere.
+    const isWorthwhile = sizeBytes >= INDEXED_BYTES_MIN && replayFrom > baseOffset;
     const stored =
-      sizeBytes >= INDEXED_BYTES_MIN && replayFrom > baseOffset
-        ? await readIndexes(directory.disk, segment)
-        : undefined;
+      segment.indexes ?? (isWorthwhile ? await readIndexes(directory.disk, segment, POSITION_MAX) : undefined);
     if (stored !== undefined) {
       const before = stored.offsets.entryCount + stored.times.entryCount;
       const position = stored.truncateTo(replayFrom);
       const last = stored.offsets.last;
       const cut = stored.offsets.entryCount + stored.times.entryCount < before;
-      if (last !== undefined) {
+      if (last !== undefined && position < sizeBytes) {
         if (cut) segment.rebuilt(stored);
         else segment.loaded(stored);
         segment.firstTimestamp = await firstTimestamp(open.file);

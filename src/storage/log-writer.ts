@@ -126,13 +126,21 @@ export class LogWriter implements CommitMember {
     return new Promise((resolve) => this.sync(resolve));
   }
 
-  /** The log ends at `end` now, and everything below is synced. Nothing is in flight. */
-  reset(end: Offset): void {
-    for (const { file } of this.#targets.splice(0)) this.#directory.writers.release(file);
-    this.#written = end;
-    this.#synced = end;
-    this.#durable = end;
-    this.#collected = end;
+  /** Segments that are about to go; nothing is queued for them. */
+  dropTargets(goes: (segment: Segment) => boolean): void {
+    const gone = this.#targets.filter(({ segment }) => goes(segment));
+    for (const target of gone) {
+      this.#targets.splice(this.#targets.indexOf(target), 1);
+      this.#directory.writers.release(target.file);
+    }
+  }
+
+  /** The log ends at `end` now. If that is below what was written, everything was synced and nothing is in flight. */
+  rewound(end: Offset): void {
+    this.#written = Math.min(this.#written, end) as Offset;
+    this.#synced = Math.min(this.#synced, end) as Offset;
+    this.#durable = Math.min(this.#durable, end) as Offset;
+    for (const target of this.#targets) target.written = Math.min(target.written, end) as Offset;
   }
 
   /** Nothing more is written or acknowledged. */

@@ -14,7 +14,7 @@ import { type FoundTimestamp, LogReader } from './log-reader.ts';
 import { cutFile, dropSegments, dropSnapshotsAbove, recoverLog } from './log-recovery.ts';
 import { type Expiry, expireSegments } from './log-retention.ts';
 import { LogWriter, type WriterOwner } from './log-writer.ts';
-import type { Segment } from './segment.ts';
+import { Segment } from './segment.ts';
 import { LogTail, type ReadResult, type TailCache } from './tail-cache.ts';
 
 /** Called in the turn in which it happens; the log may be asked anything meanwhile. */
@@ -69,7 +69,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   readonly producers: ProducerStates;
   readonly epochs: LeaderEpochCache;
   listener: LogListener | undefined;
-  #folder: string;
+  readonly #folder: string;
   readonly #parts: LogParts;
   readonly #segments: Segment[];
   readonly #snapshots: Offset[];
@@ -136,6 +136,10 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     let sizeBytes = 0;
     for (const segment of this.#segments) sizeBytes += segment.sizeBytes;
     return sizeBytes;
+  }
+
+  get config(): LogConfig {
+    return this.#config;
   }
 
   updateConfig(config: LogConfig): void {
@@ -229,14 +233,14 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#moveStart(offset);
     this.#background('DeleteRecords', async () => {
       await this.directory.saveOffsets();
-      await this.#expire({ reason: 'start' });
+      await this.#expire(undefined);
     });
   }
 
   /** Deletes segments by age and size; nothing at or above `highWatermark`. */
   enforceRetention(nowMs: Timestamp, highWatermark: Offset = this.durableOffset): void {
     this.producers.removeExpired(nowMs);
-    this.#background('retention', () => this.#expire({ reason: 'retention', nowMs, highWatermark }));
+    this.#background('retention', () => this.#expire({ nowMs, highWatermark }));
   }
 
   /** Begins a new segment, unless the active one is empty. */
@@ -270,7 +274,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#isClosed = true;
     await this.#queued(async () => {
       if (this.directory.isOffline || !(await this.#writer.flush())) return;
-      if (this.#snapshots.at(-1) !== this.#end) await this.#snapshot(this.producers.takeSnapshot(), true);
+      await this.#snapshot(this.#end, this.producers.takeSnapshot(), true);
       await this.#flushSealed();
       this.#active.indexes?.seal();
       await this.#active.flushIndexes(this.directory.disk, true);
@@ -305,7 +309,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
       const synced = this.#writer.syncedOffset;
       await this.#saveEpochs();
       if (this.#appendedBytes - this.#snapshotAtBytes >= SNAPSHOT_BYTES) {
-        await this.#snapshot(this.producers.takeSnapshot(), false);
+        await this.#snapshot(this.#end, this.producers.takeSnapshot(), false);
       }
       await this.#flushSealed();
       await this.#active.flushIndexes(this.directory.disk, false);
@@ -321,6 +325,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#isRewinding = true;
     this.#end = from;
     this.#tail.truncateTo(from);
+    // It would take a refused batch that is sent again for a duplicate; until it is rebuilt nothing is appended anyway.
+    this.producers.clear();
     this.listener?.rejected(from);
     this.#background('the way back to the last write', async () => {
       await this.#rewind(from);
@@ -332,3 +338,159 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#writer.stop('offline');
     this.listener?.failed();
   }
+
+  #appendBatch(bytes: Uint8Array, header: BatchHeader, segment: Segment, leaderEpoch: LeaderEpoch): void {
+    const baseOffset = this.#end;
+    const lastOffset = (baseOffset + header.lastOffsetDelta) as Offset;
+    patchBatch(bytes, header.at, baseOffset, leaderEpoch);
+    segment.grow(lastOffset, header.maxTimestamp, header.sizeBytes, this.#config.indexIntervalBytes);
+    const marker = isControl(header) ? readEndMarker(bytes, header) : undefined;
+    const ended = this.producers.append(header, baseOffset, lastOffset, header.maxTimestamp, marker);
+    if (ended?.aborted) segment.abort(ended);
+    this.#end = (lastOffset + 1) as Offset;
+  }
+
+  #roll(): void {
+    this.#active.seal();
+    const { segmentJitterMs, segmentIndexBytes } = this.#config;
+    const facts = {
+      folder: this.#folder,
+      baseOffset: this.#end,
+      createdAt: this.directory.clock.wall(),
+      jitterMs: Math.floor(this.#parts.jitter() * segmentJitterMs),
+    };
+    this.#active = Segment.active(facts, segmentIndexBytes);
+    this.#segments.push(this.#active);
+    const offset = this.#end;
+    const snapshot = this.producers.takeSnapshot();
+    this.#background('a roll', async () => {
+      // The log may have been cut since.
+      if (offset <= this.#end) await this.#snapshot(offset, snapshot, false);
+      await this.#flushSealed();
+    });
+  }
+
+  /** Takes the log back to `offset`, or to the start of the batch that holds it; rebuilds what is known of the rest. */
+  async #rewind(offset: Offset): Promise<void> {
+    const log = { directory: this.directory, segments: this.#segments, snapshots: this.#snapshots, folder: this.#folder };
+    this.#tail.truncateTo(offset);
+    this.#end = Math.min(this.#end, offset) as Offset;
+    const keep = Math.max(0, this.#segments.findLastIndex(({ baseOffset }) => baseOffset < offset));
+    const last = at(this.#segments, keep);
+    const cut = await this.#reader.batchAt(last, offset);
+    this.#writer.dropTargets((segment) => segment.baseOffset > last.baseOffset);
+    await dropSegments(log, keep + 1);
+    await dropSnapshotsAbove(log, offset);
+    await cutFile(log, last, cut.position);
+    this.directory.indexes.forget(last);
+    const recovered = await recoverLog({
+      ...log,
+      config: this.#config,
+      epochs: this.epochs,
+      epochsLost: false,
+      producers: this.producers,
+      recoveryPoint: cut.offset,
+    });
+    if ('quarantine' in recovered) return this.directory.fail(recovered.quarantine);
+    this.#epochsChanged = true;
+    this.#active = last;
+    this.#end = recovered.end;
+    this.#writer.rewound(recovered.end);
+  }
+
+  async #expire(expiry: Expiry | undefined): Promise<void> {
+    if (this.#isClosed || this.#isRewinding || this.directory.isOffline) return;
+    const limits = { logStartOffset: this.#start, logEndOffset: this.#end, durableOffset: this.durableOffset };
+    const expired = await expireSegments(this.directory, this.#segments, this.#config, limits, expiry);
+    if (expired.count === 0) return;
+    if (expired.rollFirst) this.#roll();
+    this.#moveStart(at(this.#segments, expired.count).baseOffset);
+    this.directory.logger.info(
+      { log: this.#folder, segments: expired.count, reasons: expired.reasons, logStartOffset: this.#start },
+      'segments are deleted',
+    );
+    await this.directory.saveOffsets();
+    if (this.#writer.syncedOffset < this.#start && !(await this.#writer.flush())) return;
+    for (const segment of this.#segments.splice(0, expired.count)) await this.#retire(segment);
+    await this.#dropSnapshots();
+  }
+
+  /** Its files wait under another name for those who are reading them. */
+  async #retire(segment: Segment): Promise<void> {
+    const { disk, readers, writers, indexes } = this.directory;
+    readers.forget(segment.path('.log'));
+    writers.forget(segment.path('.log'));
+    indexes.forget(segment);
+    const there = new Set(await disk.list(this.#folder));
+    for (const extension of ['.log', '.index', '.timeindex', '.txnindex'] as const) {
+      const path = segment.path(extension);
+      if (!there.has(segmentFileName(segment.baseOffset, extension))) continue;
+      const doomed = joinPath(this.#folder, segmentFileName(segment.baseOffset, extension, '.deleted'));
+      await disk.rename(path, doomed);
+      this.#parts.doom(doomed, this.#config.fileDeleteDelayMs);
+    }
+  }
+
+  #moveStart(offset: Offset): void {
+    if (offset <= this.#start) return;
+    this.#start = offset;
+    if (this.epochs.truncateFromStart(offset)) this.#epochsChanged = true;
+  }
+
+  /** `bytes` is the producer state as of `offset`; what it has forgotten of transactions is durable before it. */
+  async #snapshot(offset: Offset, bytes: Uint8Array, sync: boolean): Promise<void> {
+    this.#snapshotAtBytes = this.#appendedBytes;
+    const { disk } = this.directory;
+    for (const segment of this.#segments) await segment.flushTransactions(disk);
+    if ((this.#snapshots.at(-1) ?? -1) >= offset) return;
+    await writeNew(disk, joinPath(this.#folder, segmentFileName(offset, '.snapshot')), bytes, sync);
+    this.#snapshots.push(offset);
+    await this.#dropSnapshots();
+  }
+
+  async #dropSnapshots(): Promise<void> {
+    const bases = new Set(this.#segments.map(({ baseOffset }) => baseOffset));
+    const interim = this.#snapshots.filter((offset) => !bases.has(offset));
+    const useless = new Set(interim.slice(0, Math.max(0, interim.length - INTERIM_SNAPSHOTS)));
+    for (const offset of useless) {
+      this.#snapshots.splice(this.#snapshots.indexOf(offset), 1);
+      await this.directory.disk.remove(joinPath(this.#folder, segmentFileName(offset, '.snapshot')));
+    }
+  }
+
+  /** A sealed segment keeps its indexes in memory until its files have them. */
+  async #flushSealed(): Promise<void> {
+    for (const segment of [...this.#segments]) {
+      if (!segment.sealed || segment.indexes === undefined) continue;
+      await segment.flushIndexes(this.directory.disk, true);
+      if (segment.sealed) segment.forgetIndexes();
+    }
+  }
+
+  async #saveEpochs(): Promise<void> {
+    if (!this.#epochsChanged) return;
+    this.#epochsChanged = false;
+    try {
+      await replaceFile(this.directory.disk, this.#folder, LEADER_EPOCH_CHECKPOINT, this.epochs.toText());
+    } catch (failure) {
+      this.#epochsChanged = true;
+      throw failure;
+    }
+  }
+
+  #readFailed(failure: unknown, done: (found: 'failed') => void): void {
+    this.directory.logger.warn({ log: this.#folder, reason: String(failure) }, 'a lookup by timestamp failed');
+    done('failed');
+  }
+
+  /** One after the other, in the order asked. */
+  #queued(work: () => Promise<void>): Promise<void> {
+    const queued = this.#work.then(work);
+    this.#work = queued.catch(() => {});
+    return queued;
+  }
+
+  #background(what: string, work: () => Promise<void>): void {
+    this.directory.supervise(`${what} of ${this.#folder}`, this.#queued(work));
+  }
+}

@@ -1,4 +1,5 @@
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
+import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { NodeClock } from '#platform/node-clock';
 
@@ -87,27 +88,39 @@ describe('a timer', () => {
   });
 
   it('after a stall fires behind the bytes that were waiting in the socket', async () => {
-    const order: string[] = [];
-    const server = createServer((socket) => socket.on('data', () => socket.write('heartbeat'))).listen(0, '127.0.0.1');
-    await new Promise((resolve) => server.once('listening', resolve));
-    const { port } = server.address() as { port: number };
+    const written = new Int32Array(new SharedArrayBuffer(4));
+    const peer = new Worker(PEER, { eval: true, workerData: written });
+    const port = await new Promise<number>((resolve) => peer.once('message', resolve));
     const socket = connect(port, '127.0.0.1');
-    socket.on('data', () => order.push('bytes'));
     await new Promise((resolve) => socket.once('connect', resolve));
-    const both = fired((timer) => {
-      timer.arm(5);
-      socket.write('?');
-      // The server, which shares this loop, answers in the turns up to the stall; its answer then waits in our socket.
-      setImmediate(() => setImmediate(() => stall(30)));
+    const order: string[] = [];
+    socket.on('data', () => order.push('bytes'));
+    const timerFired = fired((timer) => {
+      setImmediate(() => {
+        timer.arm(5);
+        peer.postMessage('write');
+        // This loop stands still until the bytes are here and the timer is due.
+        Atomics.wait(written, 0, 0);
+        for (const due = clock.now() + 10; clock.now() < due; );
+      });
     });
-    await both.then(() => order.push('timer'));
+    await timerFired.then(() => order.push('timer'));
     expect(order).toEqual(['bytes', 'timer']);
     socket.destroy();
-    server.close();
+    await peer.terminate();
   });
 });
 
-function stall(durationMs: number): void {
-  const end = performance.now() + durationMs;
-  while (performance.now() < end);
-}
+/** Another thread's server: writes a heartbeat when told to, and says so once the kernel has it. */
+const PEER = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const server = require('node:net').createServer((socket) => {
+    parentPort.once('message', () => {
+      socket.write('heartbeat', () => {
+        Atomics.store(workerData, 0, 1);
+        Atomics.notify(workerData, 0);
+      });
+    });
+  });
+  server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));
+`;

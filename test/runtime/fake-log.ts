@@ -1,4 +1,6 @@
+import { ProducerStates } from '#log/producer-state';
 import { type LeaderEpoch, type Offset, offset, ZERO_UUID } from '#model/ids';
+import { createCodecs } from '#platform/codecs';
 import { type BatchHeader, batchBytes, lastOffset, patchBatch, readBatchHeader } from '#protocol/record-batch';
 import type { LogListener, PartitionLog } from '#storage/partition-log';
 import type { FakeClock } from './fake-clock.ts';
@@ -8,7 +10,7 @@ export class FakeLog {
   readonly topic: string;
   readonly partition: number;
   readonly topicId = ZERO_UUID;
-  readonly producers = { check: () => ({ kind: 'ok' }), firstUnstableOffset: undefined };
+  readonly producers = new ProducerStates(createCodecs().crc32c, { maxProducers: 1, expirationMs: 1 });
   readonly batches: Uint8Array[] = [];
   listener: LogListener | undefined;
   directory: object | undefined;
@@ -19,6 +21,7 @@ export class FakeLog {
   refusal: 'offline' | 'full' | undefined;
   /** What the next reads answer instead. */
   readResult: 'out-of-range' | 'failed' | undefined;
+  readCount = 0;
   /** Syncs within the append. */
   immediate = false;
   /** Reads complete in its turns. */
@@ -68,6 +71,7 @@ export class FakeLog {
   }
 
   read(from: Offset, upTo: Offset, maxBytes: number, _minOneBatch: boolean, done: (result: unknown) => void): void {
+    this.readCount += 1;
     this.clock.defer(() => {
       if (this.readResult !== undefined) {
         const result = this.readResult;

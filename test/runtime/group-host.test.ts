@@ -4,7 +4,7 @@ import { coordinatorPartition } from '#coordinator/coordinator-partition';
 import type { JoinGroupCommand, OffsetCommitCommand } from '#coordinator/group-commands';
 import type { MetadataImage } from '#metadata/image';
 import { ErrorCode } from '#model/errors';
-import { leaderEpoch, type NodeId, nodeId, ZERO_UUID } from '#model/ids';
+import { leaderEpoch, type NodeId, nodeId, offset, ZERO_UUID } from '#model/ids';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import { parseTopicConfig } from '#model/topic-config';
 import { createCodecs } from '#platform/codecs';
@@ -322,6 +322,36 @@ describe('loading', () => {
     after.clock.turn();
     expect(await now(after.host.offsetFetch(fetchOf('g')))).toEqual(fetched('g', 7));
     expect(await now(after.host.offsetFetch(fetchOf('h')))).toEqual(fetched('h', 8));
+  });
+
+  test('a long log is loaded in slices, in order', async () => {
+    const before = new Stage().opened();
+    before.log.immediate = true;
+    const commits = 4_000;
+    for (let made = 0; made < commits; made += 1) {
+      void before.host.offsetCommit(commit(`g${made % 10}`, made, 'x'.repeat(100)));
+    }
+    const after = new Stage();
+    before.log.readCount = 0;
+    after.open(0, before.log);
+    after.clock.turn();
+    expect(before.log.readCount).toBe(Math.ceil(before.log.sizeBytes / (256 * 1024)));
+    expect(before.log.readCount).toBeGreaterThan(2);
+    for (let group = 0; group < 10; group += 1) {
+      expect(await now(after.host.offsetFetch(fetchOf(`g${group}`)))).toEqual(
+        fetched(`g${group}`, commits - 10 + group),
+      );
+    }
+  });
+
+  test('a log that ends before its end is not taken for a whole one', async () => {
+    const stage = new Stage();
+    const log = new FakeLog(OFFSETS_TOPIC, 0, stage.clock);
+    log.logEndOffset = offset(5);
+    stage.open(0, log);
+    stage.clock.turn();
+    expect(await now(stage.host.offsetFetch(fetchOf('g')))).toMatchObject({ errorCode: ErrorCode.NotCoordinator });
+    expect(stage.errors).toHaveLength(1);
   });
 
   test('control batches are no records of groups', async () => {

@@ -1,0 +1,235 @@
+import { at } from '#base/assert';
+import type { Disk } from '#base/ports';
+import {
+  LEADER_EPOCH_CHECKPOINT,
+  PARTITION_METADATA,
+  parseLogDirName,
+  parseSegmentFileName,
+  segmentFileName,
+} from '#log/file-names';
+import { parsePartitionMetadata, partitionMetadataText } from '#log/checkpoint-files';
+import { LeaderEpochCache } from '#log/leader-epoch-cache';
+import { ProducerStates } from '#log/producer-state';
+import { TransactionIndex } from '#log/transaction-index';
+import { type Offset, offset, type Uuid } from '#model/ids';
+import { joinPath, readText, readWhole, replaceFile } from './files.ts';
+import { defaultLogConfig, type LogConfig } from './log-config.ts';
+import type { LogDirectory } from './log-directory.ts';
+import { recoverLog } from './log-recovery.ts';
+import { type LogParts, PartitionLog } from './partition-log.ts';
+import { Segment } from './segment.ts';
+
+/** What the store gives to each of its logs. */
+export type SharedParts = Pick<LogParts, 'cache' | 'jitter' | 'doom'>;
+
+/** A log's folder, as a look at its name and its partition.metadata tells of it. */
+export interface FoundLog {
+  readonly folder: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly topicId: Uuid;
+}
+
+/** A folder that should be a log's, and why one cannot tell whose. */
+export interface Unidentified {
+  readonly folder: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly topicId: undefined;
+  readonly reason: string;
+}
+
+/** A log that is there and not served, and why. Nothing in its folder is changed. */
+export type Quarantined = (FoundLog | Unidentified) & { readonly directory: LogDirectory; readonly reason: string };
+
+/** Where the last run left a log, by its directory's checkpoints. */
+export interface LoadPoint {
+  readonly recoveryPoint: Offset;
+  readonly logStartOffset: Offset;
+}
+
+/** Beyond it a partition forgets the producer that wrote least recently: about 10 MB per partition at most. */
+const PRODUCERS_MAX = 10_000;
+const PRODUCER_EXPIRATION_MS = 86_400_000;
+
+/** Undefined if the folder is no live log's, or one's that was being made when the node died. */
+export async function identifyLog(disk: Disk, folder: string): Promise<FoundLog | Unidentified | undefined> {
+  const name = parseLogDirName(folder);
+  if (name === undefined || name.suffix !== '') return undefined;
+  const { topic, partition } = name;
+  const text = await readText(disk, joinPath(folder, PARTITION_METADATA));
+  if (text === undefined && (await isEmpty(disk, folder))) return undefined;
+  const parsed = text === undefined ? { error: 'missing' } : parsePartitionMetadata(text);
+  if (parsed.error === undefined) return { folder, topic, partition, topicId: parsed.value };
+  return { folder, topic, partition, topicId: undefined, reason: `${PARTITION_METADATA}: ${parsed.error}` };
+}
+
+/** Recovers the log; rejects with IoError. */
+export async function loadLog(
+  directory: LogDirectory,
+  found: FoundLog,
+  point: LoadPoint,
+  shared: SharedParts,
+): Promise<PartitionLog | Quarantined> {
+  const { folder } = found;
+  const config = defaultLogConfig();
+  const { segments, snapshots, hasEpochs } = await listFiles(directory, folder);
+  await dropBelow(directory, segments, point.logStartOffset);
+  if (segments.length === 0) {
+    if (point.recoveryPoint > point.logStartOffset) {
+      const reason = `no segment is there, but everything below ${point.recoveryPoint} was synced`;
+      return { ...found, directory, reason };
+    }
+    segments.push(await makeSegment(directory, folder, point.logStartOffset, config));
+  }
+  for (const segment of segments) await measure(directory, segment);
+  const saved = hasEpochs ? await readEpochs(directory, folder) : undefined;
+  const epochs = saved ?? new LeaderEpochCache();
+  const producers = newProducers(directory);
+  const first = at(segments, 0).baseOffset;
+  const recovered = await recoverLog({
+    directory,
+    folder,
+    config,
+    segments,
+    snapshots,
+    epochs,
+    epochsLost: saved === undefined,
+    producers,
+    recoveryPoint: Math.max(point.recoveryPoint, first) as Offset,
+  });
+  if ('quarantine' in recovered) return { ...found, directory, reason: recovered.quarantine };
+  const logStartOffset = Math.max(first, Math.min(point.logStartOffset, recovered.end)) as Offset;
+  return new PartitionLog({ ...shared, ...found, directory, config, segments, snapshots, producers, epochs, logStartOffset });
+}
+
+/** A new log's folder and first segment; durable when it resolves. */
+export async function createLog(
+  directory: LogDirectory,
+  found: FoundLog,
+  config: LogConfig,
+  shared: SharedParts,
+): Promise<PartitionLog> {
+  const { folder, topicId } = found;
+  await directory.disk.makeDir(folder);
+  const segment = await makeSegment(directory, folder, offset(0), config);
+  await replaceFile(directory.disk, folder, PARTITION_METADATA, partitionMetadataText(topicId));
+  await directory.disk.syncDir('');
+  return new PartitionLog({
+    ...shared,
+    ...found,
+    directory,
+    config,
+    segments: [segment],
+    snapshots: [],
+    producers: newProducers(directory),
+    epochs: new LeaderEpochCache(),
+    logStartOffset: offset(0),
+  });
+}
+
+function newProducers({ codecs }: LogDirectory): ProducerStates {
+  const options = { maxProducers: PRODUCERS_MAX, expirationMs: PRODUCER_EXPIRATION_MS };
+  return new ProducerStates((bytes, seed) => codecs.crc32c(bytes, seed), options);
+}
+
+async function isEmpty(disk: Disk, folder: string): Promise<boolean> {
+  for (const name of await disk.list(folder)) {
+    if (parseSegmentFileName(name)?.extension !== '.log') continue;
+    const file = await disk.open(joinPath(folder, name), 'read');
+    const sizeBytes = await file.sizeBytes();
+    await file.close();
+    if (sizeBytes > 0) return false;
+  }
+  return true;
+}
+
+interface LogFiles {
+  readonly segments: Segment[];
+  readonly snapshots: Offset[];
+  readonly hasEpochs: boolean;
+}
+
+/** The log's files by name; those that the last run was about to remove, or had not finished, go. */
+async function listFiles(directory: LogDirectory, folder: string): Promise<LogFiles> {
+  const names = await directory.disk.list(folder);
+  const bases = new Set(
+    names.map(parseSegmentFileName).flatMap((file) => (file?.extension === '.log' && !file.suffix ? [file.baseOffset] : [])),
+  );
+  const segments: Segment[] = [];
+  const snapshots: Offset[] = [];
+  for (const name of names) {
+    const file = parseSegmentFileName(name);
+    const isUnfinished = file === undefined ? name.endsWith('.tmp') : file.suffix === '.deleted' || file.suffix === '.cleaned';
+    if (isUnfinished) await directory.disk.remove(joinPath(folder, name));
+    else if (file?.extension === '.log') segments.push(newSegment(directory, folder, file.baseOffset));
+    else if (file?.extension === '.snapshot') snapshots.push(file.baseOffset);
+    else if (file !== undefined && !bases.has(file.baseOffset)) await directory.disk.remove(joinPath(folder, name));
+  }
+  const hasTransactions = new Set(names.filter((name) => name.endsWith('.txnindex')));
+  for (const segment of segments) {
+    if (!hasTransactions.has(segmentFileName(segment.baseOffset, '.txnindex'))) continue;
+    if (await readTransactions(directory, segment)) continue;
+    // No snapshot behind the segment's start may spare the replay that rebuilds it.
+    const useless = snapshots.findIndex((each) => each > segment.baseOffset);
+    if (useless >= 0) snapshots.splice(useless);
+  }
+  return { segments, snapshots, hasEpochs: names.includes(LEADER_EPOCH_CHECKPOINT) };
+}
+
+function newSegment({ clock }: LogDirectory, folder: string, baseOffset: Offset): Segment {
+  const segment = new Segment({ folder, baseOffset, createdAt: clock.wall(), jitterMs: 0 });
+  segment.isNamed = true;
+  return segment;
+}
+
+async function readTransactions({ disk, logger }: LogDirectory, segment: Segment): Promise<boolean> {
+  const path = segment.path('.txnindex');
+  const parsed = TransactionIndex.from(segment.baseOffset, (await readWhole(disk, path)) ?? new Uint8Array(0));
+  if (parsed.error === undefined) segment.loadedTransactions(parsed.value);
+  else logger.warn({ path, reason: parsed.error }, 'a transaction index is damaged: rebuilt');
+  return parsed.error === undefined;
+}
+
+/** Segments that lie wholly below the log's start were about to be deleted. */
+async function dropBelow(directory: LogDirectory, segments: Segment[], logStart: Offset): Promise<void> {
+  while (segments[1] !== undefined && segments[1].baseOffset <= logStart) {
+    const segment = segments.shift() as Segment;
+    for (const extension of ['.log', '.index', '.timeindex', '.txnindex'] as const) {
+      await directory.disk.remove(segment.path(extension));
+    }
+  }
+}
+
+async function measure(directory: LogDirectory, segment: Segment): Promise<void> {
+  const open = await directory.readers.usePromised(segment.path('.log'));
+  try {
+    segment.sizeBytes = await open.file.sizeBytes();
+    segment.writtenBytes = segment.sizeBytes;
+  } finally {
+    directory.readers.release(open);
+  }
+}
+
+async function makeSegment(
+  directory: LogDirectory,
+  folder: string,
+  baseOffset: Offset,
+  { segmentIndexBytes }: LogConfig,
+): Promise<Segment> {
+  const facts = { folder, baseOffset, createdAt: directory.clock.wall(), jitterMs: 0 };
+  const segment = Segment.active(facts, segmentIndexBytes);
+  const file = await directory.disk.open(segment.path('.log'), 'write');
+  await file.close();
+  await directory.disk.syncDir(folder);
+  segment.isNamed = true;
+  return segment;
+}
+
+async function readEpochs({ disk, logger }: LogDirectory, folder: string): Promise<LeaderEpochCache | undefined> {
+  const path = joinPath(folder, LEADER_EPOCH_CHECKPOINT);
+  const parsed = LeaderEpochCache.parse((await readText(disk, path)) ?? '');
+  if (parsed.error === undefined) return parsed.value;
+  logger.warn({ path, reason: parsed.error }, 'the leader epochs are read from the log instead');
+  return undefined;
+}
