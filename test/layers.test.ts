@@ -32,8 +32,8 @@ const LAYERS: Readonly<Record<string, LayerRule>> = {
   sim: { effects: 'outer', imports: [...BELOW_NODE, 'node', 'faults'] },
   cli: {
     effects: 'edge',
-    // Config files may be server.properties; the metadata log's files are urgent to the disk.
-    imports: ['base', 'model', 'node', 'http', 'platform', 'faults', 'log/java-properties', 'runtime/metadata-quorum'],
+    // The metadata log's folder, whose files are urgent to the disk.
+    imports: ['base', 'model', 'node', 'http', 'platform', 'faults', 'runtime/metadata-quorum'],
     packages: ['yaml', 'yargs'],
   },
   testing: { effects: 'outer', imports: ['base', 'model', 'node', 'http', 'platform', 'faults'] },

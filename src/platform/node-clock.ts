@@ -77,7 +77,7 @@ class NodeTimer implements Timer {
       return;
     }
     this.#awaitsPoll = true;
-    this.#polled();
+    setImmediate(this.#polled);
   }
 
   #onPolled(): void {

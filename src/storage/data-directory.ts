@@ -1,6 +1,10 @@
-import { assert } from '#base/assert';
 import type { Codecs, Disk } from '#base/ports';
-import { metaPropertiesText, type MetaProperties, parseMetaProperties, parseOffsetCheckpoint } from '#log/checkpoint-files';
+import {
+  type MetaProperties,
+  metaPropertiesText,
+  parseMetaProperties,
+  parseOffsetCheckpoint,
+} from '#log/checkpoint-files';
 import {
   CLEAN_SHUTDOWN_MARKER,
   LOG_START_CHECKPOINT,
@@ -9,11 +13,13 @@ import {
   RECOVERY_POINT_CHECKPOINT,
   segmentFileName,
 } from '#log/file-names';
-import { type NodeId, type Offset, offset, partitionName, type Uuid, uuidFromBytes } from '#model/ids';
-import { codeOf, eachOf, joinPath, openToRead, readText, replaceFile, syncFile, writeAt, writeNew } from './files.ts';
-import { replayJournal, restartJournal } from './journal-recovery.ts';
+import { type NodeId, type Offset, offset, partitionName } from '#model/ids';
+import { newUuid } from '#model/uuids';
+import { codeOf, eachOf, joinPath, readText, replaceFile, writeNew } from './files.ts';
+import { type JournalReplay, replayJournal, restartJournal } from './journal-recovery.ts';
 import type { StoragePorts } from './log-directory.ts';
 import { type FoundLog, identifyLog, type LoadPoint, type Unidentified } from './log-loader.ts';
+import { ReplayWriter } from './replay-writer.ts';
 
 /** A data directory cannot be used: it belongs to someone else, or what stands in it cannot be trusted. */
 export class DirectoryError extends Error {
@@ -37,7 +43,6 @@ export interface DirectoryContent {
 }
 
 const IDENTIFY_PARALLEL = 16;
-const SYNC_PARALLEL = 4;
 
 /**
  * Locks the directory and says whose it is; a new one gets its id. Rejects with IoError (ELOCKED: another process has it) or
@@ -53,7 +58,8 @@ export async function claimDirectory({ random }: StoragePorts, disk: Disk, nodeI
     return made;
   }
   const parsed = parseMetaProperties(text);
-  if (parsed.error !== undefined) throw new DirectoryError('damaged', `${disk.path}: ${META_PROPERTIES}: ${parsed.error}`);
+  if (parsed.error !== undefined)
+    throw new DirectoryError('damaged', `${disk.path}: ${META_PROPERTIES}: ${parsed.error}`);
   if (parsed.value.nodeId !== nodeId) {
     throw new DirectoryError('foreign', `${disk.path} belongs to node ${parsed.value.nodeId}, not ${nodeId}`);
   }
@@ -111,7 +117,10 @@ async function readOffsets(disk: Disk, name: string): Promise<ReadonlyMap<string
   if (text === undefined) return new Map();
   const parsed = parseOffsetCheckpoint(text);
   if (parsed.error !== undefined) {
-    throw new DirectoryError('damaged', `${disk.path}: ${name}: ${parsed.error}; without the file, all logs are scanned`);
+    throw new DirectoryError(
+      'damaged',
+      `${disk.path}: ${name}: ${parsed.error}; without the file, all logs are scanned`,
+    );
   }
   return new Map(parsed.value.map((entry) => [partitionName(entry.topic, entry.partition), entry.offset]));
 }
@@ -124,46 +133,21 @@ async function recoverJournal(
   replayed: (records: number) => void,
 ): Promise<number> {
   const folders = new Map(logs.map(({ topicId, partition, folder }) => [`${topicId}-${partition}`, folder]));
-  const isThere = new Map<string, boolean>();
-  const replay = await replayJournal(disk, codecs, async (entry) => {
-    const folder = folders.get(`${entry.topicId}-${entry.partition}`);
-    if (folder === undefined) return;
-    const path = joinPath(folder, segmentFileName(entry.segmentBase as Offset, '.log'));
-    let there = isThere.get(path);
-    if (there === undefined) {
-      const file = await openToRead(disk, path);
-      await file?.close();
-      there = file !== undefined;
-      isThere.set(path, there);
-    }
-    if (!there) return;
-    const file = await disk.open(path, 'write');
-    try {
-      await writeAt(file, [entry.bytes], entry.position);
-    } finally {
-      await file.close();
-    }
-  }).catch((failure) => {
+  const writer = new ReplayWriter(disk);
+  let replay: JournalReplay;
+  try {
+    replay = await replayJournal(disk, codecs, async ({ topicId, partition, segmentBase, position, bytes }) => {
+      const folder = folders.get(`${topicId}-${partition}`);
+      if (folder === undefined) return;
+      await writer.write(joinPath(folder, segmentFileName(segmentBase as Offset, '.log')), bytes, position);
+    });
+  } catch (failure) {
     if (codeOf(failure) !== undefined) throw failure;
     throw new DirectoryError('damaged', `${disk.path}: ${(failure as Error).message}`);
-  });
+  } finally {
+    await writer.finish();
+  }
   if (replay.recordCount === 0) return replay.generation;
-  const touched = [...isThere].flatMap(([path, there]) => (there ? [path] : []));
-  await eachOf(touched, SYNC_PARALLEL, async (path) => {
-    const file = await disk.open(path, 'write');
-    try {
-      await syncFile(file);
-    } finally {
-      await file.close();
-    }
-  });
   replayed(replay.recordCount);
   return await restartJournal(disk, codecs, replay.generation);
-}
-
-function newUuid(random: StoragePorts['random']): Uuid {
-  const bytes = new Uint8Array(16);
-  random.secret(bytes);
-  assert(bytes.length === 16, 'a uuid has 16 bytes');
-  return uuidFromBytes(bytes);
 }

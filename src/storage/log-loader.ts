@@ -1,5 +1,6 @@
 import { at } from '#base/assert';
 import type { Disk } from '#base/ports';
+import { parsePartitionMetadata, partitionMetadataText } from '#log/checkpoint-files';
 import {
   LEADER_EPOCH_CHECKPOINT,
   PARTITION_METADATA,
@@ -7,7 +8,6 @@ import {
   parseSegmentFileName,
   segmentFileName,
 } from '#log/file-names';
-import { parsePartitionMetadata, partitionMetadataText } from '#log/checkpoint-files';
 import { LeaderEpochCache } from '#log/leader-epoch-cache';
 import { ProducerStates } from '#log/producer-state';
 import { TransactionIndex } from '#log/transaction-index';
@@ -100,7 +100,17 @@ export async function loadLog(
   });
   if ('quarantine' in recovered) return { ...found, directory, reason: recovered.quarantine };
   const logStartOffset = Math.max(first, Math.min(point.logStartOffset, recovered.end)) as Offset;
-  return new PartitionLog({ ...shared, ...found, directory, config, segments, snapshots, producers, epochs, logStartOffset });
+  return new PartitionLog({
+    ...shared,
+    ...found,
+    directory,
+    config,
+    segments,
+    snapshots,
+    producers,
+    epochs,
+    logStartOffset,
+  });
 }
 
 /** A new log's folder and first segment; durable when it resolves. */
@@ -154,13 +164,16 @@ interface LogFiles {
 async function listFiles(directory: LogDirectory, folder: string): Promise<LogFiles> {
   const names = await directory.disk.list(folder);
   const bases = new Set(
-    names.map(parseSegmentFileName).flatMap((file) => (file?.extension === '.log' && !file.suffix ? [file.baseOffset] : [])),
+    names
+      .map(parseSegmentFileName)
+      .flatMap((file) => (file?.extension === '.log' && !file.suffix ? [file.baseOffset] : [])),
   );
   const segments: Segment[] = [];
   const snapshots: Offset[] = [];
   for (const name of names) {
     const file = parseSegmentFileName(name);
-    const isUnfinished = file === undefined ? name.endsWith('.tmp') : file.suffix === '.deleted' || file.suffix === '.cleaned';
+    const isUnfinished =
+      file === undefined ? name.endsWith('.tmp') : file.suffix === '.deleted' || file.suffix === '.cleaned';
     if (isUnfinished) await directory.disk.remove(joinPath(folder, name));
     else if (file?.extension === '.log') segments.push(newSegment(directory, folder, file.baseOffset));
     else if (file?.extension === '.snapshot') snapshots.push(file.baseOffset);

@@ -3,7 +3,7 @@ import type { Timestamp } from '#base/ports';
 import type { Offset } from '#model/ids';
 import { type BatchHeader, lastOffset, readBatchHeader } from '#protocol/record-batch';
 import { iterateRecords } from '#protocol/records';
-import { batchLastOffset, batchBaseOffset, batchMaxTimestamp, batchSizeBytes } from './batch-walk.ts';
+import { batchBaseOffset, batchLastOffset, batchMaxTimestamp, batchSizeBytes } from './batch-walk.ts';
 import { readAt } from './files.ts';
 import type { LogDirectory } from './log-directory.ts';
 import type { OpenFile } from './open-files.ts';

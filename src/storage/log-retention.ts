@@ -52,7 +52,11 @@ export async function expireSegments(
   return { count: reasons.length, reasons, rollFirst };
 }
 
-async function learnTimestamps(directory: LogDirectory, segments: readonly Segment[], expiredAt: Timestamp): Promise<void> {
+async function learnTimestamps(
+  directory: LogDirectory,
+  segments: readonly Segment[],
+  expiredAt: Timestamp,
+): Promise<void> {
   for (const segment of segments) {
     if (!segment.sealed) return;
     segment.maxTimestamp ??= (await directory.indexes.load(segment)).maxTimestamp;

@@ -15,7 +15,7 @@ import { cutFile, dropSegments, dropSnapshotsAbove, recoverLog } from './log-rec
 import { type Expiry, expireSegments } from './log-retention.ts';
 import { LogWriter, type WriterOwner } from './log-writer.ts';
 import { Segment } from './segment.ts';
-import { LogTail, type ReadResult, type TailCache } from './tail-cache.ts';
+import { LogTail, NOTHING_READ, type ReadResult, type TailCache } from './tail-cache.ts';
 
 /** Called in the turn in which it happens; the log may be asked anything meanwhile. */
 export interface LogListener {
@@ -152,11 +152,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
    * can be read at once, and `listener.durable` says when they are safe. `bytes` (whole validated batches, parsed as `headers`)
    * is owned by the log from here on. 'offline': the directory has failed; 'full': it has no room.
    */
-  append(
-    bytes: Uint8Array,
-    headers: readonly BatchHeader[],
-    leaderEpoch: LeaderEpoch,
-  ): Appended | 'offline' | 'full' {
+  append(bytes: Uint8Array, headers: readonly BatchHeader[], leaderEpoch: LeaderEpoch): Appended | 'offline' | 'full' {
     assert(!this.#isClosed && headers.length > 0, 'an open log takes some batches');
     if (this.directory.isOffline) return 'offline';
     if (this.directory.isFull || this.#isRewinding) return 'full';
@@ -185,6 +181,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
    */
   readCached(from: Offset, upTo: Offset, maxBytes: number, minOneBatch: boolean): ReadResult | undefined {
     if (from < this.#start || from > this.#end) return undefined;
+    if (from >= upTo || from === this.#end) return NOTHING_READ;
     return this.#tail.read(from, upTo, maxBytes, minOneBatch);
   }
 
@@ -208,7 +205,9 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     upTo: Offset,
     done: (found: FoundTimestamp | undefined | 'failed') => void,
   ): void {
-    this.#reader.offsetForTimestamp(timestamp, this.#start, upTo).then(done, (failure) => this.#readFailed(failure, done));
+    this.#reader
+      .offsetForTimestamp(timestamp, this.#start, upTo)
+      .then(done, (failure) => this.#readFailed(failure, done));
   }
 
   /** The first record with the log's highest timestamp (KIP-734), if it is below `upTo`. `done` runs in a later turn. */
@@ -219,7 +218,10 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   /** Transactions with records in [from, upTo) that were aborted, for read_committed consumers (KIP-98). */
   abortedTransactions(from: Offset, upTo: Offset): readonly AbortedTransaction[] {
     const found: AbortedTransaction[] = [];
-    const first = Math.max(0, this.#segments.findLastIndex(({ baseOffset }) => baseOffset <= from));
+    const first = Math.max(
+      0,
+      this.#segments.findLastIndex(({ baseOffset }) => baseOffset <= from),
+    );
     for (const { transactions } of this.#segments.slice(first)) {
       if (transactions?.collect(from, upTo, found)) break;
     }
@@ -272,8 +274,10 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    // Before the queue: should there be no room, the way back is queued by then.
+    await this.#writer.flush();
     await this.#queued(async () => {
-      if (this.directory.isOffline || !(await this.#writer.flush())) return;
+      if (this.directory.isOffline) return;
       await this.#snapshot(this.#end, this.producers.takeSnapshot(), true);
       await this.#flushSealed();
       this.#active.indexes?.seal();
@@ -308,7 +312,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
       // The recovery point covers what this checkpoint saves, no later epoch or segment.
       const synced = this.#writer.syncedOffset;
       await this.#saveEpochs();
-      if (this.#appendedBytes - this.#snapshotAtBytes >= SNAPSHOT_BYTES) {
+      if (this.#appendedBytes - this.#snapshotAtBytes >= SNAPSHOT_BYTES && !this.#isRewinding) {
         await this.#snapshot(this.#end, this.producers.takeSnapshot(), false);
       }
       await this.#flushSealed();
@@ -372,10 +376,18 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
 
   /** Takes the log back to `offset`, or to the start of the batch that holds it; rebuilds what is known of the rest. */
   async #rewind(offset: Offset): Promise<void> {
-    const log = { directory: this.directory, segments: this.#segments, snapshots: this.#snapshots, folder: this.#folder };
+    const log = {
+      directory: this.directory,
+      segments: this.#segments,
+      snapshots: this.#snapshots,
+      folder: this.#folder,
+    };
     this.#tail.truncateTo(offset);
     this.#end = Math.min(this.#end, offset) as Offset;
-    const keep = Math.max(0, this.#segments.findLastIndex(({ baseOffset }) => baseOffset < offset));
+    const keep = Math.max(
+      0,
+      this.#segments.findLastIndex(({ baseOffset }) => baseOffset < offset),
+    );
     const last = at(this.#segments, keep);
     const cut = await this.#reader.batchAt(last, offset);
     this.#writer.dropTargets((segment) => segment.baseOffset > last.baseOffset);
@@ -402,7 +414,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     if (this.#isClosed || this.#isRewinding || this.directory.isOffline) return;
     const limits = { logStartOffset: this.#start, logEndOffset: this.#end, durableOffset: this.durableOffset };
     const expired = await expireSegments(this.directory, this.#segments, this.#config, limits, expiry);
-    if (expired.count === 0) return;
+    if (expired.count === 0 || this.#isRewinding) return;
     if (expired.rollFirst) this.#roll();
     this.#moveStart(at(this.#segments, expired.count).baseOffset);
     this.directory.logger.info(

@@ -97,7 +97,7 @@ export function describeDisk(name: string, make: () => Promise<DiskHarness>): vo
         file.read(into, 0, (_, bytes) => completed.push(`read ${into.toString('latin1', 0, bytes)}`));
         file.sync(() => completed.push('sync again'));
         file.write([], 0, (_, bytes) => completed.push(`write ${bytes}`));
-        file.read(into, 5, (_, bytes) => {
+        file.read(Buffer.alloc(6), 5, (_, bytes) => {
           completed.push(`read ${bytes}`);
           resolve();
         });

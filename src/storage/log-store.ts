@@ -1,0 +1,327 @@
+import { assert } from '#base/assert';
+import type { Disk, Mono, Ports, Timer } from '#base/ports';
+import type { MetaProperties } from '#log/checkpoint-files';
+import { type LogDirSuffix, logDirName, renamedLogDirName } from '#log/file-names';
+import { type NodeId, partitionName, type Uuid } from '#model/ids';
+import { claimDirectory, DirectoryError, markClean, openDirectory, writeMeta } from './data-directory.ts';
+import { codeOf, eachOf, isTransient } from './files.ts';
+import type { LogConfig } from './log-config.ts';
+import { LogDirectory, type StoragePorts } from './log-directory.ts';
+import { createLog, loadLog, type Quarantined, type SharedParts } from './log-loader.ts';
+import { PartitionLog } from './partition-log.ts';
+import { TailCache } from './tail-cache.ts';
+
+export interface LogStoreOptions {
+  readonly nodeId: NodeId;
+  readonly tailCacheBytes: number;
+  /** A data directory with less free room takes no appends. */
+  readonly minFreeBytes: number;
+  readonly retentionCheckMs: number;
+  /** The first data directory, which also holds the metadata log, or the last one has gone offline. */
+  readonly onAllOffline: (reason: string) => void;
+}
+
+/** A data directory, with whose it is. */
+interface Member {
+  readonly directory: LogDirectory;
+  meta: MetaProperties;
+}
+
+/** A file or folder that waits for its removal. */
+interface Doomed {
+  readonly directory: LogDirectory;
+  readonly path: string;
+  readonly dueAt: Mono;
+}
+
+/** Also the grain at which removals are looked at. */
+const CHECKPOINT_MS = 5000;
+const LOAD_PARALLEL = 16;
+
+/**
+ * All logs of a node, on all its data directories. One timer drives what happens in the background: checkpoints, retention,
+ * removals.
+ */
+export class LogStore {
+  readonly #ports: StoragePorts;
+  readonly #options: LogStoreOptions;
+  readonly #cache: TailCache;
+  readonly #members: Member[] = [];
+  readonly #logs = new Map<string, PartitionLog>();
+  readonly #quarantined: Quarantined[] = [];
+  /** Bounded by the files on the disk. */
+  #doomed: Doomed[] = [];
+  readonly #timer: Timer;
+  #ticking: Promise<void> = Promise.resolve();
+  #retentionDueAt: Mono;
+  #closing: Promise<void> | undefined;
+
+  private constructor(ports: StoragePorts, options: LogStoreOptions) {
+    this.#ports = ports;
+    this.#options = options;
+    this.#cache = new TailCache(options.tailCacheBytes);
+    this.#retentionDueAt = ports.clock.now() + options.retentionCheckMs;
+    this.#timer = ports.clock.timer(() => {
+      this.#ticking = this.#tick();
+    });
+  }
+
+  /**
+   * Locks the data directories and recovers every log in them. Rejects with IoError (ELOCKED: another process has one) or
+   * DirectoryError if the first directory cannot be used; another one that cannot is offline.
+   */
+  static async open(ports: StoragePorts & Pick<Ports, 'disks'>, options: LogStoreOptions): Promise<LogStore> {
+    const store = new LogStore(ports, options);
+    assert(ports.disks.length > 0, 'a node has a data directory');
+    for (const [place, disk] of ports.disks.entries()) await store.#openDisk(disk, place === 0);
+    store.#timer.arm(CHECKPOINT_MS);
+    return store;
+  }
+
+  get directories(): readonly LogDirectory[] {
+    return this.#members.map(({ directory }) => directory);
+  }
+
+  /** Of the directories that are not offline. */
+  get directoryIds(): readonly Uuid[] {
+    return this.#members.filter(({ directory }) => !directory.isOffline).map(({ meta }) => meta.directoryId);
+  }
+
+  get metadataDirectoryId(): Uuid {
+    return this.#first.meta.directoryId;
+  }
+
+  /** Of the cluster that the first directory belongs to; undefined before setClusterId on an empty disk. */
+  get clusterId(): string | undefined {
+    return this.#first.meta.clusterId;
+  }
+
+  get offlineDirectoryCount(): number {
+    return this.#members.filter(({ directory }) => directory.isOffline).length;
+  }
+
+  /** Logs that are there and not served: damaged where they were synced, or not to be identified. */
+  get quarantined(): readonly Quarantined[] {
+    return this.#quarantined;
+  }
+
+  logs(): IterableIterator<PartitionLog> {
+    return this.#logs.values();
+  }
+
+  get(topic: string, partition: number): PartitionLog | undefined {
+    return this.#logs.get(partitionName(topic, partition));
+  }
+
+  /** Writes the cluster's id where there is none. Rejects with DirectoryError if a directory belongs to another cluster. */
+  async setClusterId(clusterId: string): Promise<void> {
+    for (const member of this.#members) {
+      const { directory, meta } = member;
+      if (directory.isOffline || meta.clusterId === clusterId) continue;
+      if (meta.clusterId !== undefined) {
+        throw new DirectoryError(
+          'foreign',
+          `${directory.disk.path} belongs to cluster ${meta.clusterId}, not ${clusterId}`,
+        );
+      }
+      member.meta = { ...meta, clusterId };
+      await writeMeta(directory.disk, member.meta);
+    }
+  }
+
+  /**
+   * A new, empty log on the directory with the fewest; undefined if no directory takes it, or the partition's log is quarantined.
+   */
+  async create(topic: string, topicId: Uuid, partition: number, config: LogConfig): Promise<PartitionLog | undefined> {
+    const name = partitionName(topic, partition);
+    assert(!this.#logs.has(name), `${name} is there already`);
+    if (!(await this.#makeWay(topic, topicId, partition))) return undefined;
+    const byLoad = this.directories.filter(({ isOffline, isFull }) => !isOffline && !isFull);
+    byLoad.sort((a, b) => a.logCount - b.logCount);
+    for (const directory of byLoad) {
+      try {
+        const found = { folder: logDirName(topic, partition), topic, partition, topicId };
+        const log = await createLog(directory, found, config, this.#shared(directory));
+        this.#logs.set(name, log);
+        return log;
+      } catch (failure) {
+        directory.caught(`creation of ${name}`, failure);
+      }
+    }
+    return undefined;
+  }
+
+  /** The log of a deleted topic: nothing is served from it any more, its files go after file.delete.delay.ms. */
+  async delete(log: PartitionLog): Promise<void> {
+    const renamed = await this.#remove(log, '-delete');
+    if (renamed !== undefined) this.#doom(log.directory, renamed, log.config.fileDeleteDelayMs);
+  }
+
+  /** A log that the metadata does not know, or of an earlier topic of that name: kept under another name, never served. */
+  async setAside(log: PartitionLog): Promise<void> {
+    await this.#remove(log, '-stray');
+  }
+
+  /** A clean shutdown: the next start scans nothing. Appends are over. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  get #first(): Member {
+    const [first] = this.#members;
+    assert(first !== undefined, 'the store is open');
+    return first;
+  }
+
+  async #openDisk(disk: Disk, isFirst: boolean): Promise<void> {
+    const { nodeId, minFreeBytes } = this.#options;
+    const onOffline = (_directory: LogDirectory, reason: string): void => this.#wentOffline(reason);
+    const meta = await claimDirectory(this.#ports, disk, nodeId);
+    const directoryOptions = { minFreeBytes, onOffline };
+    try {
+      const content = await openDirectory(this.#ports, disk);
+      const { journalGeneration } = content;
+      const directory = new LogDirectory(this.#ports, disk, meta.directoryId, {
+        ...directoryOptions,
+        journalGeneration,
+      });
+      this.#members.push({ directory, meta });
+      for (const path of content.doomed) this.#doom(directory, path, 0);
+      for (const each of content.unidentified) this.#quarantine({ ...each, directory });
+      await eachOf(content.logs, LOAD_PARALLEL, async (found) => {
+        const point = content.pointOf(found.topic, found.partition);
+        const loaded = await loadLog(directory, found, point, this.#shared(directory));
+        if (!(loaded instanceof PartitionLog)) this.#quarantine(loaded);
+        else if (this.get(found.topic, found.partition) === undefined) {
+          this.#logs.set(partitionName(found.topic, found.partition), loaded);
+        } else {
+          await loaded.abandon();
+          this.#quarantine({ ...found, directory, reason: 'another data directory holds the partition, too' });
+        }
+      });
+    } catch (failure) {
+      if (isFirst || (codeOf(failure) === undefined && !(failure instanceof DirectoryError))) throw failure;
+      this.#openedOffline(disk, meta, failure as Error);
+    }
+  }
+
+  #openedOffline(disk: Disk, meta: MetaProperties, failure: Error): void {
+    let member = this.#members.find(({ directory }) => directory.disk === disk);
+    if (member === undefined) {
+      const directory = new LogDirectory(this.#ports, disk, meta.directoryId, {
+        minFreeBytes: this.#options.minFreeBytes,
+        journalGeneration: 0,
+        onOffline: () => {},
+      });
+      member = { directory, meta };
+      this.#members.push(member);
+    }
+    member.directory.fail(failure.message);
+  }
+
+  #shared(directory: LogDirectory): SharedParts {
+    const random = this.#ports.random;
+    return {
+      cache: this.#cache,
+      jitter: () => random.uint32() / 2 ** 32,
+      doom: (path, delayMs) => this.#doom(directory, path, delayMs),
+    };
+  }
+
+  #quarantine(log: Quarantined): void {
+    this.#quarantined.push(log);
+    const { folder, reason, directory } = log;
+    this.#ports.logger.error(
+      { directory: directory.disk.path, log: folder, reason },
+      'a log is quarantined: not served',
+    );
+  }
+
+  /** A quarantined log of this very topic keeps its place; one of another topic is set aside. */
+  async #makeWay(topic: string, topicId: Uuid, partition: number): Promise<boolean> {
+    const place = this.#quarantined.findIndex((log) => log.topic === topic && log.partition === partition);
+    const known = this.#quarantined[place];
+    if (known === undefined) return true;
+    if (known.topicId === undefined || known.topicId === topicId || known.directory.isOffline) return false;
+    this.#quarantined.splice(place, 1);
+    await this.#rename(known, '-stray');
+    return true;
+  }
+
+  async #remove(log: PartitionLog, suffix: LogDirSuffix): Promise<string | undefined> {
+    this.#logs.delete(partitionName(log.topic, log.partition));
+    await log.abandon();
+    return log.directory.isOffline ? undefined : await this.#rename(log, suffix);
+  }
+
+  async #rename(
+    { topic, partition, folder, directory }: Pick<PartitionLog, 'topic' | 'partition' | 'folder' | 'directory'>,
+    suffix: LogDirSuffix,
+  ): Promise<string | undefined> {
+    const unique = new Uint8Array(16);
+    this.#ports.random.secret(unique);
+    const renamed = renamedLogDirName(topic, partition, Buffer.from(unique).toString('hex'), suffix);
+    try {
+      await directory.disk.rename(folder, renamed);
+      await directory.disk.syncDir('');
+      return renamed;
+    } catch (failure) {
+      directory.caught(`rename of ${folder}`, failure);
+      return undefined;
+    }
+  }
+
+  #doom(directory: LogDirectory, path: string, delayMs: number): void {
+    this.#doomed.push({ directory, path, dueAt: this.#ports.clock.now() + delayMs });
+  }
+
+  async #tick(): Promise<void> {
+    const now = this.#ports.clock.now();
+    if (now >= this.#retentionDueAt) {
+      this.#retentionDueAt = now + this.#options.retentionCheckMs;
+      const wall = this.#ports.clock.wall();
+      for (const log of this.#logs.values()) log.enforceRetention(wall);
+    }
+    for (const directory of this.directories) {
+      try {
+        await directory.checkpoint();
+        await this.#removeDoomed(directory, now);
+      } catch (failure) {
+        directory.caught('checkpoint', failure);
+      }
+    }
+    if (this.#closing === undefined) this.#timer.arm(CHECKPOINT_MS);
+  }
+
+  async #removeDoomed(directory: LogDirectory, now: Mono): Promise<void> {
+    const due = this.#doomed.filter((doomed) => doomed.directory === directory && doomed.dueAt <= now);
+    if (due.length === 0 || directory.isOffline) return;
+    for (const { path } of due) await directory.disk.remove(path);
+    const gone = new Set(due);
+    this.#doomed = this.#doomed.filter((doomed) => !gone.has(doomed));
+  }
+
+  async #close(): Promise<void> {
+    this.#timer.disarm();
+    await this.#ticking;
+    await eachOf([...this.#logs.values()], LOAD_PARALLEL, (log) => log.close());
+    for (const directory of this.directories) {
+      try {
+        await directory.saveOffsets();
+        await directory.close();
+        if (!directory.isOffline) await markClean(directory.disk);
+      } catch (failure) {
+        // The next start scans what this one could not vouch for.
+        if (!isTransient(failure) && codeOf(failure) === undefined) throw failure;
+        this.#ports.logger.error({ directory: directory.disk.path, reason: String(failure) }, 'not shut down cleanly');
+      }
+      await directory.disk.close();
+    }
+  }
+
+  #wentOffline(reason: string): void {
+    const alive = this.#members.filter(({ directory }) => !directory.isOffline);
+    if (alive.length === 0 || this.#members[0]?.directory.isOffline) this.#options.onAllOffline(reason);
+  }
+}
