@@ -59,7 +59,6 @@ class OneNode {
   async stop(): Promise<void> {
     if (this.#node !== undefined) await this.world.complete(this.#node.stop());
     this.world.kill('n');
-    await this.#disk?.close();
   }
 
   /** The power goes: what was not synced is lost or torn. */
@@ -68,9 +67,14 @@ class OneNode {
     if (this.#disk !== undefined) await this.world.complete(this.#disk.crash(this.world.random));
   }
 
-  request<Q, A>(...args: Parameters<typeof WireClient.prototype.request<Q, A>>): Promise<A> {
+  /** Sent; the answer comes when the world goes on. */
+  ask<Q, A>(...args: Parameters<typeof WireClient.prototype.request<Q, A>>): Promise<A> {
     if (this.#client === undefined) throw new Error('not started');
-    return this.world.complete(this.#client.request(...args));
+    return this.#client.request(...args);
+  }
+
+  request<Q, A>(...args: Parameters<typeof WireClient.prototype.request<Q, A>>): Promise<A> {
+    return this.world.complete(this.ask(...args));
   }
 
   async createTopic(name: string, partitions = 1, configs: Record<string, string> = {}) {
@@ -118,14 +122,18 @@ class OneNode {
     return answer.responses[0]?.partitionResponses[0];
   }
 
-  async fetch(topic: string, fetchOffset: number, maxWaitMs = 0) {
+  askFetch(topic: string, fetchOffset: number, maxWaitMs: number) {
     const request = {
       maxWaitMs,
       minBytes: 1,
       topics: [{ topic, partitions: [{ partition: 0, fetchOffset, partitionMaxBytes: 1 << 20 }] }],
       forgottenTopicsData: [],
     };
-    const answer = await this.request(ApiKey.Fetch, 12, request, writeFetchRequest, readFetchResponse);
+    return this.ask(ApiKey.Fetch, 12, request, writeFetchRequest, readFetchResponse);
+  }
+
+  async fetch(topic: string, fetchOffset: number) {
+    const answer = await this.world.complete(this.askFetch(topic, fetchOffset, 0));
     return answer.responses[0]?.partitions[0];
   }
 
@@ -227,10 +235,12 @@ describe('a node over simulated ports', () => {
     const node = oneNode();
     await node.start();
     await node.createTopic('t');
-    const waiting = node.fetch('t', 0, 10_000);
-    const other = oneNodeClient(node);
-    await node.world.complete(other.produceOne('t', 'x'));
-    expect((await waiting)?.highWatermark).toBe(1);
+    const waiting = node.askFetch('t', 0, 10_000);
+    const before = node.world.clock.now();
+    await node.world.complete(anotherClient(node).produceOne('t', 'x'));
+    const answer = await node.world.complete(waiting);
+    expect(answer.responses[0]?.partitions[0]?.highWatermark).toBe(1);
+    expect(node.world.clock.now() - before).toBeLessThan(5000);
   });
 
   it('leads no epoch that an earlier process led', async () => {
@@ -266,7 +276,7 @@ describe('a node over simulated ports', () => {
 });
 
 /** A second client of the same node: the first one's connection is busy with its waiting fetch. */
-function oneNodeClient(node: OneNode) {
+function anotherClient(node: OneNode) {
   const ports = node.world.ports('another-client', { disks: [] });
   const client = WireClient.open(ports.network, { host: 'n', port: PORT });
   return {

@@ -10,6 +10,7 @@ type Write<T> = (writer: Writer, value: T, version: number) => void;
 export class WireClient implements Receiver {
   readonly #slab = new Uint8Array(64 * 1024);
   readonly #waiting: { resolve(body: Uint8Array): void; reject(error: Error): void }[] = [];
+  readonly #unsent: (readonly Uint8Array[])[] = [];
   #received: Uint8Array = new Uint8Array(0);
   #connection: Connection | undefined;
   #correlationId = 0;
@@ -19,6 +20,7 @@ export class WireClient implements Receiver {
     const client = new WireClient();
     network.connect(to, (connection) => {
       client.#connection = connection;
+      for (const chunks of client.#unsent.splice(0)) connection.send(chunks);
       return client;
     });
     return client;
@@ -43,7 +45,8 @@ export class WireClient implements Receiver {
     return new Promise((resolve, reject) => {
       if (this.closedBy !== undefined) return reject(new Error(this.closedBy));
       this.#waiting.push({ resolve, reject });
-      this.#connection?.send(chunks);
+      if (this.#connection === undefined) this.#unsent.push(chunks);
+      else this.#connection.send(chunks);
     });
   }
 
