@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { exited, runOrThrow, until } from '../../test/support/process.ts';
+import { createInterface } from 'node:readline';
+import { runOrThrow, until } from '../../test/support/process.ts';
 import { judge, parseColumns, type Verdict } from './verdict.ts';
 
 export interface CrashTarget {
@@ -45,19 +46,24 @@ export async function crash(target: CrashTarget, plan: CrashPlan): Promise<Crash
   const counts = [plan.partitions, plan.records].map(String);
   const args = [target.bootstrap, plan.topic, ...counts, acknowledgedFile];
   const child = spawn(python, [join(import.meta.dirname, 'producer.py'), ...args]);
+  const closed = new Promise((resolve) => child.once('close', resolve));
   let acknowledged = 0;
   let complaints = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    acknowledged = Number(text.trimEnd().split('\n').at(-1));
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    acknowledged = Number(line);
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaints += text;
   });
   const acknowledgedBeyond = (count: number, timeoutMs: number): Promise<true> =>
-    until(`more than ${count} acknowledgements`, timeoutMs, () => {
+    until(`more than ${count} acknowledgements`, timeoutMs, async () => {
       if (acknowledged > count) return true;
-      if (child.exitCode !== null) throw new Error(`the producer ended at ${acknowledged}: ${complaints}`);
-      return undefined;
+      if (child.exitCode === null && child.signalCode === null) return undefined;
+      await closed; // with all that it had to say
+      if (acknowledged > count) return true;
+      throw new Error(
+        `the producer ended with ${child.exitCode ?? child.signalCode} at ${acknowledged}: ${complaints}`,
+      );
     });
 
   try {
@@ -75,8 +81,10 @@ export async function crash(target: CrashTarget, plan: CrashPlan): Promise<Crash
     }
     if (plan.stopAfterKills) child.kill('SIGTERM');
     else await acknowledgedBeyond(plan.records - 1, produceTimeoutMs);
-    const status = await exited(child);
-    if (status !== 0 && !plan.stopAfterKills) throw new Error(`the producer ended with ${status}: ${complaints}`);
+    await closed;
+    if (child.exitCode !== 0 && !plan.stopAfterKills) {
+      throw new Error(`the producer ended with ${child.exitCode}: ${complaints}`);
+    }
 
     const reader = [join(import.meta.dirname, 'reader.py'), target.bootstrap, plan.topic, readFile];
     await runOrThrow(python, reader, { timeoutMs: produceTimeoutMs });

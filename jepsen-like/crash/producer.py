@@ -39,6 +39,7 @@ def on_delivery(error, message):
 
 admin = AdminClient({"bootstrap.servers": bootstrap})
 admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30)
+del admin  # or it would complain about every kill
 producer = Producer(
     {
         "bootstrap.servers": bootstrap,

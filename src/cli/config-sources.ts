@@ -34,24 +34,31 @@ export function resolveConfig(sources: Sources): ParsedBrokerConfig {
   if (sources.file !== undefined) assign(entries, fileEntries(sources.file));
   assign(entries, environmentEntries(sources.environment));
   assign(entries, sources.flags);
-  for (const text of sources.set) {
-    const at = text.indexOf('=');
-    if (at <= 0) throw new UsageError(`--set takes KEY=VALUE, not "${text}"`);
-    entries.set(text.slice(0, at).trim(), text.slice(at + 1).trim());
-  }
+  assign(entries, setEntries(sources.set));
   const parsed = parseBrokerConfig(entries);
   if ('errors' in parsed) throw new UsageError(parsed.errors.join('\n         '));
   return parsed;
 }
 
-/** Two names of one config (log.dirs, data-dir) are one entry, so that the stronger source wins. */
+/** Two names of one config (log.dirs, data-dir) are one entry between sources; within one they must agree. */
 function assign(entries: Map<string, string>, stronger: ReadonlyMap<string, string>): void {
-  for (const [name, value] of stronger) {
-    const canonical = BROKER_ALIASES.get(name) ?? name;
-    for (const known of [...entries.keys()])
-      if ((BROKER_ALIASES.get(known) ?? known) === canonical) entries.delete(known);
-    entries.set(name, value);
+  const overridden = new Set([...stronger.keys()].map(canonicalName));
+  for (const name of [...entries.keys()]) if (overridden.has(canonicalName(name))) entries.delete(name);
+  for (const [name, value] of stronger) entries.set(name, value);
+}
+
+function canonicalName(config: string): string {
+  return BROKER_ALIASES.get(config) ?? config;
+}
+
+function setEntries(texts: readonly string[]): Map<string, string> {
+  const entries = new Map<string, string>();
+  for (const text of texts) {
+    const [, key, value] = /^\s*([^=\s]+)\s*=(.*)$/s.exec(text) ?? [];
+    if (key === undefined || value === undefined) throw new UsageError(`--set takes KEY=VALUE, not "${text}"`);
+    entries.set(key, value.trim());
   }
+  return entries;
 }
 
 export function environmentEntries(environment: Readonly<Record<string, string | undefined>>): Map<string, string> {
@@ -97,8 +104,8 @@ export function fileEntries(path: string): Map<string, string> {
 
 function propertiesEntries(path: string, text: string): Map<string, string> {
   const parsed = parseJavaProperties(text);
-  if (parsed instanceof Map) return new Map(parsed);
-  throw new UsageError(`${path}: ${(parsed as { error: string }).error}`);
+  if ('error' in parsed) throw new UsageError(`${path}: ${parsed.error}`);
+  return new Map(parsed.value);
 }
 
 /** Flat keys (`log.dirs: x`) and nested ones (`log: {dirs: x}`) mean the same; lists become Kafka's commas. */

@@ -47,16 +47,23 @@ export async function runNode(parsed: ParsedBrokerConfig, level: LogLevel): Prom
   if (at === undefined) throw new UsageError(`http.listener is not host:port: ${config.httpListener}`);
   const node = new Node(ports, parsed);
   const http = await HttpServer.open(at, node, ports.metrics);
-  await node.start();
+  try {
+    await node.start();
+  } catch (failure) {
+    await http.close();
+    logger.flush();
+    throw failure;
+  }
 
   const stopped = new Promise<void>((done) => {
     let stopping = false;
     const stop = (): void => {
       if (stopping) process.exit(130);
       stopping = true;
-      http
-        .close()
-        .then(() => node.stop())
+      // HTTP last: /readyz says that the node is going.
+      node
+        .stop()
+        .then(() => http.close())
         .then(() => {
           logger.flush();
           done();

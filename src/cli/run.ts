@@ -21,14 +21,15 @@ export async function run(args: readonly string[]): Promise<void> {
     .help()
     .wrap(Math.min(120, process.stdout.columns ?? 100))
     .fail((message, error) => {
-      throw error ?? new UsageError(message);
+      // yargs has an error of its own for some of what it refuses, with a message like the others.
+      throw error === undefined || error.name === 'YError' ? new UsageError(message) : error;
     })
     .exitProcess(false);
   try {
     await parser.parseAsync();
   } catch (error) {
     process.stderr.write(`odradek: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = error instanceof UsageError ? USAGE : FAILED;
+    process.exit(error instanceof UsageError ? USAGE : FAILED);
   }
 }
 

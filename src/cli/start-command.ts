@@ -9,7 +9,7 @@ const OPTIONS = {
     describe: "YAML, or Kafka's server.properties by its name",
     default: process.env.ODRADEK_CONFIG,
   },
-  'node-id': { type: 'number', describe: 'This node (1)' },
+  'node-id': { type: 'string', describe: 'This node (1)' },
   'data-dir': { type: 'string', describe: 'Where the logs are kept (./odradek-data); several with commas' },
   listen: { type: 'string', describe: 'HOST:PORT for Kafka clients (127.0.0.1:9092)' },
   'peer-listen': { type: 'string', describe: 'HOST:PORT for other nodes; not served yet' },

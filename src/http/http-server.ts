@@ -23,12 +23,14 @@ export class HttpServer {
     this.at = at;
   }
 
-  /** Rejects with the system's error if the address cannot be bound. */
+  /** Rejects with a sentence for the user if the address cannot be bound; its cause is the system's error. */
   static async open(at: Endpoint, node: Node, metrics: Exposition): Promise<HttpServer> {
     const server = createServer((request, response) => {
       const path = (request.url ?? '/').split('?', 1)[0];
-      if (request.method !== 'GET' && request.method !== 'HEAD')
+      if (request.method !== 'GET' && request.method !== 'HEAD') {
+        response.setHeader('allow', 'GET, HEAD');
         return answer(response, 405, 'text/plain', 'only GET is served\n');
+      }
       switch (path) {
         case '/livez':
           return answer(response, 200, 'text/plain', 'alive\n');
@@ -50,7 +52,11 @@ export class HttpServer {
     server.keepAliveTimeout = CLIENT_TIMEOUT_MS;
     server.maxConnections = CONNECTIONS_MAX;
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
+      // Once it listens this rejects nothing: a failed accept is the client's loss.
+      server.on('error', (cause: NodeJS.ErrnoException) => {
+        const reason = cause.code === 'EADDRINUSE' ? 'the address is in use' : cause.message;
+        reject(new Error(`HTTP cannot listen on ${at.host}:${at.port}: ${reason}`, { cause }));
+      });
       server.listen(at.port, at.host, resolve);
     });
     const { port } = server.address() as AddressInfo;

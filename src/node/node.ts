@@ -2,7 +2,7 @@ import { ALL_APIS } from '#api/all-apis';
 import { Dispatcher } from '#api/dispatch';
 import { assert } from '#base/assert';
 import { Deadlines } from '#base/deadlines';
-import type { Endpoint, Ports } from '#base/ports';
+import type { Endpoint, IoError, Ports } from '#base/ports';
 import { isFault } from '#metadata/decision';
 import type { MetadataImage } from '#metadata/image';
 import { type BrokerListener, ResourceType } from '#metadata/records';
@@ -31,6 +31,8 @@ const RESPONSE_MEMORY_BYTES = 64 << 20;
 export class NodeError extends Error {
   override readonly name = 'NodeError';
 }
+
+type Closer = () => Promise<void>;
 
 /** What a running node is made of. */
 interface Running {
@@ -76,9 +78,29 @@ export class Node {
     return this.#running?.quorum.image.cluster?.id;
   }
 
-  /** Rejects with NodeError, or with the error of the part that could not start. */
+  /** Rejects with NodeError, or with the error of the part that could not start; what was opened is closed by then. */
   async start(): Promise<void> {
     assert(this.#running === undefined, 'a node starts once');
+    const opened: Closer[] = [];
+    try {
+      this.#running = await this.#open(opened);
+    } catch (failure) {
+      for (const close of opened.reverse()) await close();
+      throw failure;
+    }
+    const { listener, listeners, quorum } = this.#running;
+    listener.serve();
+    this.#ports.logger.info(
+      {
+        listeners: listeners.map(({ name, host, port }) => `${name}://${host}:${port}`),
+        clusterId: quorum.image.cluster?.id,
+      },
+      'node started',
+    );
+  }
+
+  /** Adds to `opened` how each part is closed again. */
+  async #open(opened: Closer[]): Promise<Running> {
     const { config, given, inert } = this.#given;
     const ports = this.#ports;
     for (const name of inert) ports.logger.warn({ config: name }, 'this config of Kafka has no effect here');
@@ -90,12 +112,15 @@ export class Node {
       retentionCheckMs: config.logRetentionCheckIntervalMs,
       onAllOffline: (reason) => ports.fatal(new NodeError(`no data directory is left: ${reason}`)),
     });
+    opened.push(() => store.close());
     const quorum = await this.#openQuorum(store);
+    opened.push(() => quorum.close());
     const cluster = quorum.image.cluster;
     assert(cluster !== undefined, 'the quorum has bootstrapped');
     await store.setClusterId(cluster.id);
 
     const deadlines = new Deadlines(ports.clock);
+    opened.push(async () => deadlines.close());
     const metadata = new MetadataController(quorum, ports.random.fork('controller'), given);
     const layers = () => brokerLayers(quorum.image, this.#id, given);
     const partitions = new PartitionTable(this.#id, quorum.image, store, ports.logger, layers);
@@ -140,6 +165,7 @@ export class Node {
       },
       (exchange) => dispatcher.serve(exchange),
     );
+    opened.push(() => listener.close());
     const listeners = await this.#openListeners(listener);
     await this.#register(metadata, quorum.image, store, listeners);
     await partitions.setStraysAside();
@@ -150,12 +176,7 @@ export class Node {
     });
     await partitions.settled();
     registerNodeMetrics(ports.metrics, broker, listener, quorum);
-    this.#running = { store, quorum, broker, listener, listeners };
-    listener.serve();
-    ports.logger.info(
-      { listeners: listeners.map(({ name, host, port }) => `${name}://${host}:${port}`), clusterId: cluster.id },
-      'node started',
-    );
+    return { store, quorum, broker, listener, listeners };
   }
 
   /** Answers what it can, then leaves clean checkpoints, so that the next start scans nothing. */
@@ -169,9 +190,10 @@ export class Node {
     if (running === undefined) return;
     const { listener, broker, quorum, store } = running;
     await listener.close();
+    await quorum.close();
+    await broker.partitions.settled();
     broker.partitions.retireAll(ErrorCode.NotLeaderOrFollower);
     broker.deadlines.close();
-    await quorum.close();
     await store.close();
     this.#ports.logger.info({}, 'node stopped');
   }
@@ -198,7 +220,7 @@ export class Node {
     const opened: BrokerListener[] = [];
     for (const text of config.listeners) {
       const { name, host, port } = address(text);
-      const bound: Endpoint = await listener.bind(this.#ports.network, name, { host, port });
+      const bound = await this.#bind(listener, name, { host, port });
       const told = advertised.get(name);
       const toldHost = told?.host ?? host;
       opened.push({
@@ -208,6 +230,16 @@ export class Node {
       });
     }
     return opened;
+  }
+
+  async #bind(listener: KafkaListener, name: string, at: Endpoint): Promise<Endpoint> {
+    try {
+      return await listener.bind(this.#ports.network, name, at);
+    } catch (cause) {
+      const { code, message } = cause as IoError;
+      const reason = code === 'EEXIST' ? 'the address is in use' : message;
+      throw new NodeError(`${name} cannot listen on ${at.host}:${at.port}: ${reason}`, { cause });
+    }
   }
 
   async #register(

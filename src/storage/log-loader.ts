@@ -85,6 +85,7 @@ export async function loadLog(
   for (const segment of segments) await measure(directory, segment);
   const saved = hasEpochs ? await readEpochs(directory, folder) : undefined;
   const epochs = saved ?? new LeaderEpochCache();
+  const savedText = saved?.toText();
   const producers = newProducers(directory);
   const first = at(segments, 0).baseOffset;
   const recovered = await recoverLog({
@@ -99,6 +100,7 @@ export async function loadLog(
     recoveryPoint: Math.max(point.recoveryPoint, first) as Offset,
   });
   if ('quarantine' in recovered) return { ...found, directory, reason: recovered.quarantine };
+  const epochsSaved = epochs.toText() === savedText;
   const logStartOffset = Math.max(first, Math.min(point.logStartOffset, recovered.end)) as Offset;
   return new PartitionLog({
     ...shared,
@@ -109,6 +111,7 @@ export async function loadLog(
     snapshots,
     producers,
     epochs,
+    epochsSaved,
     logStartOffset,
   });
 }
@@ -134,6 +137,7 @@ export async function createLog(
     snapshots: [],
     producers: newProducers(directory),
     epochs: new LeaderEpochCache(),
+    epochsSaved: true,
     logStartOffset: offset(0),
   });
 }

@@ -1,4 +1,4 @@
-import { assert, at } from '#base/assert';
+import { at } from '#base/assert';
 import type { File } from '#base/ports';
 import { readEndMarker } from '#log/end-marker';
 import { segmentFileName } from '#log/file-names';
@@ -62,8 +62,8 @@ export async function recoverLog(log: RecoverableLog): Promise<Recovered> {
       if (ended?.aborted) segment.abort(ended);
     };
   };
-  let index = segments.findLastIndex(({ baseOffset }) => baseOffset <= replayFrom);
-  assert(index >= 0, 'the log starts with its first segment');
+  // A segment that ends right there may not have been sealed any more.
+  let index = Math.max(0, segments.findLastIndex(({ baseOffset }) => baseOffset < replayFrom));
   for (const [place, segment] of segments.entries()) {
     segment.sealed = place < index;
     if (place < index) segment.endOffset = at(segments, place + 1).baseOffset;

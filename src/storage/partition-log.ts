@@ -46,6 +46,8 @@ export interface LogParts {
   readonly snapshots: Offset[];
   readonly producers: ProducerStates;
   readonly epochs: LeaderEpochCache;
+  /** The epochs' file says what `epochs` do. */
+  readonly epochsSaved: boolean;
   readonly logStartOffset: Offset;
   /** A number in [0, 1). */
   readonly jitter: () => number;
@@ -83,7 +85,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   #recoveryPoint: Offset;
   #appendedBytes = 0;
   #snapshotAtBytes = 0;
-  #epochsChanged = false;
+  #epochsChanged: boolean;
   /** Until what was appended without room is undone on disk, or the log is cut. */
   #isRewinding = false;
   #isClosed = false;
@@ -104,6 +106,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#active = at(parts.segments, parts.segments.length - 1);
     this.#end = this.#active.endOffset;
     this.#start = parts.logStartOffset;
+    this.#epochsChanged = !parts.epochsSaved;
     this.#recoveryPoint = this.#end;
     this.#tail = new LogTail(parts.cache, this.#end);
     this.#writer = new LogWriter(this, parts.directory, this.#tail, parts.config.flushPolicy, this.#end);
@@ -278,12 +281,12 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     await this.#writer.flush();
     await this.#queued(async () => {
       if (this.directory.isOffline) return;
-      await this.#snapshot(this.#end, this.producers.takeSnapshot(), true);
       await this.#flushSealed();
       this.#active.indexes?.seal();
       await this.#active.flushIndexes(this.directory.disk, true);
-      await this.#active.flushTransactions(this.directory.disk);
       await this.#saveEpochs();
+      await this.#snapshot(this.#end, this.producers.takeSnapshot(), true);
+      await this.directory.disk.syncDir(this.#folder);
       this.#recoveryPoint = this.#end;
     }).catch((failure) => this.directory.caught(`close of ${this.#folder}`, failure));
     this.#writer.stop('closed');
@@ -369,7 +372,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     const snapshot = this.producers.takeSnapshot();
     this.#background('a roll', async () => {
       // The log may have been cut since.
-      if (offset <= this.#end) await this.#snapshot(offset, snapshot, false);
+      if (offset <= this.#end) await this.#snapshot(offset, snapshot, true);
       await this.#flushSealed();
     });
   }
@@ -449,13 +452,17 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     if (this.epochs.truncateFromStart(offset)) this.#epochsChanged = true;
   }
 
-  /** `bytes` is the producer state as of `offset`; what it has forgotten of transactions is durable before it. */
+  /**
+   * `bytes` is the producer state as of `offset`; what it has forgotten of transactions is durable before it. Those of rolls are
+   * synced: once the segments before them are deleted, nothing else tells of their producers.
+   */
   async #snapshot(offset: Offset, bytes: Uint8Array, sync: boolean): Promise<void> {
     this.#snapshotAtBytes = this.#appendedBytes;
     const { disk } = this.directory;
     for (const segment of this.#segments) await segment.flushTransactions(disk);
     if ((this.#snapshots.at(-1) ?? -1) >= offset) return;
     await writeNew(disk, joinPath(this.#folder, segmentFileName(offset, '.snapshot')), bytes, sync);
+    if (sync) await disk.syncDir(this.#folder);
     this.#snapshots.push(offset);
     await this.#dropSnapshots();
   }
@@ -470,13 +477,14 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     }
   }
 
-  /** A sealed segment keeps its indexes in memory until its files have them. */
+  /** A sealed segment keeps its indexes in memory until its files have them for good. */
   async #flushSealed(): Promise<void> {
-    for (const segment of [...this.#segments]) {
-      if (!segment.sealed || segment.indexes === undefined) continue;
-      await segment.flushIndexes(this.directory.disk, true);
-      if (segment.sealed) segment.forgetIndexes();
-    }
+    const { disk } = this.directory;
+    const unsaved = this.#segments.filter(({ sealed, indexes }) => sealed && indexes !== undefined);
+    if (unsaved.length === 0) return;
+    for (const segment of unsaved) await segment.flushIndexes(disk, true);
+    await disk.syncDir(this.#folder);
+    for (const segment of unsaved) if (segment.sealed) segment.forgetIndexes();
   }
 
   async #saveEpochs(): Promise<void> {

@@ -1,0 +1,154 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { resolveConfig, type Sources, UsageError } from '../../src/cli/config-sources.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const folder = temporaryFolder('config');
+afterAll(() => folder[Symbol.dispose]());
+
+let fileCount = 0;
+function file(suffix: string, text: string): string {
+  fileCount += 1;
+  const path = join(folder.path, `${fileCount}${suffix}`);
+  writeFileSync(path, text);
+  return path;
+}
+const yaml = (text: string) => file('.yaml', text);
+const properties = (text: string) => file('.properties', text);
+
+type Given = Partial<Omit<Sources, 'flags' | 'defaults'>> & {
+  readonly flags?: Readonly<Record<string, string>>;
+  readonly defaults?: Readonly<Record<string, string>>;
+};
+
+function resolved(given: Given) {
+  return resolveConfig({
+    flags: new Map(Object.entries(given.flags ?? {})),
+    set: given.set ?? [],
+    environment: given.environment ?? {},
+    file: given.file,
+    defaults: new Map(Object.entries(given.defaults ?? {})),
+  }).config;
+}
+
+function complaint(given: Given): string {
+  try {
+    resolved(given);
+  } catch (error) {
+    expect(error).toBeInstanceOf(UsageError);
+    return (error as Error).message;
+  }
+  throw new Error('it was accepted');
+}
+
+describe('the sources of a config', () => {
+  test('rank flag before environment before file before default', () => {
+    const sources = {
+      defaults: { 'num.partitions': '1' },
+      file: yaml('num.partitions: 2'),
+      environment: { ODRADEK_NUM_PARTITIONS: '3' },
+      flags: { 'num.partitions': '4' },
+      set: ['num.partitions=5'],
+    };
+    const { defaults, file: path, environment, flags } = sources;
+    expect(resolved({}).numPartitions).toBe(1);
+    expect(resolved({ defaults: { 'num.partitions': '7' } }).numPartitions).toBe(7);
+    expect(resolved({ defaults, file: path }).numPartitions).toBe(2);
+    expect(resolved({ defaults, file: path, environment }).numPartitions).toBe(3);
+    expect(resolved({ defaults, file: path, environment, flags }).numPartitions).toBe(4);
+    expect(resolved(sources).numPartitions).toBe(5);
+  });
+
+  test('take ODRADEK_ variables before KAFKA_ ones, which serve compose files for Kafka', () => {
+    const environment = { KAFKA_NUM_PARTITIONS: '3' };
+    expect(resolved({ environment }).numPartitions).toBe(3);
+    expect(resolved({ environment: { ...environment, ODRADEK_NUM_PARTITIONS: '4' } }).numPartitions).toBe(4);
+  });
+
+  test('find the stronger source whichever of its names a config goes by', () => {
+    const path = properties('log.dirs=/file');
+    expect(resolved({ file: path }).logDirs).toEqual(['/file']);
+    expect(resolved({ file: path, environment: { ODRADEK_DATA_DIR: '/env' } }).logDirs).toEqual(['/env']);
+    expect(resolved({ file: yaml('data-dir: /yaml'), flags: { 'log.dirs': '/flag' } }).logDirs).toEqual(['/flag']);
+    expect(resolved({ file: path, set: ['data-dir=/set'] }).logDirs).toEqual(['/set']);
+    expect(resolved({ flags: { 'log.dirs': '/flag' }, set: ['log.dir=/set'] }).logDirs).toEqual(['/set']);
+    const both = { KAFKA_BROKER_ID: '4', ODRADEK_NODE_ID: '5' };
+    expect(resolved({ environment: both }).nodeId).toBe(5);
+  });
+
+  test('refuse one config under two names within one source when the values differ', () => {
+    expect(complaint({ file: yaml('data-dir: /a\nlog.dirs: /b') })).toMatch(
+      /data-dir and log\.dirs are the same config/,
+    );
+    const environment = { ODRADEK_DATA_DIR: '/a', ODRADEK_LOG_DIRS: '/b' };
+    expect(complaint({ environment })).toMatch(/are the same config/);
+  });
+
+  test.each([
+    ['flat', 'connections.max.idle.ms: 60000\nnum.partitions: 6'],
+    ['nested', 'connections:\n  max:\n    idle:\n      ms: 60000\nnum:\n  partitions: 6'],
+    ['mixed', 'connections.max:\n  idle.ms: 60000\nnum.partitions: 6'],
+  ])('may be YAML with %s keys', (_shape, text) => {
+    expect(resolved({ file: yaml(text) })).toMatchObject({ connectionsMaxIdleMs: 60_000, numPartitions: 6 });
+  });
+
+  test('may be YAML with lists, empty, or only comments', () => {
+    expect(resolved({ file: yaml('log:\n  dirs: [/a, /b]') }).logDirs).toEqual(['/a', '/b']);
+    expect(resolved({ file: yaml('listeners:\n  - PLAINTEXT://a:1\n  - INNER://b:2') }).listeners).toHaveLength(2);
+    expect(resolved({ file: yaml('') }).numPartitions).toBe(1);
+    expect(resolved({ file: yaml('# nothing') }).numPartitions).toBe(1);
+  });
+
+  test("may be Kafka's server.properties", () => {
+    const path = properties('# The id\nbroker.id=7\nlog.dirs=/a,/b\nnum.network.threads=3\nmax.connections = 9\n');
+    expect(resolved({ file: path })).toMatchObject({ nodeId: 7, logDirs: ['/a', '/b'], maxConnections: 9 });
+  });
+
+  test.each<readonly [string, Given, RegExp]>([
+    ['a YAML key', { file: yaml('num.partition: 2') }, /num\.partition \(did you mean num\.partitions\?\)/],
+    ['a nested YAML key', { file: yaml('num:\n  partitons: 2') }, /num\.partitons \(did you mean num\.partitions\?\)/],
+    ['a property', { file: properties('log.dirz=/a') }, /log\.dirz \(did you mean log\.dirs?\?\)/],
+    ['--set', { set: ['log.retentoin.ms=1'] }, /log\.retentoin\.ms \(did you mean log\.retention\.ms\?\)/],
+    [
+      'an ODRADEK_ variable',
+      { environment: { ODRADEK_NUM_PARTITION: '2' } },
+      /ODRADEK_NUM_PARTITION .*ODRADEK_NUM_PARTITIONS\?/,
+    ],
+  ])('name the nearest known config when %s is unknown', (_source, given, message) => {
+    expect(complaint(given)).toMatch(message);
+  });
+
+  test('leave KAFKA_ variables alone that name no config of ours', () => {
+    expect(() => resolved({ environment: { KAFKA_HEAP_OPTS: '-Xmx1g', KAFKA_NUM_PARTITION: '2' } })).not.toThrow();
+  });
+
+  test.each(['', 'num.partitions', '=5', ' =5'])('refuse --set %j, which is no KEY=VALUE', (text) => {
+    expect(complaint({ set: [text] })).toMatch(/--set takes KEY=VALUE/);
+  });
+
+  test('take whatever stands behind the first = of --set as the value', () => {
+    expect(resolved({ set: ['broker.rack = a=b '] }).brokerRack).toBe('a=b');
+  });
+
+  test('report every wrong entry at once', () => {
+    const message = complaint({ set: ['num.partitions=none', 'no.such.config.at.all=1'] });
+    expect(message).toMatch(/num\.partitions/);
+    expect(message).toMatch(/no\.such\.config\.at\.all/);
+  });
+
+  test.each<readonly [string, string, RegExp]>([
+    ['is missing', join(folder.path, 'nowhere.yaml'), /cannot be read: ENOENT/],
+    ['is no YAML', yaml('a: [1,'), /is not YAML/],
+    ['is a YAML list', yaml('- a'), /keys and values are expected/],
+    ['has a bad escape', properties('a=\\u12'), /malformed/],
+  ])('say so when the file %s', (_what, path, message) => {
+    expect(complaint({ file: path })).toMatch(message);
+  });
+
+  test('refuse a listener that asks for TLS rather than serve it in the clear', () => {
+    expect(complaint({ flags: { listeners: 'SSL://127.0.0.1:9093' } })).toMatch(
+      /SSL, which this version does not serve/,
+    );
+  });
+});

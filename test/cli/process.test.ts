@@ -1,0 +1,115 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { freePort } from '../support/free-port.ts';
+import { metadataBrokerCount } from '../support/metadata-probe.ts';
+import { freeAddress, nodeEnvironment, OdradekProcess, repositoryRoot } from '../support/odradek-process.ts';
+import { run, until } from '../support/process.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+/** The sources: the built package has tests of its own. */
+const main = join(repositoryRoot, 'src/cli/main.ts');
+const folder = temporaryFolder('cli');
+afterAll(() => folder[Symbol.dispose]());
+
+const timeoutMs = 20_000;
+const anyHttp = ['--http-listen', '127.0.0.1:0'];
+
+const dataDir = (name: string): string => join(folder.path, name);
+const odradek = (...args: readonly string[]) =>
+  run(process.execPath, [main, ...args], { timeoutMs, env: nodeEnvironment(), cwd: folder.path });
+
+function occupy(port: number): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => resolve(server));
+  });
+}
+
+async function startNode(name: string): Promise<OdradekProcess> {
+  return await OdradekProcess.start({ ...(await freeAddress()), dataDir: dataDir(name), main: [main, 'start'] });
+}
+
+describe('odradek as a process', { timeout: 2 * timeoutMs }, () => {
+  test('ends with a sentence and exit code 1 when the Kafka port is in use, and leaves its data directory free', async () => {
+    const port = await freePort();
+    const occupant = await occupy(port);
+    const args = ['start', '--data-dir', dataDir('port'), '--listen', `127.0.0.1:${port}`, ...anyHttp];
+    const { status, output } = await odradek(...args);
+    occupant.close();
+    expect(output).toBe(`odradek: PLAINTEXT cannot listen on 127.0.0.1:${port}: the address is in use\n`);
+    expect(status).toBe(1);
+    expect(existsSync(join(dataDir('port'), '.lock'))).toBe(false);
+  });
+
+  test('ends with a sentence and exit code 1 when the HTTP port is in use', async () => {
+    const port = await freePort();
+    const occupant = await occupy(port);
+    const listen = ['--listen', '127.0.0.1:0', '--http-listen', `127.0.0.1:${port}`];
+    const { status, output } = await odradek('start', '--data-dir', dataDir('http'), ...listen);
+    occupant.close();
+    expect(output).toBe(`odradek: HTTP cannot listen on 127.0.0.1:${port}: the address is in use\n`);
+    expect(status).toBe(1);
+  });
+
+  test('refuses a data directory that another process holds, and one of another node', async () => {
+    const node = await startNode('held');
+    const elsewhere = ['--data-dir', dataDir('held'), '--listen', '127.0.0.1:0', ...anyHttp];
+    const second = await odradek('start', ...elsewhere);
+    expect(second.output).toMatch(/held is in use by/);
+    expect(second.status).toBe(1);
+    expect(await node.stop()).toBe(0);
+    const foreign = await odradek('start', '--node-id', '2', ...elsewhere);
+    expect(foreign.output).toMatch(/held belongs to node 1, not 2/);
+    expect(foreign.status).toBe(1);
+  });
+
+  test('logs JSON to standard error where that is no terminal, warns once of what has no effect, and ends with 0 on SIGTERM', async () => {
+    const options = { ...(await freeAddress()), dataDir: dataDir('logs'), main: [main, 'start'] };
+    const node = await OdradekProcess.start({ ...options, settings: { 'num.network.threads': '3' } });
+    expect(await node.stop()).toBe(0);
+    const lines = node.log
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(lines.map(({ msg }) => msg)).toEqual([
+      'this config of Kafka has no effect here',
+      'node started',
+      'node stopped',
+    ]);
+    expect(lines[0]).toMatchObject({ level: 40, node: 1, config: 'num.network.threads' });
+    expect(lines[1]).toMatchObject({ level: 30, listeners: [`PLAINTEXT://127.0.0.1:${options.port}`] });
+  });
+
+  test('up --ephemeral says how to reach it and removes its folder at the end', async () => {
+    const port = await freePort();
+    const child = spawn(process.execPath, [main, 'up', '--ephemeral', '--port', String(port)], {
+      env: { ...nodeEnvironment(), TMPDIR: folder.path },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    let welcome = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      welcome += text;
+    });
+    try {
+      await until('the welcome', timeoutMs, () => (welcome.includes('Ctrl-C stops it.') ? true : undefined));
+      expect(welcome).toContain(`bootstrap servers  127.0.0.1:${port}\n`);
+      expect(welcome).toContain(`http://127.0.0.1:${port + 2} `);
+      expect(await metadataBrokerCount(port)).toBe(1);
+      const ready = await fetch(`http://127.0.0.1:${port + 2}/readyz`);
+      expect(ready.status).toBe(200);
+      await ready.arrayBuffer();
+      const data = /^ {2}data +(.+)$/m.exec(welcome)?.[1] ?? '';
+      expect(existsSync(join(data, 'meta.properties'))).toBe(true);
+      child.kill('SIGINT');
+      expect(await ended).toBe(0);
+      expect(existsSync(data)).toBe(false);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});

@@ -1,0 +1,226 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { leaderEpoch, offset } from '#model/ids';
+import { defaultLogConfig, type LogConfig } from '#storage/log-config';
+import type { PartitionLog } from '#storage/partition-log';
+import { epochTextFrom, indexFiles, LogModel } from './log-model.ts';
+import { append, batch, type BatchSpec, Harness, headersOf } from './support.ts';
+
+const CONFIG: LogConfig = {
+  ...defaultLogConfig(),
+  segmentBytes: 20_000,
+  retentionBytes: 30_000,
+  retentionMs: -1,
+  fileDeleteDelayMs: 1000,
+};
+
+type Step =
+  | { readonly kind: 'append'; readonly batches: readonly { count: number; valueBytes: number; producer: number }[] }
+  | { readonly kind: 'wait'; readonly ms: number }
+  | { readonly kind: 'roll' | 'retention' | 'crash' | 'restart' | 'epoch' }
+  | { readonly kind: 'truncate' | 'delete' | 'read'; readonly share: number; readonly waits: boolean };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant('append' as const),
+      batches: fc.array(
+        fc.record({
+          count: fc.integer({ min: 1, max: 4 }),
+          valueBytes: fc.integer({ min: 0, max: 2500 }),
+          producer: fc.integer({ min: -1, max: 2 }),
+        }),
+        { minLength: 1, maxLength: 5 },
+      ),
+    }),
+  },
+  { weight: 5, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(0.05, 0.2, 1, 50, 6000) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('roll', 'retention', 'crash', 'restart', 'epoch') }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('truncate', 'delete', 'read'),
+      share: fc.double({ min: 0, max: 1, noNaN: true }),
+      waits: fc.boolean(),
+    }),
+  },
+) as fc.Arbitrary<Step>;
+
+/** One log, what it should be, and the steps that both take. */
+class Run {
+  readonly harness: Harness;
+  readonly model = new LogModel();
+  readonly #config: LogConfig;
+  readonly #sequences = new Map<number, number>();
+  log!: PartitionLog;
+  #isCutting = false;
+  #epoch = 0;
+  #time = 1000;
+
+  constructor(harness: Harness, config: LogConfig) {
+    this.harness = harness;
+    this.#config = config;
+  }
+
+  async open(): Promise<void> {
+    await this.harness.start();
+    this.#attach(await this.harness.create('t', 0, this.#config));
+  }
+
+  async take(step: Step): Promise<void> {
+    const { harness, log, model } = this;
+    switch (step.kind) {
+      case 'append':
+        this.#append(step.batches);
+        break;
+      case 'wait':
+        await harness.settle(step.ms);
+        break;
+      case 'roll':
+        log.roll();
+        break;
+      case 'epoch':
+        this.#epoch += 1;
+        break;
+      case 'retention':
+        log.enforceRetention(0);
+        await harness.settle(50);
+        break;
+      case 'delete':
+        log.deleteRecordsBefore(offset(Math.floor(log.durableOffset * step.share)));
+        break;
+      case 'truncate':
+        await this.#truncate(step.share, step.waits);
+        break;
+      case 'read':
+        await this.#read(step.share);
+        break;
+      case 'restart':
+        await harness.settle(100);
+        await harness.restart();
+        this.#reopened(model.end);
+        await this.check();
+        break;
+      case 'crash':
+        await harness.crash();
+        this.#reopened(model.durableEnd);
+        await this.check();
+        break;
+    }
+    model.start = Math.max(model.start, this.log.logStartOffset);
+  }
+
+  /** The log holds what the model says, and remembers of it what one would who had seen every append. */
+  async check(): Promise<void> {
+    const { harness, log, model } = this;
+    const contents = await harness.contents(log);
+    expect(Buffer.compare(contents, model.bytesFrom(log.logStartOffset))).toBe(0);
+    expect(Buffer.from(log.producers.takeSnapshot()).toString('hex')).toBe(
+      Buffer.from(model.producerSnapshot()).toString('hex'),
+    );
+    expect(epochTextFrom(log, model.start)).toBe(model.epochText());
+  }
+
+  #attach(log: PartitionLog): void {
+    this.log = log;
+    log.updateConfig(this.#config);
+    log.listener = {
+      durable: (end) => {
+        if (!this.#isCutting) this.model.durableEnd = end;
+      },
+      rejected: () => {
+        throw new Error('there is room');
+      },
+      failed: () => {
+        throw new Error('the disk is sound');
+      },
+    };
+  }
+
+  #reopened(endMin: number): void {
+    const log = this.harness.store.get('t', 0);
+    if (log === undefined) throw new Error(JSON.stringify(this.harness.store.quarantined.map(({ reason }) => reason)));
+    expect(log.logEndOffset).toBeGreaterThanOrEqual(endMin);
+    expect(log.logEndOffset).toBeLessThanOrEqual(this.model.end);
+    expect(log.logStartOffset).toBeLessThanOrEqual(this.model.start);
+    this.model.cut(log.logEndOffset);
+    this.model.durableEnd = log.logEndOffset;
+    this.#isCutting = false;
+    this.#attach(log);
+  }
+
+  #append(specs: readonly { count: number; valueBytes: number; producer: number }[]): void {
+    const bytes = Buffer.concat(specs.map((spec) => batch(this.#spec(spec), this.#time % 251)));
+    if (typeof append(this.log, bytes, leaderEpoch(this.#epoch)) === 'string') return;
+    this.model.append(bytes);
+  }
+
+  /** Timestamps now rise, now fall. */
+  #spec({ count, valueBytes, producer }: { count: number; valueBytes: number; producer: number }): BatchSpec {
+    this.#time += 17;
+    const timestamp = this.#time % 3 === 0 ? this.#time : this.#time + 40;
+    if (producer < 0) return { count, valueBytes, timestamp };
+    const baseSequence = this.#sequences.get(producer) ?? 0;
+    this.#sequences.set(producer, baseSequence + count);
+    return { count, valueBytes, timestamp, producerId: producer, baseSequence };
+  }
+
+  /** Without waiting, the next steps meet a log that is being cut. */
+  async #truncate(share: number, waits: boolean): Promise<void> {
+    const { log, model, harness } = this;
+    if (this.#isCutting) return;
+    const target = offset(log.logStartOffset + Math.floor((log.logEndOffset - log.logStartOffset) * share));
+    model.durableEnd = Math.min(model.durableEnd, target);
+    this.#isCutting = true;
+    log.truncateTo(target, () => {
+      this.#isCutting = false;
+      expect(log.logEndOffset).toBeLessThanOrEqual(target);
+      model.cut(log.logEndOffset);
+      // What a client gave sequences to is gone.
+      this.#sequences.clear();
+    });
+    if (waits) await harness.settle(50);
+  }
+
+  async #read(share: number): Promise<void> {
+    const { harness, log, model } = this;
+    const from = log.logStartOffset + Math.floor((log.logEndOffset - log.logStartOffset) * share);
+    const end = log.logEndOffset;
+    const wanted = model.bytesFrom(from);
+    const wasCutting = this.#isCutting;
+    const result = await harness.read(log, from, end, 3000);
+    if (typeof result === 'string') throw new Error(result);
+    const read = Buffer.concat(result.chunks);
+    expect(Buffer.compare(read, wanted.subarray(0, read.length))).toBe(0);
+    // What is being cut may be gone or not.
+    if (!wasCutting) expect(read.length > 0).toBe(from < end);
+    expect(read.length <= 3000 || headersOf(read).length === 1).toBe(true);
+  }
+}
+
+async function history(steps: readonly Step[], seed: number, config: LogConfig, tailCacheBytes: number): Promise<void> {
+  const harness = new Harness({ seed, tailCacheBytes });
+  const run = new Run(harness, config);
+  await run.open();
+  for (const step of steps) await run.take(step);
+  await harness.settle(100);
+  await run.check();
+  await harness.stop();
+  const [disk] = harness.disks;
+  const files = await harness.world.complete(indexFiles(disk as NonNullable<typeof disk>, 't-0', config));
+  expect(files.found).toEqual(files.expected);
+}
+
+const histories = [
+  fc.array(step, { minLength: 1, maxLength: 60, size: 'max' }),
+  fc.integer({ min: 1, max: 2 ** 31 }),
+  fc.constantFrom(0, 20_000, 2 ** 20),
+] as const;
+
+test('after any history of appends, cuts, crashes and restarts a log is what a list of batches would be, down to its index files', async () => {
+  await fc.assert(
+    fc.asyncProperty(...histories, (steps, seed, cacheBytes) => history(steps, seed, CONFIG, cacheBytes)),
+    { numRuns: Number(process.env['STORAGE_RUNS'] ?? 150) },
+  );
+});
