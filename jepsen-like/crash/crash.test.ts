@@ -12,19 +12,26 @@ import { type CrashPlan, type CrashTarget, crash } from './driver.ts';
 
 const python = await toolChain('crash test', findPython);
 const kills = Number(process.env.ROUNDS ?? 10);
-const powerCutMain = join(import.meta.dirname, 'power-cut-main.ts');
+type Main = readonly string[] | undefined;
+const powerCut = [join(import.meta.dirname, 'power-cut-main.ts')];
+const withoutSync = [...powerCut, '--without-sync'];
 
-/** Restarted on the same folder and ports, as an operator's supervisor would. */
-async function odradek(dataDir: string, main?: readonly string[]): Promise<CrashTarget & AsyncDisposable> {
+/**
+ * A node that is restarted on the same folder and ports, as an operator's supervisor would. `mains` names what runs at
+ * each start, the last of them from then on; undefined is the published bin.
+ */
+async function odradek(dataDir: string, ...mains: readonly Main[]): Promise<CrashTarget & AsyncDisposable> {
   const { port, httpPort } = await freeAddress();
-  const options = { port, dataDir, ...(main === undefined ? { httpPort } : { main }) };
   let node: OdradekProcess | undefined;
+  let starts = 0;
   onTestFailed(() => console.error(node?.log));
   const kill = async (): Promise<void> => node?.kill();
   return {
-    bootstrap: `127.0.0.1:${options.port}`,
+    bootstrap: `127.0.0.1:${port}`,
     start: async () => {
-      node = await OdradekProcess.start(options);
+      const main = mains[Math.min(starts, mains.length - 1)];
+      starts += 1;
+      node = await OdradekProcess.start({ port, dataDir, ...(main === undefined ? { httpPort } : { main }) });
     },
     kill,
     [Symbol.asyncDispose]: kill,
@@ -74,14 +81,16 @@ describe.skipIf(python === undefined)('the crash test', () => {
   });
 
   test('a power cut at each kill, creates and renames without a directory fsync lost too, loses nothing', async () => {
-    await using node = await odradek(join(folder.path, 'data'), [powerCutMain]);
+    await using node = await odradek(join(folder.path, 'data'), powerCut);
     await expectNothingLost(node);
   });
 
   test('with the fsync call switched off, a power cut loses acknowledged records, and this test sees it', async () => {
-    await using node = await odradek(join(folder.path, 'data'), [powerCutMain, '--without-sync']);
-    const { verdict } = await crash(node, { ...plan(), records: 200_000, kills: 1, stopAfterKills: true });
-    expect(verdict.acknowledged).toBeGreaterThan(50_000);
-    expect(verdict.lost).toBeGreaterThan(0);
+    // The first life and the last are honest: the node is born, the topic is made, and the loss is read. Between them it lies.
+    await using node = await odradek(join(folder.path, 'data'), powerCut, withoutSync, powerCut);
+    const { verdict } = await crash(node, { ...plan(), records: 300_000, kills: 2, stopAfterKills: true });
+    expect(verdict.acknowledged).toBeGreaterThan(200_000);
+    expect(verdict.lost).toBeGreaterThan(50_000);
+    expect(verdict.first).toContain('acknowledged and lost');
   });
 });

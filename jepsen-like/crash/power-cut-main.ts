@@ -1,6 +1,7 @@
 /**
  * A node for the crash test whose every SIGKILL is a power cut: what was not synced lives in this process's memory only.
- * The published bin has no way to any of this. Arguments are those of `odradek start`, and --without-sync.
+ * The published bin has no way to any of this. Arguments are those of `odradek start`, and --without-sync, with which
+ * records are acknowledged without a sync.
  */
 import { parseArgs } from 'node:util';
 import { FaultDisk } from '#faults/fault-disk';
@@ -9,6 +10,7 @@ import { Node } from '#node/node';
 import { createLogger } from '#platform/logger';
 import { createNodePorts } from '#platform/node-ports';
 import { METADATA_FOLDER } from '#runtime/metadata-quorum';
+import { forgetfulDisk } from './forgetful-disk.ts';
 
 const poolThreads = 8;
 process.env.UV_THREADPOOL_SIZE = String(poolThreads);
@@ -42,6 +44,13 @@ const ports = await createNodePorts({
     process.abort();
   },
 });
-const ignoreSync = values['without-sync'];
-const disks = ports.disks.map((disk) => new FaultDisk(ports.clock, disk, { ignoreSync }));
+const disks = ports.disks.map((disk) => {
+  const volatile = new FaultDisk(ports.clock, disk, { ignoreSync: false });
+  return values['without-sync'] ? forgetfulDisk(volatile, isData) : volatile;
+});
 await new Node({ ...ports, disks }, parsed).start();
+
+/** Segments and the commit journal: what an acknowledgement waits for. */
+function isData(path: string): boolean {
+  return !path.startsWith(`${METADATA_FOLDER}/`) && (path.endsWith('.log') || path.startsWith('commit-journal'));
+}

@@ -7,6 +7,7 @@ A topic that does not exist is an empty file.
 """
 import struct
 import sys
+import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
@@ -19,9 +20,12 @@ found = consumer.list_topics(timeout=30).topics.get(topic)
 open_partitions = set(found.partitions) if found else set()
 consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in open_partitions])
 with open(path, "wb") as read:
+    heard = time.monotonic()
     while open_partitions:
-        messages = consumer.consume(10_000, timeout=30)
-        if not messages:
+        messages = consumer.consume(10_000, timeout=0.2)
+        if messages:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > 30:
             sys.exit(f"nothing for 30 s; not read to their end: {sorted(open_partitions)}")
         for message in messages:
             error = message.error()

@@ -39,13 +39,17 @@ export function api<Request, Response>(
   };
 }
 
-/** Encodes and sends one answer: length prefix, header, body. */
-export function respond(context: ApiContext, writeBody: (writer: Writer, version: number) => void): void {
+/** Encodes and sends one answer: length prefix, header, body. `sent` is Exchange.respond's. */
+export function respond(
+  context: ApiContext,
+  writeBody: (writer: Writer, version: number) => void,
+  sent?: () => void,
+): void {
   const { header, exchange } = context;
   const writer = new Writer();
   writer.int32(0);
   writeResponseHeader(writer, header.apiKey, header.apiVersion, header.correlationId);
   writeBody(writer, header.apiVersion);
   writer.patchInt32(0, writer.sizeBytes - 4);
-  exchange.respond(writer.chunks(), writer.sizeBytes);
+  exchange.respond(writer.chunks(), writer.sizeBytes, sent);
 }

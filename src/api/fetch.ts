@@ -57,7 +57,10 @@ function serveFetch(request: FetchRequest, context: ApiContext): void {
       if (result.error !== ErrorCode.None) broker.traffic.failedFetchRequests += 1;
     }
     const body = answerOf(results, session, plan.readCommitted);
-    respond(context, (writer) => writeFetchResponse(writer, body, version));
+    const sent = (): void => {
+      for (const { lease } of results) lease?.release();
+    };
+    respond(context, (writer) => writeFetchResponse(writer, body, version), sent);
   }).start();
 }
 

@@ -21,8 +21,11 @@ export interface Exchange {
   readonly responseBudget: MemoryBudget;
   /** A Produce request has reached its logs: the next Produce of the connection may start. */
   reachedLog(): void;
-  /** The whole answer with its length prefix; `sizeBytes` is the sum of the chunks, which must not change until sent. */
-  respond(chunks: readonly Uint8Array[], sizeBytes: number): void;
+  /**
+   * The whole answer with its length prefix; `sizeBytes` is the sum of the chunks, which are lent until `sent` runs: once, when the
+   * kernel has them, or when the connection is gone.
+   */
+  respond(chunks: readonly Uint8Array[], sizeBytes: number, sent?: () => void): void;
   /** There is no answer on the wire (acks=0). */
   finish(): void;
   /** The request cannot be answered: one log line, and the connection is closed. */
@@ -54,10 +57,12 @@ interface Pending {
   answered: boolean;
   response: readonly Uint8Array[] | undefined;
   responseBytes: number;
+  sent: (() => void) | undefined;
 }
 
 interface Unsent {
   readonly sizeBytes: number;
+  readonly sent: (() => void) | undefined;
   /** Of the connection's sent bytes, where this answer ends. */
   readonly endsAt: number;
 }
@@ -131,6 +136,7 @@ export class KafkaConnection implements Receiver {
     for (let first = this.#unsent.peek(); first !== undefined && first.endsAt <= this.#flushedBytes; ) {
       this.#unsent.shift();
       this.#context.responseBudget.release(first.sizeBytes);
+      first.sent?.();
       first = this.#unsent.peek();
     }
     this.#updateReading();
@@ -142,7 +148,10 @@ export class KafkaConnection implements Receiver {
     if (this.#partial !== undefined) this.#context.requestBudget.release(this.#partial.length);
     this.#partial = undefined;
     this.#leftover = undefined;
-    for (const answer of this.#unsent.drain()) this.#context.responseBudget.release(answer.sizeBytes);
+    for (const answer of this.#unsent.drain()) {
+      this.#context.responseBudget.release(answer.sizeBytes);
+      answer.sent?.();
+    }
     // What arrived whole before a clean end is still done (acks=0 producers close at once); after a reset it is not.
     if (cause !== 'end') this.#dropWaiting();
     this.#context.ended(this);
@@ -204,7 +213,15 @@ export class KafkaConnection implements Receiver {
   #push(frame: Uint8Array): void {
     const apiKey = ((frame[0] as number) << 8) | (frame[1] as number);
     const overlaps = apiKey === PRODUCE_API_KEY;
-    this.#pending.push({ frame, overlaps, reached: false, answered: false, response: undefined, responseBytes: 0 });
+    this.#pending.push({
+      frame,
+      overlaps,
+      reached: false,
+      answered: false,
+      response: undefined,
+      responseBytes: 0,
+      sent: undefined,
+    });
   }
 
   #waitForMemory(): void {
@@ -253,17 +270,23 @@ export class KafkaConnection implements Receiver {
   }
 
   /** For PendingExchange only. */
-  answer(pending: Pending, response: readonly Uint8Array[] | undefined, responseBytes: number): void {
+  answer(
+    pending: Pending,
+    response: readonly Uint8Array[] | undefined,
+    responseBytes: number,
+    sent?: () => void,
+  ): void {
     assert(!pending.answered, 'a request is answered once');
     pending.answered = true;
     pending.reached = true;
     pending.response = response;
     pending.responseBytes = responseBytes;
+    pending.sent = sent;
     this.#context.requestBudget.release(pending.frame.length);
     for (let first = this.#pending.peek(); first?.answered === true; first = this.#pending.peek()) {
       this.#pending.shift();
       this.#startedCount -= 1;
-      if (first.response !== undefined) this.#send(first.response, first.responseBytes);
+      if (first.response !== undefined) this.#send(first.response, first.responseBytes, first.sent);
     }
     this.start();
     if (this.#leftover !== undefined && !this.#waitsForMemory && this.#pending.length < MAX_IN_FLIGHT) this.#resume();
@@ -284,13 +307,13 @@ export class KafkaConnection implements Receiver {
     return this.#context.listenerName;
   }
 
-  #send(chunks: readonly Uint8Array[], sizeBytes: number): void {
-    if (!this.#open) return;
+  #send(chunks: readonly Uint8Array[], sizeBytes: number, sent: (() => void) | undefined): void {
+    if (!this.#open) return sent?.();
     if (this.#unsent.length === 0) this.#lastTaken = this.#context.now();
     this.#lastActive = this.#context.now();
     this.#sentBytes += sizeBytes;
     this.#context.responseBudget.reserve(sizeBytes);
-    this.#unsent.push({ sizeBytes, endsAt: this.#sentBytes });
+    this.#unsent.push({ sizeBytes, sent, endsAt: this.#sentBytes });
     this.#connection.send(chunks);
   }
 
@@ -350,8 +373,8 @@ class PendingExchange implements Exchange {
     this.#owner.reachedLog(this.#pending);
   }
 
-  respond(chunks: readonly Uint8Array[], sizeBytes: number): void {
-    this.#owner.answer(this.#pending, chunks, sizeBytes);
+  respond(chunks: readonly Uint8Array[], sizeBytes: number, sent?: () => void): void {
+    this.#owner.answer(this.#pending, chunks, sizeBytes, sent);
   }
 
   finish(): void {

@@ -31,9 +31,28 @@ export interface PartitionFetch {
   readonly diverging?: { readonly epoch: number; readonly endOffset: number };
   readonly chunks: readonly Uint8Array[];
   readonly sizeBytes: number;
+  /** The buffer of the chunks, to be released when they are sent. */
+  readonly lease?: { release(): void } | undefined;
 }
 
 const NO_BYTES: readonly Uint8Array[] = [];
+
+/** One go over all targets. */
+interface Attempt {
+  /** The first target that was not read. */
+  next: number;
+  /** By the target's place. */
+  readonly results: PartitionFetch[];
+  sizeBytes: number;
+  failed: boolean;
+}
+
+interface ReadRange {
+  readonly from: Offset;
+  readonly upTo: Offset;
+  readonly maxBytes: number;
+  readonly minOneBatch: boolean;
+}
 
 /** Finds the partition of a target, or says why there is none. */
 export type Lookup = (target: FetchTarget) => Partition | ErrorCode;
@@ -84,62 +103,77 @@ export class DelayedFetch implements Watcher {
   #attempt(): void {
     this.#reading = true;
     this.#advancedWhileReading = false;
-    this.#readFrom(0, [], 0, false);
+    this.#readWave({ next: 0, results: [], sizeBytes: 0, failed: false });
   }
 
-  /** Goes on from one target to the next; a read that needs the disk continues from its completion. */
-  #readFrom(first: number, results: PartitionFetch[], sizeBefore: number, failedBefore: boolean): void {
-    let sizeBytes = sizeBefore;
-    let failed = failedBefore;
-    const targets = this.#plan.targets;
-    for (let index = first; index < targets.length; index += 1) {
-      const target = targets[index] as FetchTarget;
+  /**
+   * Reads target after target while `maxBytes` surely has room for all that they may return; those that need the disk read it side by
+   * side. When the last of them is there, the next wave goes on with what is truly left.
+   */
+  #readWave(attempt: Attempt): void {
+    const { targets } = this.#plan;
+    const { results } = attempt;
+    let claimedBytes = attempt.sizeBytes;
+    let open = 1;
+    const completed = (): void => {
+      open -= 1;
+      if (open > 0 || this.#finished) return;
+      if (attempt.next < targets.length) this.#readWave(attempt);
+      else this.#settle(results, attempt.sizeBytes, attempt.failed);
+    };
+    while (attempt.next < targets.length) {
+      const place = attempt.next;
+      const target = targets[place] as FetchTarget;
       const found = this.#lookup(target);
       const refused = typeof found === 'number' ? failure(target, undefined, found) : refuse(target, found);
       if (refused !== undefined) {
-        results.push(refused);
-        failed = true;
+        results[place] = refused;
+        attempt.failed = true;
+        attempt.next += 1;
         continue;
       }
       const partition = found as Partition;
       const from = offset(target.fetchOffset);
       const upTo = this.#readLimit(partition);
-      const maxBytes = Math.min(
-        target.maxBytes,
-        this.#plan.maxBytes - sizeBytes,
-        Math.max(0, this.#budget.freeBytes - sizeBytes),
-      );
-      const minOneBatch = sizeBytes === 0;
-      if (from >= upTo || (maxBytes <= 0 && !minOneBatch)) {
-        results.push(success(target, partition, undefined));
-        continue;
-      }
-      const log = partition.log;
-      if (log === undefined) continue;
-      const cached = log.readCached(from, upTo, maxBytes, minOneBatch);
+      const room = Math.min(this.#plan.maxBytes - claimedBytes, this.#budget.freeBytes - claimedBytes);
+      const maxBytes = Math.max(0, Math.min(target.maxBytes, room));
+      const minOneBatch = claimedBytes === 0;
+      if (from < upTo && maxBytes < target.maxBytes && claimedBytes > attempt.sizeBytes) break;
+      attempt.next += 1;
+      results[place] = success(target, partition, undefined);
+      if (from >= upTo || (maxBytes === 0 && !minOneBatch)) continue;
+      const cached = partition.log?.readCached(from, upTo, maxBytes, minOneBatch);
       if (cached !== undefined) {
-        results.push(success(target, partition, cached));
-        sizeBytes += cached.sizeBytes;
+        results[place] = success(target, partition, cached);
+        attempt.sizeBytes += cached.sizeBytes;
+        claimedBytes += cached.sizeBytes;
         continue;
       }
-      const reserved = Math.max(0, maxBytes);
-      this.#budget.reserve(reserved);
-      this.#reservedBytes += reserved;
-      log.read(from, upTo, maxBytes, minOneBatch, (result) => {
-        if (this.#finished) return;
-        if (typeof result === 'string') {
-          results.push(
-            failure(target, partition, result === 'failed' ? ErrorCode.KafkaStorageError : ErrorCode.OffsetOutOfRange),
-          );
-          this.#readFrom(index + 1, results, sizeBytes, true);
-        } else {
-          results.push(success(target, partition, result));
-          this.#readFrom(index + 1, results, sizeBytes + result.sizeBytes, failed);
-        }
+      claimedBytes += Math.max(1, maxBytes);
+      open += 1;
+      this.#readFromDisk(target, partition, { from, upTo, maxBytes, minOneBatch }, (result) => {
+        results[place] = result;
+        attempt.sizeBytes += result.sizeBytes;
+        if (result.error !== ErrorCode.None) attempt.failed = true;
+        completed();
       });
-      return;
     }
-    this.#settle(results, sizeBytes, failed);
+    completed();
+  }
+
+  #readFromDisk(
+    target: FetchTarget,
+    partition: Partition,
+    range: ReadRange,
+    done: (result: PartitionFetch) => void,
+  ): void {
+    this.#budget.reserve(range.maxBytes);
+    this.#reservedBytes += range.maxBytes;
+    partition.log?.read(range.from, range.upTo, range.maxBytes, range.minOneBatch, (result) => {
+      if (result === 'failed') done(failure(target, partition, ErrorCode.KafkaStorageError));
+      else if (result === 'out-of-range') done(failure(target, partition, ErrorCode.OffsetOutOfRange));
+      else done(success(target, partition, result));
+    });
   }
 
   #readLimit(partition: Partition): Offset {
@@ -151,6 +185,8 @@ export class DelayedFetch implements Watcher {
     this.#releaseReserved();
     if (failed || this.#expired || sizeBytes >= this.#plan.minBytes || this.#plan.targets.length === 0)
       return this.#finish(results);
+    // What was read is too little: it is read again when there is more.
+    for (const { lease } of results) lease?.release();
     if (this.#advancedWhileReading) return this.#attempt();
     this.#park(results);
   }
@@ -221,5 +257,6 @@ function success(target: FetchTarget, partition: Partition, read: ReadResult | u
     logStartOffset: partition.log?.logStartOffset ?? -1,
     chunks: read?.chunks ?? NO_BYTES,
     sizeBytes: read?.sizeBytes ?? 0,
+    lease: read?.lease,
   };
 }

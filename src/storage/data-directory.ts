@@ -38,6 +38,8 @@ export interface DirectoryContent {
   readonly unidentified: readonly Unidentified[];
   /** Folders of deleted topics, to be removed. */
   readonly doomed: readonly string[];
+  /** Logs that the offset checkpoints speak of, whether or not they are there. */
+  readonly savedNames: ReadonlySet<string>;
   pointOf(topic: string, partition: number): LoadPoint;
   readonly journalGeneration: number;
 }
@@ -97,6 +99,7 @@ export async function openDirectory({ codecs, logger }: StoragePorts, disk: Disk
     logs,
     unidentified,
     doomed: names.filter((name) => parseLogDirName(name)?.suffix === '-delete'),
+    savedNames: new Set([...recoveryPoints.keys(), ...logStarts.keys()]),
     pointOf(topic, partition) {
       const name = partitionName(topic, partition);
       return { recoveryPoint: recoveryPoints.get(name) ?? offset(0), logStartOffset: logStarts.get(name) ?? offset(0) };

@@ -14,8 +14,8 @@ import {
   recordSizeBytes,
 } from './journal-format.ts';
 
-/** In a data directory's top folder, where Kafka's tools look for folders only. */
-export const JOURNAL_FILES: readonly string[] = ['commit-journal-0', 'commit-journal-1'];
+/** In a data directory's top folder; not of the form of a log's name. */
+export const JOURNAL_FILES: readonly string[] = ['commit-journal-a', 'commit-journal-b'];
 
 export type Replay = (entry: JournalEntry) => Promise<void>;
 

@@ -1,18 +1,23 @@
 import type { Clock, Codecs, Disk, Logger, Ports, Timer } from '#base/ports';
 import { type OffsetCheckpointEntry, offsetCheckpointText } from '#log/checkpoint-files';
 import { LOG_START_CHECKPOINT, RECOVERY_POINT_CHECKPOINT } from '#log/file-names';
-import type { Offset, Uuid } from '#model/ids';
+import { type Offset, partitionName, type Uuid } from '#model/ids';
 import { CommitRounds } from './commit-rounds.ts';
 import { codeOf, eachOf, isTransient, replaceFile } from './files.ts';
 import { IndexCache } from './index-cache.ts';
 import { Journal } from './journal.ts';
 import { OpenFiles } from './open-files.ts';
+import { ReadBuffers } from './read-buffers.ts';
 
 export type StoragePorts = Pick<Ports, 'clock' | 'random' | 'codecs' | 'logger' | 'fatal'>;
 
 export interface LogDirectoryOptions {
   /** With less free room the directory takes no appends. */
   readonly minFreeBytes: number;
+  /** Each of the journal's two files, but for the record that fills it. */
+  readonly journalFileBytes: number;
+  /** Logs that the directory's offset checkpoints speak of, by partition name. */
+  readonly savedNames: ReadonlySet<string>;
   /** The journal's first generation is above it. */
   readonly journalGeneration: number;
   readonly onOffline: (directory: LogDirectory, reason: string) => void;
@@ -31,7 +36,6 @@ export interface DirectoryLog {
 }
 
 const FREE_CHECK_MS = 1000;
-const JOURNAL_FILE_BYTES = 64 * 1024 * 1024;
 const INDEX_CACHE_BYTES = 32 * 1024 * 1024;
 /** Idle handles, of readers and of writers each: well below usual limits of open files, and above 1,000 busy partitions. */
 const IDLE_FILES_MAX = 2048;
@@ -50,6 +54,7 @@ export class LogDirectory {
   readonly readers: OpenFiles;
   readonly writers: OpenFiles;
   readonly indexes: IndexCache;
+  readonly readBuffers = new ReadBuffers();
   readonly journal: Journal;
   readonly commits: CommitRounds;
   readonly #ports: StoragePorts;
@@ -63,11 +68,13 @@ export class LogDirectory {
   #checkpointing: Promise<void> = Promise.resolve();
   #savedRecoveryPoints: string | undefined;
   #savedLogStarts: string | undefined;
+  #savedNames: ReadonlySet<string>;
   #closed = false;
 
   constructor(ports: StoragePorts, disk: Disk, id: Uuid, options: LogDirectoryOptions) {
     this.#ports = ports;
     this.#options = options;
+    this.#savedNames = options.savedNames;
     this.disk = disk;
     this.id = id;
     this.clock = ports.clock;
@@ -77,7 +84,7 @@ export class LogDirectory {
     this.writers = new OpenFiles(disk, 'write', IDLE_FILES_MAX);
     this.indexes = new IndexCache(disk, ports.codecs, ports.logger, INDEX_CACHE_BYTES);
     this.journal = new Journal(disk, ports.codecs, {
-      fileBytes: JOURNAL_FILE_BYTES,
+      fileBytes: options.journalFileBytes,
       generation: options.journalGeneration,
       onFailure: (failure) => this.fail(`the commit journal: ${failure.message}`),
     });
@@ -162,6 +169,11 @@ export class LogDirectory {
     return saving;
   }
 
+  /** Before a log of that name is made: what was saved of an earlier one must not be taken for what this one has synced. */
+  async forgetOffsets(topic: string, partition: number): Promise<void> {
+    if (this.#savedNames.has(partitionName(topic, partition))) await this.saveOffsets();
+  }
+
   /** After its logs. */
   async close(): Promise<void> {
     await this.journal.close();
@@ -190,6 +202,7 @@ export class LogDirectory {
       await replaceFile(this.disk, '', RECOVERY_POINT_CHECKPOINT, pointsText);
       this.#savedRecoveryPoints = pointsText;
     }
+    this.#savedNames = new Set(points.map(({ topic, partition }) => partitionName(topic, partition)));
   }
 
   #watch(): void {

@@ -117,10 +117,10 @@ export class LogReader {
     readers.use(segment.path('.log'), (open, failure) => {
       if (open === undefined) return this.#failed(segment, failure, done);
       const request = { from, upTo, maxBytes, minOneBatch, position, limit: segment.writtenBytes };
-      readBatches(open.file, request, (bytes) => {
+      readBatches(open.file, this.#directory.readBuffers, request, (bytes, lease) => {
         readers.release(open);
         if (bytes === undefined) return this.#failed(segment, 'no batches where they should be', done);
-        if (bytes.length > 0) return done({ chunks: [bytes], sizeBytes: bytes.length });
+        if (bytes.length > 0) return done({ chunks: [bytes], sizeBytes: bytes.length, lease });
         const next = this.#segments[this.#segments.indexOf(segment) + 1];
         // Only past the segment's last batch the reader goes on in the next one.
         const goesOn = from >= segment.endOffset && next !== undefined && next.baseOffset < upTo && next !== segment;

@@ -10,7 +10,7 @@ import type { BatchVisitor, ScanResult } from '#log/segment-scan';
 import { type LeaderEpoch, leaderEpoch, type Offset } from '#model/ids';
 import { BATCH_HEADER_BYTES, isControl, lastOffset } from '#protocol/record-batch';
 import { batchMaxTimestamp } from './batch-walk.ts';
-import { joinPath, readAt, readWhole, syncFile } from './files.ts';
+import { joinPath, readAt, readWhole, syncFile, writeNew } from './files.ts';
 import { readIndexes } from './index-cache.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDirectory } from './log-directory.ts';
@@ -49,6 +49,9 @@ export async function recoverLog(log: RecoverableLog): Promise<Recovered> {
   const { segments, producers, recoveryPoint, directory, epochs } = log;
   const snapshot = await loadSnapshot(log, recoveryPoint);
   const logStart = at(segments, 0).baseOffset;
+  // What was saved of higher offsets may be of batches that were cut since.
+  if ((log.snapshots.at(-1) ?? 0) > recoveryPoint) await dropSnapshotsAbove(log, recoveryPoint);
+  epochs.truncateFromEnd(recoveryPoint);
   const replayFrom = log.epochsLost ? logStart : (Math.min(recoveryPoint, snapshot ?? logStart) as Offset);
   const follow = (index: number): BatchVisitor => {
     const segment = at(segments, index);
@@ -63,7 +66,10 @@ export async function recoverLog(log: RecoverableLog): Promise<Recovered> {
     };
   };
   // A segment that ends right there may not have been sealed any more.
-  let index = Math.max(0, segments.findLastIndex(({ baseOffset }) => baseOffset < replayFrom));
+  let index = Math.max(
+    0,
+    segments.findLastIndex(({ baseOffset }) => baseOffset < replayFrom),
+  );
   for (const [place, segment] of segments.entries()) {
     segment.sealed = place < index;
     if (place < index) segment.endOffset = at(segments, place + 1).baseOffset;
@@ -91,10 +97,12 @@ export async function recoverLog(log: RecoverableLog): Promise<Recovered> {
       if (decision.dropLater) await dropSegments(log, index + 1);
     }
     segment.endOffset = scan.endOffset;
-    if (index < segments.length - 1) await sealRebuilt(log, segment);
+    if (index < segments.length - 1) {
+      await sealRebuilt(log, segment);
+      if (segment.endOffset >= (snapshot ?? 0)) await takeSnapshot(log, segment.endOffset);
+    }
   }
   const active = at(segments, segments.length - 1);
-  await dropSnapshotsAbove(log, active.endOffset);
   epochs.truncateFromEnd(active.endOffset);
   return { end: active.endOffset };
 }
@@ -116,6 +124,7 @@ export async function dropSegments(
   }
 }
 
+/** For good, as are earlier removals: a snapshot that came back would be taken for one of what is appended next. */
 export async function dropSnapshotsAbove(
   { directory, snapshots, folder }: Pick<RecoverableLog, 'directory' | 'snapshots' | 'folder'>,
   end: Offset,
@@ -123,6 +132,7 @@ export async function dropSnapshotsAbove(
   while ((snapshots.at(-1) ?? 0) > end) {
     await directory.disk.remove(joinPath(folder, segmentFileName(snapshots.pop() as Offset, '.snapshot')));
   }
+  await directory.disk.syncDir(folder);
 }
 
 export async function cutFile(
@@ -154,6 +164,18 @@ async function loadSnapshot(log: RecoverableLog, limit: Offset): Promise<Offset 
     directory.logger.warn({ path, reason: loaded?.error ?? 'missing' }, 'a producer snapshot is not used');
   }
   return undefined;
+}
+
+/** Where a segment begins, because those before it may be deleted. */
+async function takeSnapshot(
+  { directory, folder, snapshots, producers }: RecoverableLog,
+  offset: Offset,
+): Promise<void> {
+  if (snapshots.includes(offset)) return;
+  const path = joinPath(folder, segmentFileName(offset, '.snapshot'));
+  await writeNew(directory.disk, path, producers.takeSnapshot(), true);
+  await directory.disk.syncDir(folder);
+  snapshots.splice(snapshots.findLastIndex((each) => each < offset) + 1, 0, offset);
 }
 
 /** Aborts whose markers are replayed are told again. */

@@ -17,6 +17,8 @@ export interface LogStoreOptions {
   /** A data directory with less free room takes no appends. */
   readonly minFreeBytes: number;
   readonly retentionCheckMs: number;
+  /** Per data directory, twice; 64 MiB if not given. */
+  readonly journalFileBytes?: number;
   /** The first data directory, which also holds the metadata log, or the last one has gone offline. */
   readonly onAllOffline: (reason: string) => void;
 }
@@ -37,6 +39,7 @@ interface Doomed {
 /** Also the grain at which removals are looked at. */
 const CHECKPOINT_MS = 5000;
 const LOAD_PARALLEL = 16;
+const JOURNAL_FILE_BYTES = 64 * 1024 * 1024;
 
 /**
  * All logs of a node, on all its data directories. One timer drives what happens in the background: checkpoints, retention,
@@ -49,6 +52,8 @@ export class LogStore {
   readonly #members: Member[] = [];
   readonly #logs = new Map<string, PartitionLog>();
   readonly #quarantined: Quarantined[] = [];
+  /** Logs that were removed and that the journal may still bring back. */
+  readonly #releasing = new Map<string, Promise<void>>();
   /** Bounded by the files on the disk. */
   #doomed: Doomed[] = [];
   readonly #timer: Timer;
@@ -136,11 +141,13 @@ export class LogStore {
     const name = partitionName(topic, partition);
     assert(!this.#logs.has(name), `${name} is there already`);
     if (!(await this.#makeWay(topic, topicId, partition))) return undefined;
+    await this.#releasing.get(name);
     const byLoad = this.directories.filter(({ isOffline, isFull }) => !isOffline && !isFull);
     byLoad.sort((a, b) => a.logCount - b.logCount);
     for (const directory of byLoad) {
       try {
         const found = { folder: logDirName(topic, partition), topic, partition, topicId };
+        await directory.forgetOffsets(topic, partition);
         const log = await createLog(directory, found, config, this.#shared(directory));
         this.#logs.set(name, log);
         return log;
@@ -175,16 +182,17 @@ export class LogStore {
   }
 
   async #openDisk(disk: Disk, isFirst: boolean): Promise<void> {
-    const { nodeId, minFreeBytes } = this.#options;
+    const { nodeId, minFreeBytes, journalFileBytes = JOURNAL_FILE_BYTES } = this.#options;
     const onOffline = (_directory: LogDirectory, reason: string): void => this.#wentOffline(reason);
     const meta = await claimDirectory(this.#ports, disk, nodeId);
-    const directoryOptions = { minFreeBytes, onOffline };
+    const directoryOptions = { minFreeBytes, journalFileBytes, onOffline };
     try {
       const content = await openDirectory(this.#ports, disk);
-      const { journalGeneration } = content;
+      const { journalGeneration, savedNames } = content;
       const directory = new LogDirectory(this.#ports, disk, meta.directoryId, {
         ...directoryOptions,
         journalGeneration,
+        savedNames,
       });
       this.#members.push({ directory, meta });
       for (const path of content.doomed) this.#doom(directory, path, 0);
@@ -211,7 +219,9 @@ export class LogStore {
     if (member === undefined) {
       const directory = new LogDirectory(this.#ports, disk, meta.directoryId, {
         minFreeBytes: this.#options.minFreeBytes,
+        journalFileBytes: JOURNAL_FILE_BYTES,
         journalGeneration: 0,
+        savedNames: new Set(),
         onOffline: () => {},
       });
       member = { directory, meta };
@@ -250,8 +260,13 @@ export class LogStore {
   }
 
   async #remove(log: PartitionLog, suffix: LogDirSuffix): Promise<string | undefined> {
-    this.#logs.delete(partitionName(log.topic, log.partition));
+    const name = partitionName(log.topic, log.partition);
+    this.#logs.delete(name);
     await log.abandon();
+    this.#releasing.set(
+      name,
+      log.released().finally(() => this.#releasing.delete(name)),
+    );
     return log.directory.isOffline ? undefined : await this.#rename(log, suffix);
   }
 

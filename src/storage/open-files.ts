@@ -43,19 +43,18 @@ export class OpenFiles {
   use(path: string, done: Opened): void {
     const open = this.take(path);
     if (open !== undefined) return done(open, undefined);
-    const waiting = this.#opening.get(path);
-    if (waiting !== undefined) {
-      waiting.push(done);
+    const known = this.#opening.get(path);
+    if (known !== undefined) {
+      known.push(done);
       return;
     }
-    this.#opening.set(path, [done]);
+    const waiting = [done];
+    this.#opening.set(path, waiting);
     this.#disk.open(path, this.#mode).then(
-      (file) => {
-        this.#open.set(path, { path, file, users: 0 });
-        for (const each of this.#opened(path)) each(this.take(path), undefined);
-      },
+      (file) => this.#opened(path, waiting, file),
       (failure: IoError) => {
-        for (const each of this.#opened(path)) each(undefined, failure);
+        if (this.#opening.get(path) === waiting) this.#opening.delete(path);
+        for (const each of waiting) each(undefined, failure);
       },
     );
   }
@@ -81,8 +80,9 @@ export class OpenFiles {
     this.forget(oldest.path);
   }
 
-  /** The path is about to name something else, or nothing: whoever uses the file goes on, nobody else gets it. */
+  /** The path is about to name something else, or nothing: whoever uses or opens the file goes on, nobody else gets it. */
   forget(path: string): void {
+    this.#opening.delete(path);
     const open = this.#open.get(path);
     if (open === undefined) return;
     this.#open.delete(path);
@@ -96,10 +96,13 @@ export class OpenFiles {
     await Promise.all(this.#closing);
   }
 
-  #opened(path: string): readonly Opened[] {
-    const waiting = this.#opening.get(path) ?? [];
-    this.#opening.delete(path);
-    return waiting;
+  #opened(path: string, waiting: readonly Opened[], file: File): void {
+    const open = { path, file, users: waiting.length };
+    if (this.#opening.get(path) === waiting) {
+      this.#opening.delete(path);
+      this.#open.set(path, open);
+    }
+    for (const each of waiting) each(open, undefined);
   }
 
   #close(open: OpenFile): void {

@@ -54,6 +54,11 @@ export interface LogParts {
   readonly doom: (path: string, delayMs: number) => void;
 }
 
+interface Rewind {
+  readonly to: Offset;
+  readonly done: (() => void) | undefined;
+}
+
 /** At most so much is replayed for the producer state after a crash, above what the recovery point asks for. */
 const SNAPSHOT_BYTES = 1024 * 1024;
 /** Of those that no segment begins with; the newest may tell of more than the recovery point covers. */
@@ -86,8 +91,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   #appendedBytes = 0;
   #snapshotAtBytes = 0;
   #epochsChanged: boolean;
-  /** Until what was appended without room is undone on disk, or the log is cut. */
-  #isRewinding = false;
+  /** Until what was appended without room is undone on disk, or the log is cut; nothing is appended meanwhile. */
+  #rewinding: Rewind | undefined;
   #isClosed = false;
   #work: Promise<void> = Promise.resolve();
 
@@ -158,7 +163,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   append(bytes: Uint8Array, headers: readonly BatchHeader[], leaderEpoch: LeaderEpoch): Appended | 'offline' | 'full' {
     assert(!this.#isClosed && headers.length > 0, 'an open log takes some batches');
     if (this.directory.isOffline) return 'offline';
-    if (this.directory.isFull || this.#isRewinding) return 'full';
+    if (this.directory.isFull || this.#rewinding !== undefined) return 'full';
     const baseOffset = this.#end;
     let next: number = baseOffset;
     let maxTimestamp = -1;
@@ -197,7 +202,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     done: (result: ReadResult | 'out-of-range' | 'failed') => void,
   ): void {
     const cached = this.readCached(from, upTo, maxBytes, minOneBatch);
-    if (cached !== undefined) this.directory.clock.defer(() => done(cached));
+    if (this.#isClosed) this.directory.clock.defer(() => done('failed'));
+    else if (cached !== undefined) this.directory.clock.defer(() => done(cached));
     else if (from < this.#start || from > this.#end) this.directory.clock.defer(() => done('out-of-range'));
     else this.#reader.read(from, upTo, maxBytes, minOneBatch, done);
   }
@@ -250,7 +256,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
 
   /** Begins a new segment, unless the active one is empty. */
   roll(): void {
-    if (!this.directory.isOffline && !this.#isRewinding && this.#active.sizeBytes > 0) this.#roll();
+    if (!this.directory.isOffline && this.#rewinding === undefined && this.#active.sizeBytes > 0) this.#roll();
   }
 
   /**
@@ -258,19 +264,9 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
    * until `done`, which does not run if the directory fails.
    */
   truncateTo(offset: Offset, done: () => void): void {
-    assert(!this.#isRewinding && offset >= this.#start, 'the log is cut once at a time, above its start');
-    this.#isRewinding = true;
-    this.#background('truncation', async () => {
-      if (!(await this.#writer.flush())) return;
-      if (offset < this.#end) {
-        await this.directory.journal.release(this.#writer);
-        this.#recoveryPoint = Math.min(this.#recoveryPoint, offset) as Offset;
-        await this.directory.saveOffsets();
-        await this.#rewind(offset);
-      }
-      this.#isRewinding = false;
-      done();
-    });
+    assert(this.#rewinding === undefined && offset >= this.#start, 'the log is cut once at a time, above its start');
+    this.#rewinding = { to: offset, done };
+    this.#background('truncation', () => this.#rewind());
   }
 
   /** Appends are over; everything is on disk in such a way that the next start scans nothing. */
@@ -307,15 +303,21 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.directory.remove(this);
   }
 
+  /** Resolves when the journal holds nothing of an abandoned log: another one may have its topic id and number. */
+  async released(): Promise<void> {
+    await this.directory.journal.release(this.#writer);
+  }
+
   async checkpoint(): Promise<void> {
     if (this.#isClosed || this.directory.isOffline) return;
     await this.#queued(async () => {
-      if (this.#isClosed || this.directory.isOffline || this.#isRewinding) return;
+      if (this.#isClosed || this.directory.isOffline) return;
+      if (this.#rewinding !== undefined) return this.#rewind();
       if (this.#config.flushPolicy === 'os') await new Promise((resolve) => this.#writer.sync(resolve));
       // The recovery point covers what this checkpoint saves, no later epoch or segment.
       const synced = this.#writer.syncedOffset;
       await this.#saveEpochs();
-      if (this.#appendedBytes - this.#snapshotAtBytes >= SNAPSHOT_BYTES && !this.#isRewinding) {
+      if (this.#appendedBytes - this.#snapshotAtBytes >= SNAPSHOT_BYTES && this.#rewinding === undefined) {
         await this.#snapshot(this.#end, this.producers.takeSnapshot(), false);
       }
       await this.#flushSealed();
@@ -329,16 +331,15 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   }
 
   rejected(from: Offset): void {
-    this.#isRewinding = true;
-    this.#end = from;
+    // A log that is being cut still goes where its leader sends it.
+    const to = Math.min(from, this.#rewinding?.to ?? from) as Offset;
+    this.#rewinding = { to, done: this.#rewinding?.done };
+    this.#end = Math.min(this.#end, from) as Offset;
     this.#tail.truncateTo(from);
     // It would take a refused batch that is sent again for a duplicate; until it is rebuilt nothing is appended anyway.
     this.producers.clear();
     this.listener?.rejected(from);
-    this.#background('the way back to the last write', async () => {
-      await this.#rewind(from);
-      this.#isRewinding = false;
-    });
+    this.#background('the way back to the last write', () => this.#rewind());
   }
 
   failed(): void {
@@ -377,27 +378,35 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     });
   }
 
-  /** Takes the log back to `offset`, or to the start of the batch that holds it; rebuilds what is known of the rest. */
-  async #rewind(offset: Offset): Promise<void> {
-    const log = {
-      directory: this.directory,
-      segments: this.#segments,
-      snapshots: this.#snapshots,
-      folder: this.#folder,
-    };
-    this.#tail.truncateTo(offset);
-    this.#end = Math.min(this.#end, offset) as Offset;
+  /**
+   * Takes the log back to where it is to go, or to the start of the batch that holds it; rebuilds what is known of the rest. Tried
+   * again by the next checkpoint if room or handles are lacking.
+   */
+  async #rewind(): Promise<void> {
+    const { directory } = this;
+    // Everything written before is safe in the log's files, so that nothing of it is needed from the journal.
+    if (!(await this.#writer.flush()) || this.#rewinding === undefined) return;
+    const { to, done } = this.#rewinding;
+    const log = { directory, segments: this.#segments, snapshots: this.#snapshots, folder: this.#folder };
     const keep = Math.max(
       0,
-      this.#segments.findLastIndex(({ baseOffset }) => baseOffset < offset),
+      this.#segments.findLastIndex(({ baseOffset }) => baseOffset < to),
     );
     const last = at(this.#segments, keep);
-    const cut = await this.#reader.batchAt(last, offset);
+    const cut = await this.#reader.batchAt(last, to);
+    this.#rewinding = { to: cut.offset, done };
+    this.#tail.truncateTo(cut.offset);
+    this.#end = Math.min(this.#end, cut.offset) as Offset;
+    await directory.journal.release(this.#writer);
+    if (cut.offset < this.#recoveryPoint) {
+      this.#recoveryPoint = cut.offset;
+      await directory.saveOffsets();
+    }
     this.#writer.dropTargets((segment) => segment.baseOffset > last.baseOffset);
     await dropSegments(log, keep + 1);
-    await dropSnapshotsAbove(log, offset);
+    await dropSnapshotsAbove(log, cut.offset);
     await cutFile(log, last, cut.position);
-    this.directory.indexes.forget(last);
+    directory.indexes.forget(last);
     const recovered = await recoverLog({
       ...log,
       config: this.#config,
@@ -406,18 +415,22 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
       producers: this.producers,
       recoveryPoint: cut.offset,
     });
-    if ('quarantine' in recovered) return this.directory.fail(recovered.quarantine);
+    if ('quarantine' in recovered) return directory.fail(recovered.quarantine);
     this.#epochsChanged = true;
     this.#active = last;
     this.#end = recovered.end;
+    // The batch that holds the log's start has gone as a whole.
+    this.#start = Math.min(this.#start, recovered.end) as Offset;
     this.#writer.rewound(recovered.end);
+    this.#rewinding = undefined;
+    done?.();
   }
 
   async #expire(expiry: Expiry | undefined): Promise<void> {
-    if (this.#isClosed || this.#isRewinding || this.directory.isOffline) return;
+    if (this.#isClosed || this.#rewinding !== undefined || this.directory.isOffline) return;
     const limits = { logStartOffset: this.#start, logEndOffset: this.#end, durableOffset: this.durableOffset };
     const expired = await expireSegments(this.directory, this.#segments, this.#config, limits, expiry);
-    if (expired.count === 0 || this.#isRewinding) return;
+    if (expired.count === 0 || this.#rewinding !== undefined) return;
     if (expired.rollFirst) this.#roll();
     this.#moveStart(at(this.#segments, expired.count).baseOffset);
     this.directory.logger.info(

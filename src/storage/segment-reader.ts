@@ -1,6 +1,7 @@
 import type { File } from '#base/ports';
 import type { Offset } from '#model/ids';
 import { batchSizeBytes, selectBatches, WALK_BYTES } from './batch-walk.ts';
+import type { Lease, ReadBuffers } from './read-buffers.ts';
 
 export interface BatchRead {
   readonly from: Offset;
@@ -16,27 +17,31 @@ export interface BatchRead {
 /** Room for what lies between an index entry and the wanted batch. */
 const LEAD_BYTES = 8 * 1024;
 
-/** A read's whole batches, none if the file has none of them; undefined if it failed or the file
- * holds something that is no batch. Lent until the reader has sent them. */
-export type BatchesRead = (bytes: Uint8Array | undefined) => void;
+/**
+ * A read's whole batches, none if the file has none of them; undefined if it failed or the file holds something that is no batch.
+ * With batches comes the lease of the buffer that they lie in.
+ */
+export type BatchesRead = (bytes: Uint8Array | undefined, lease?: Lease) => void;
 
 /**
  * Reads whole batches from a segment's file, in as few reads as the index allows: mostly one. Each is bounded by `maxBytes` and a
  * lead, or by one batch.
  */
-export function readBatches(file: File, request: BatchRead, done: BatchesRead): void {
+export function readBatches(file: File, buffers: ReadBuffers, request: BatchRead, done: BatchesRead): void {
   const step = (position: number, wantedBytes: number): void => {
     const sizeBytes = Math.min(wantedBytes, request.limit - position);
     if (sizeBytes < WALK_BYTES) return done(EMPTY);
-    const buffer = Buffer.allocUnsafeSlow(sizeBytes);
-    file.read(buffer, position, (failure, read) => {
-      if (failure !== undefined) return done(undefined);
-      const bytes = buffer.subarray(0, read);
+    const lease = buffers.take(sizeBytes);
+    file.read(lease.bytes, position, (failure, read) => {
+      const bytes = lease.bytes.subarray(0, read);
       const { from, upTo, maxBytes, minOneBatch } = request;
-      const selected = selectBatches(bytes, from, upTo, maxBytes, minOneBatch);
+      const selected = failure === undefined ? selectBatches(bytes, from, upTo, maxBytes, minOneBatch) : undefined;
+      if (selected !== undefined && selected.end > selected.start) {
+        return done(bytes.subarray(selected.start, selected.end), lease);
+      }
+      lease.release();
       if (selected === undefined) return done(undefined);
-      const { start, end } = selected;
-      if (end > start) return done(bytes.subarray(start, end));
+      const { start } = selected;
       // Shorter than it was asked for: the file ends before its segment does.
       if (read < sizeBytes || position + start + WALK_BYTES > request.limit) return done(EMPTY);
       if (start + WALK_BYTES > read) return step(position + start, maxBytes + LEAD_BYTES);

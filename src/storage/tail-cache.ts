@@ -2,6 +2,7 @@ import { assert } from '#base/assert';
 import { Fifo } from '#base/fifo';
 import type { Offset } from '#model/ids';
 import { selectBatches } from './batch-walk.ts';
+import type { Lease } from './read-buffers.ts';
 import type { Segment } from './segment.ts';
 
 /** Whole batches as they were appended in one piece; the bytes are never changed while they are here. */
@@ -21,6 +22,8 @@ export interface ReadResult {
   /** Whole batches, lent until the reader has sent them; none if there is nothing to read. */
   readonly chunks: readonly Uint8Array[];
   readonly sizeBytes: number;
+  /** Of what was read from disk: to be released when it is sent; see ReadBuffers. */
+  readonly lease?: Lease | undefined;
 }
 
 export const NOTHING_READ: ReadResult = { chunks: [], sizeBytes: 0 };
@@ -129,24 +132,17 @@ export class LogTail {
     }
   }
 
-  /** The log ends at `offset` now, which lies between entries, or all go. */
+  /** The log ends at `offset` now. If that cuts an entry, everything below was synced, and all entries go: what stays has no gaps. */
   truncateTo(offset: Offset): void {
-    for (let last = this.#entries.at(-1); last !== undefined && last.nextOffset > offset; last = this.#entries.at(-1)) {
-      if (this.#entries.length === this.#head) break;
+    let end = offset;
+    while (this.#entries.length > this.#head) {
+      const last = this.#entries.at(-1) as TailEntry;
+      if (last.nextOffset <= end) break;
+      if (last.baseOffset < offset) end = 0 as Offset;
       this.#entries.pop();
       this.#cache.drop(last);
     }
     if (this.#durable > offset) this.#durable = offset;
-    this.trim();
-  }
-
-  /** The log is closed or starts at `offset` now. */
-  dropBelow(offset: Offset): void {
-    for (let index = this.#head; index < this.#entries.length; index += 1) {
-      const entry = this.#entries[index] as TailEntry;
-      if (entry.nextOffset > offset) break;
-      this.#cache.drop(entry);
-    }
     this.trim();
   }
 

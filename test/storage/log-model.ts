@@ -1,10 +1,10 @@
+import type { Disk } from '#base/ports';
+import { segmentFileName } from '#log/file-names';
 import { LeaderEpochCache } from '#log/leader-epoch-cache';
 import { ProducerStates } from '#log/producer-state';
-import { segmentFileName } from '#log/file-names';
 import { SegmentIndexes } from '#log/segment-indexes';
 import { type LeaderEpoch, leaderEpoch, type Offset, offset } from '#model/ids';
 import { type BatchHeader, lastOffset } from '#protocol/record-batch';
-import type { Disk } from '#base/ports';
 import { readWhole } from '#storage/files';
 import type { LogConfig } from '#storage/log-config';
 import type { PartitionLog } from '#storage/partition-log';

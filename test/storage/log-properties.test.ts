@@ -4,7 +4,7 @@ import { leaderEpoch, offset } from '#model/ids';
 import { defaultLogConfig, type LogConfig } from '#storage/log-config';
 import type { PartitionLog } from '#storage/partition-log';
 import { epochTextFrom, indexFiles, LogModel } from './log-model.ts';
-import { append, batch, type BatchSpec, Harness, headersOf } from './support.ts';
+import { append, type BatchSpec, batch, Harness, headersOf } from './support.ts';
 
 const CONFIG: LogConfig = {
   ...defaultLogConfig(),
@@ -35,7 +35,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       ),
     }),
   },
-  { weight: 5, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(0.05, 0.2, 1, 50, 6000) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(0.05, 0.2, 1, 50, 6000) }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('roll', 'retention', 'crash', 'restart', 'epoch') }) },
   {
     weight: 2,
@@ -221,6 +224,6 @@ const histories = [
 test('after any history of appends, cuts, crashes and restarts a log is what a list of batches would be, down to its index files', async () => {
   await fc.assert(
     fc.asyncProperty(...histories, (steps, seed, cacheBytes) => history(steps, seed, CONFIG, cacheBytes)),
-    { numRuns: Number(process.env['STORAGE_RUNS'] ?? 150) },
+    { numRuns: Number(process.env.STORAGE_RUNS ?? 150) },
   );
 });

@@ -103,6 +103,7 @@ export interface HarnessOptions {
   readonly tailCacheBytes?: number;
   readonly minFreeBytes?: number;
   readonly retentionCheckMs?: number;
+  readonly journalFileBytes?: number;
   readonly fault?: Partial<FaultDiskOptions>;
 }
 
@@ -151,6 +152,7 @@ export class Harness {
         tailCacheBytes: this.#options.tailCacheBytes ?? 64 * 1024 * 1024,
         minFreeBytes: this.#options.minFreeBytes ?? 0,
         retentionCheckMs: this.#options.retentionCheckMs ?? 300_000,
+        ...(this.#options.journalFileBytes && { journalFileBytes: this.#options.journalFileBytes }),
         onAllOffline: (reason) => this.offlineReasons.push(reason),
       }),
     );
