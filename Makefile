@@ -22,10 +22,11 @@ install:
 	@scripts/install.sh
 
 build: install
-	@$(MAKE) --no-print-directory dist/package.json
+	@$(MAKE) --silent dist/package.json
 
 dist/package.json: $(SOURCES)
-	$(NODE) scripts/build.ts
+	@echo 'building dist'
+	@$(NODE) scripts/build.ts
 
 check: install
 	$(NODE) scripts/generate-protocol.ts

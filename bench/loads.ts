@@ -38,8 +38,8 @@ export class Loads {
     const { output, brokerCpuSeconds } = await this.#measured('org.apache.kafka.tools.ProducerPerformance', [
       ...['--bootstrap-server', this.#running.bootstrap, '--topic', topic, '--num-records', `${records}`],
       ...['--record-size', `${recordBytes}`, '--throughput', '-1'],
-      ...['--command-property', 'acks=all', '--command-property', 'enable.idempotence=true'],
-      ...['--command-property', 'batch.size=131072', '--command-property', 'linger.ms=5'],
+      // One flag with all values: of several flags the tool takes the last.
+      ...['--command-property', 'acks=all', 'enable.idempotence=true', 'batch.size=131072', 'linger.ms=5'],
     ]);
     const last = output.trimEnd().split('\n').at(-1) ?? '';
     const rate = /^(\d+) records sent, ([\d.]+) records\/sec.* ([\d.]+) ms 99th/.exec(last);

@@ -6,6 +6,7 @@ import { Node } from '#node/node';
 import { createLogger } from '#platform/logger';
 import { createNodePorts } from '#platform/node-ports';
 import { METADATA_FOLDER } from '#runtime/metadata-quorum';
+import { compactHeap } from './compact-heap.ts';
 import { UsageError } from './config-sources.ts';
 
 export interface RunningNode {
@@ -49,6 +50,7 @@ export async function runNode(parsed: ParsedBrokerConfig, level: LogLevel): Prom
   const http = await HttpServer.open(at, node, ports.metrics);
   try {
     await node.start();
+    compactHeap();
   } catch (failure) {
     await http.close();
     logger.flush();

@@ -17,12 +17,13 @@ type Lz4Package = { compressSync(input: Buffer): Buffer };
  */
 export function createCodecs(load: (name: string) => unknown = createRequire(import.meta.url)): Codecs {
   const crc = optional<Crc32cPackage>(load, '@node-rs/crc32');
-  const lz4 = optional<Lz4Package>(load, 'lz4-napi');
-  const snappyPackage = optional<SnappyPackage>(load, 'snappy');
-  const snappy: RawSnappy | undefined = snappyPackage && {
-    compress: (bytes) => snappyPackage.compressSync(bytes),
-    uncompress: (bytes) => snappyPackage.uncompressSync(bytes),
-  };
+  // Loaded when a batch needs them: most nodes pass batches through as they are, and idle some megabytes smaller.
+  const lz4 = lazily(() => optional<Lz4Package>(load, 'lz4-napi'));
+  const snappy = lazily((): RawSnappy | undefined => {
+    const native = optional<SnappyPackage>(load, 'snappy');
+    if (native === undefined) return undefined;
+    return { compress: (bytes) => native.compressSync(bytes), uncompress: (bytes) => native.uncompressSync(bytes) };
+  });
 
   return {
     crc32c: crc ? (bytes, seed) => crc.crc32c(bytes, seed) : createCrc32c(),
@@ -34,9 +35,9 @@ export function createCodecs(load: (name: string) => unknown = createRequire(imp
         case Codec.Gzip:
           return gzipSync(bytes, level === undefined ? {} : { level });
         case Codec.Snappy:
-          return snappy ? encodeSnappy(snappy, bytes) : 'unavailable';
+          return withPackage(snappy(), (native) => encodeSnappy(native, bytes));
         case Codec.Lz4:
-          return lz4 ? encodeLz4Frame(bytes, (block) => lz4.compressSync(asBuffer(block))) : 'unavailable';
+          return withPackage(lz4(), (native) => encodeLz4Frame(bytes, (block) => native.compressSync(asBuffer(block))));
         case Codec.Zstd:
           return zstdCompressSync(bytes, zstdOptions(level));
         default:
@@ -51,7 +52,7 @@ export function createCodecs(load: (name: string) => unknown = createRequire(imp
         case Codec.Gzip:
           return inflate(gunzipSync, bytes, maxBytes);
         case Codec.Snappy:
-          return snappy ? decodeSnappy(snappy, bytes, maxBytes) : 'unavailable';
+          return withPackage(snappy(), (native) => decodeSnappy(native, bytes, maxBytes));
         case Codec.Lz4:
           return decodeLz4Frames(bytes, maxBytes);
         case Codec.Zstd:
@@ -71,6 +72,21 @@ function optional<Package>(load: (name: string) => unknown, name: string): Packa
     // Not built for this platform, or left out at install: the caller tells by 'unavailable'.
     return undefined;
   }
+}
+
+function lazily<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+function withPackage<Package, Result>(
+  native: Package | undefined,
+  use: (native: Package) => Result,
+): Result | 'unavailable' {
+  return native === undefined ? 'unavailable' : use(native);
 }
 
 function zstdOptions(level: number | undefined): { params?: Record<number, number> } {

@@ -14,12 +14,6 @@ export interface CommitMember {
 /** Threads of the disk that syncs may hold; the platform's pool sets the same bound again for all disks together. */
 const SYNCS_MAX = 4;
 
-/**
- * More logs than this waiting for their sync are written to the journal in one record instead.
- * See bench/storage/commit-rounds.ts for the measurement.
- */
-const JOURNAL_ABOVE = 8;
-
 const RECORD_BYTES_MAX = 8 * 1024 * 1024;
 
 /**
@@ -29,13 +23,16 @@ const RECORD_BYTES_MAX = 8 * 1024 * 1024;
  */
 export class CommitRounds {
   readonly #journal: Journal;
+  readonly #journalAbove: number;
   readonly #waiting = new Set<CommitMember>();
   #syncs = 0;
   #recording = false;
   #stopped = false;
 
-  constructor(journal: Journal) {
+  /** `journalAbove`: more logs than this waiting for their sync share a record instead. */
+  constructor(journal: Journal, journalAbove: number) {
     this.#journal = journal;
+    this.#journalAbove = journalAbove;
   }
 
   /** `member` has written something that is to be made durable. */
@@ -57,7 +54,7 @@ export class CommitRounds {
 
   #pump(): void {
     while (!this.#stopped && this.#waiting.size > 0) {
-      if (this.#waiting.size > JOURNAL_ABOVE) {
+      if (this.#waiting.size > this.#journalAbove) {
         // Those that come while a record is written share the next one.
         if (this.#recording || this.#record()) return;
       }

@@ -145,11 +145,13 @@ export class Journal {
       await new Promise<void>((resolve) => this.#afterWrite.push(resolve));
     }
     await eachOf([...slot.members], RETIRE_PARALLEL, synced);
+    // Both files may be emptied at once.
     this.#generation += 1;
-    await writeAt(slot.file, [encodeFileHeader(this.#generation, this.#crc32c)], 0);
+    const generation = this.#generation;
+    await writeAt(slot.file, [encodeFileHeader(generation, this.#crc32c)], 0);
     await syncFile(slot.file);
     slot.members.clear();
-    slot.generation = this.#generation;
+    slot.generation = generation;
     slot.sequence = 0;
     slot.sizeBytes = BLOCK_BYTES;
   }

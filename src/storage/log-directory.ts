@@ -14,6 +14,7 @@ export type StoragePorts = Pick<Ports, 'clock' | 'random' | 'codecs' | 'logger' 
 export interface LogDirectoryOptions {
   /** With less free room the directory takes no appends. */
   readonly minFreeBytes: number;
+  readonly journalAbove: number;
   /** Each of the journal's two files, but for the record that fills it. */
   readonly journalFileBytes: number;
   /** Logs that the directory's offset checkpoints speak of, by partition name. */
@@ -88,7 +89,7 @@ export class LogDirectory {
       generation: options.journalGeneration,
       onFailure: (failure) => this.fail(`the commit journal: ${failure.message}`),
     });
-    this.commits = new CommitRounds(this.journal);
+    this.commits = new CommitRounds(this.journal, options.journalAbove);
     this.#freeTimer = ports.clock.timer(() => this.supervise('the check of free room', this.#checkFree()));
   }
 
@@ -171,6 +172,8 @@ export class LogDirectory {
 
   /** Before a log of that name is made: what was saved of an earlier one must not be taken for what this one has synced. */
   async forgetOffsets(topic: string, partition: number): Promise<void> {
+    // One that is under way may have seen the earlier one.
+    await this.#checkpointing;
     if (this.#savedNames.has(partitionName(topic, partition))) await this.saveOffsets();
   }
 

@@ -12,7 +12,7 @@ import { LeaderEpochCache } from '#log/leader-epoch-cache';
 import { ProducerStates } from '#log/producer-state';
 import { TransactionIndex } from '#log/transaction-index';
 import { type Offset, offset, type Uuid } from '#model/ids';
-import { joinPath, readText, readWhole, replaceFile } from './files.ts';
+import { joinPath, readText, readWhole, writeNew } from './files.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
 import type { LogDirectory } from './log-directory.ts';
 import { recoverLog } from './log-recovery.ts';
@@ -125,8 +125,8 @@ export async function createLog(
 ): Promise<PartitionLog> {
   const { folder, topicId } = found;
   await directory.disk.makeDir(folder);
+  await writeNew(directory.disk, joinPath(folder, PARTITION_METADATA), partitionMetadataText(topicId), true);
   const segment = await makeSegment(directory, folder, offset(0), config);
-  await replaceFile(directory.disk, folder, PARTITION_METADATA, partitionMetadataText(topicId));
   await directory.disk.syncDir('');
   return new PartitionLog({
     ...shared,

@@ -17,6 +17,8 @@ export interface LogStoreOptions {
   /** A data directory with less free room takes no appends. */
   readonly minFreeBytes: number;
   readonly retentionCheckMs: number;
+  /** More logs than this that wait for their sync share a record of the journal; JOURNAL_ABOVE if not given. */
+  readonly journalAbove?: number;
   /** Per data directory, twice; 64 MiB if not given. */
   readonly journalFileBytes?: number;
   /** The first data directory, which also holds the metadata log, or the last one has gone offline. */
@@ -39,6 +41,7 @@ interface Doomed {
 /** Also the grain at which removals are looked at. */
 const CHECKPOINT_MS = 5000;
 const LOAD_PARALLEL = 16;
+const JOURNAL_ABOVE = 8;
 const JOURNAL_FILE_BYTES = 64 * 1024 * 1024;
 
 /**
@@ -182,10 +185,10 @@ export class LogStore {
   }
 
   async #openDisk(disk: Disk, isFirst: boolean): Promise<void> {
-    const { nodeId, minFreeBytes, journalFileBytes = JOURNAL_FILE_BYTES } = this.#options;
+    const { nodeId, minFreeBytes, journalFileBytes = JOURNAL_FILE_BYTES, journalAbove = JOURNAL_ABOVE } = this.#options;
     const onOffline = (_directory: LogDirectory, reason: string): void => this.#wentOffline(reason);
     const meta = await claimDirectory(this.#ports, disk, nodeId);
-    const directoryOptions = { minFreeBytes, journalFileBytes, onOffline };
+    const directoryOptions = { minFreeBytes, journalFileBytes, journalAbove, onOffline };
     try {
       const content = await openDirectory(this.#ports, disk);
       const { journalGeneration, savedNames } = content;
@@ -220,6 +223,7 @@ export class LogStore {
       const directory = new LogDirectory(this.#ports, disk, meta.directoryId, {
         minFreeBytes: this.#options.minFreeBytes,
         journalFileBytes: JOURNAL_FILE_BYTES,
+        journalAbove: JOURNAL_ABOVE,
         journalGeneration: 0,
         savedNames: new Set(),
         onOffline: () => {},

@@ -1,0 +1,150 @@
+/** Requests that mean something to a node with this topic, in every version that it offers: what the fuzz test mutates. */
+import { ALL_APIS } from '#api/all-apis';
+import { createCodecs } from '#platform/codecs';
+import { encodeMessage } from '#protocol/codec';
+import { ApiKey } from '#protocol/generated/apis';
+import { findApi, writeRequestHeader } from '#protocol/headers';
+import { offeredVersions } from '#protocol/offered-apis';
+import { buildBatch } from '#protocol/record-batch-builder';
+import { Writer } from '#protocol/writer';
+import { bytesOf, messageVectors } from '../protocol/fixtures.ts';
+
+export interface FuzzTopic {
+  readonly name: string;
+  readonly id: string;
+}
+
+const GROUP = 'fuzz-group';
+const FIRST_WITH_SCHEMA = 3;
+
+/** The batch in base64, as produced. */
+function batch(): string {
+  const records = ['a', 'b'].map((value) => ({ timestamp: 1000, key: null, value: Buffer.from(value) }));
+  return Buffer.from(buildBatch({ baseOffset: 0, leaderEpoch: -1, records }, createCodecs())).toString('base64');
+}
+
+function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
+  const { name, id: topicId } = topic;
+  const metadata = Buffer.from('member').toString('base64');
+  const config = { name: 'retention.ms', value: '60000' };
+  const member = { groupId: GROUP, memberId: 'm' };
+  switch (apiKey) {
+    case ApiKey.Produce: {
+      const partitionData = [{ index: 0, records: batch() }];
+      const topicData = [version >= 13 ? { topicId, partitionData } : { name, partitionData }];
+      return { transactionalId: null, acks: version % 2 === 0 ? -1 : 1, timeoutMs: 1000, topicData };
+    }
+    case ApiKey.Fetch: {
+      const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }];
+      const topics = [version >= 13 ? { topicId, partitions } : { topic: name, partitions }];
+      const session = version >= 7 ? { sessionEpoch: version % 2 === 0 ? 0 : -1, forgottenTopicsData: [] } : {};
+      return { maxWaitMs: 1, minBytes: 1, maxBytes: 10_000, isolationLevel: version % 2, topics, ...session };
+    }
+    case ApiKey.ListOffsets:
+      return { replicaId: -1, topics: [{ name, partitions: [{ partitionIndex: 0, timestamp: -1 - (version % 3) }] }] };
+    case ApiKey.Metadata:
+      return { topics: [{ name }] };
+    case ApiKey.OffsetCommit: {
+      const partitions = [{ partitionIndex: 0, committedOffset: 1, committedMetadata: 'x' }];
+      return { groupId: GROUP, memberId: '', topics: [version >= 10 ? { topicId, partitions } : { name, partitions }] };
+    }
+    case ApiKey.OffsetFetch: {
+      const partitionIndexes = [0];
+      const topics = [version >= 10 ? { topicId, partitionIndexes } : { name, partitionIndexes }];
+      return version >= 8 ? { groups: [{ groupId: GROUP, topics }] } : { groupId: GROUP, topics };
+    }
+    case ApiKey.FindCoordinator:
+      return version >= 4 ? { keyType: 0, coordinatorKeys: [GROUP, 'other'] } : { key: GROUP };
+    case ApiKey.JoinGroup: {
+      const timeouts = { sessionTimeoutMs: 10_000, ...(version >= 1 ? { rebalanceTimeoutMs: 10_000 } : {}) };
+      const protocols = [{ name: 'range', metadata }];
+      return { groupId: GROUP, memberId: '', protocolType: 'consumer', protocols, ...timeouts };
+    }
+    case ApiKey.SyncGroup:
+      return { ...member, generationId: 1, assignments: [{ memberId: 'm', assignment: metadata }] };
+    case ApiKey.Heartbeat:
+      return { ...member, generationId: 1 };
+    case ApiKey.LeaveGroup:
+      return version >= 3 ? { groupId: GROUP, members: [{ memberId: 'm' }] } : member;
+    case ApiKey.DescribeGroups:
+      return { groups: [GROUP, 'other'] };
+    case ApiKey.ApiVersions:
+      return version >= 3 ? { clientSoftwareName: 'fuzz', clientSoftwareVersion: '1.0' } : {};
+    case ApiKey.CreateTopics: {
+      const topics = [{ name: 'never', numPartitions: 2, replicationFactor: 1, assignments: [], configs: [config] }];
+      return { topics, timeoutMs: 1000, validateOnly: true };
+    }
+    case ApiKey.DeleteTopics: {
+      const topics = version >= 6 ? { topics: [{ name: 'nothing', topicId: zero }] } : { topicNames: ['nothing'] };
+      return { ...topics, timeoutMs: 1000 };
+    }
+    case ApiKey.DeleteRecords:
+      return { topics: [{ name, partitions: [{ partitionIndex: 0, offset: 0 }] }], timeoutMs: 1000 };
+    case ApiKey.InitProducerId:
+      return { transactionalId: null, transactionTimeoutMs: 1000 };
+    case ApiKey.OffsetForLeaderEpoch:
+      return { topics: [{ topic: name, partitions: [{ partition: 0, leaderEpoch: 0 }] }] };
+    case ApiKey.DescribeConfigs:
+      return { resources: [{ resourceType: 2, resourceName: name, configurationKeys: null }] };
+    case ApiKey.AlterConfigs:
+      return { resources: [{ resourceType: 2, resourceName: name, configs: [config] }], validateOnly: true };
+    case ApiKey.IncrementalAlterConfigs: {
+      const configs = [{ ...config, configOperation: 0 }];
+      return { resources: [{ resourceType: 2, resourceName: name, configs }], validateOnly: true };
+    }
+    case ApiKey.DescribeLogDirs:
+      return { topics: null };
+    case ApiKey.CreatePartitions:
+      return { topics: [{ name, count: 2, assignments: null }], timeoutMs: 1000, validateOnly: true };
+    case ApiKey.DeleteGroups:
+      return { groupsNames: ['other'] };
+    case ApiKey.OffsetDelete:
+      return { groupId: GROUP, topics: [{ name, partitions: [{ partitionIndex: 0 }] }] };
+    case ApiKey.DescribeTopicPartitions:
+      return { topics: [{ name }], responsePartitionLimit: 10, cursor: null };
+    case ApiKey.DescribeCluster:
+      return { includeClusterAuthorizedOperations: true };
+    case ApiKey.ListGroups:
+      return {};
+    default:
+      throw new Error(`no request for api ${apiKey}: add one`);
+  }
+}
+
+const zero = 'AAAAAAAAAAAAAAAAAAAAAA';
+
+/** Length prefix, header, body; the correlation id is 0. */
+function frameOf(apiKey: number, version: number, body: Uint8Array): Buffer {
+  const writer = new Writer();
+  writeRequestHeader(writer, { apiKey, apiVersion: version, correlationId: 0, clientId: 'fuzz' });
+  const request = Buffer.concat([...writer.chunks(), body]);
+  const prefix = Buffer.alloc(4);
+  prefix.writeInt32BE(request.length);
+  return Buffer.concat([prefix, request]);
+}
+
+/** Every served API in every offered version that has a schema. */
+export function meaningfulRequests(topic: FuzzTopic): Buffer[] {
+  const frames: Buffer[] = [];
+  for (const { key } of ALL_APIS) {
+    const offered = offeredVersions(key);
+    const api = findApi(key);
+    if (offered === undefined || api === undefined) throw new Error(`api ${key} is not offered`);
+    const first = key === ApiKey.Produce ? FIRST_WITH_SCHEMA : offered.min;
+    for (let version = first; version <= offered.max; version += 1) {
+      frames.push(frameOf(key, version, encodeMessage(`${api.name}Request`, version, bodyOf(key, version, topic))));
+    }
+  }
+  return frames;
+}
+
+/** What Kafka's Java client has written of the same requests, with fields of any content. */
+export function arbitraryRequests(): Buffer[] {
+  const keys = new Map(ALL_APIS.map(({ key }) => [`${findApi(key)?.name}Request`, key]));
+  const frames: Buffer[] = [];
+  for (const { name, version, hex } of messageVectors()) {
+    const key = keys.get(name);
+    if (key !== undefined) frames.push(frameOf(key, version, bytesOf(hex)));
+  }
+  return frames;
+}
