@@ -13,6 +13,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
+          setupFiles: ['test/support/hermetic-environment.ts'],
           exclude: ['test/sim/**', 'test/compat/**', 'test/pack/**'],
         },
       },

@@ -1,39 +1,27 @@
-import { readFileSync } from 'node:fs';
-import yargs from 'yargs';
+import type { ArgumentsCamelCase } from 'yargs';
 import { UsageError } from './config-sources.ts';
-import { startCommand } from './start-command.ts';
-import { upCommand } from './up-command.ts';
+import { quickParse } from './quick-parse.ts';
+import { START_OPTIONS, startCommand } from './start-command.ts';
+import { UP_OPTIONS, upCommand } from './up-command.ts';
 
 /** Exit codes: 1 it failed, 2 it was called wrongly. */
 const FAILED = 1;
 const USAGE = 2;
 
 export async function run(args: readonly string[]): Promise<void> {
-  const parser = yargs([...args])
-    .scriptName('odradek')
-    .usage('$0 COMMAND\n\nA streaming cluster for the Kafka protocol.')
-    .command(upCommand)
-    .command(startCommand)
-    .demandCommand(1, 'Say what to do: see odradek --help')
-    .strict()
-    .recommendCommands()
-    .version(version())
-    .help()
-    .wrap(Math.min(120, process.stdout.columns ?? 100))
-    .fail((message, error) => {
-      // yargs has an error of its own for some of what it refuses, with a message like the others.
-      throw error === undefined || error.name === 'YError' ? new UsageError(message) : error;
-    })
-    .exitProcess(false);
   try {
-    await parser.parseAsync();
+    await dispatch(args);
   } catch (error) {
     process.stderr.write(`odradek: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(error instanceof UsageError ? USAGE : FAILED);
   }
 }
 
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
+async function dispatch([name, ...rest]: readonly string[]): Promise<void> {
+  const options = name === 'start' ? START_OPTIONS : name === 'up' ? UP_OPTIONS : {};
+  const values = quickParse(rest, options);
+  if (values !== undefined && name === 'start') return await startCommand.handler(values as ArgumentsCamelCase<never>);
+  if (values !== undefined && name === 'up') return await upCommand.handler(values as ArgumentsCamelCase<never>);
+  const { parseWithYargs } = await import('./parse-with-yargs.ts');
+  await parseWithYargs(name === undefined ? [] : [name, ...rest]);
 }

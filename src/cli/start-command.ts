@@ -2,7 +2,7 @@ import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } 
 import { resolveConfig, UsageError } from './config-sources.ts';
 import { LOG_LEVELS, type LogLevel, runNode } from './node-process.ts';
 
-const OPTIONS = {
+export const START_OPTIONS = {
   config: {
     alias: 'c',
     type: 'string',
@@ -22,12 +22,12 @@ const OPTIONS = {
   'log-level': { choices: LOG_LEVELS, default: logLevel(process.env.ODRADEK_LOG_LEVEL), describe: 'What is logged' },
 } as const satisfies Record<string, Options>;
 
-type StartOptions = InferredOptionTypes<typeof OPTIONS>;
+type StartOptions = InferredOptionTypes<typeof START_OPTIONS>;
 
 export const startCommand: CommandModule<object, StartOptions> = {
   command: 'start',
   describe: 'Run one node in the foreground',
-  builder: OPTIONS,
+  builder: START_OPTIONS,
   handler: start,
 };
 

@@ -10,7 +10,7 @@ const DEFAULT_PORT = 9092;
 /** HTTP is the second port behind the Kafka listener's, as with the defaults 9092 and 9094. */
 const HTTP_OFFSET = 2;
 
-const OPTIONS = {
+export const UP_OPTIONS = {
   port: { type: 'number', default: DEFAULT_PORT, describe: 'The port for Kafka clients; HTTP is two above' },
   'data-dir': { type: 'string', describe: 'Where the logs are kept (./odradek-data)' },
   ephemeral: {
@@ -27,12 +27,12 @@ const OPTIONS = {
   },
 } as const satisfies Record<string, Options>;
 
-type UpOptions = InferredOptionTypes<typeof OPTIONS>;
+type UpOptions = InferredOptionTypes<typeof UP_OPTIONS>;
 
 export const upCommand: CommandModule<object, UpOptions> = {
   command: 'up',
   describe: 'Run a local cluster and say how to use it',
-  builder: OPTIONS,
+  builder: UP_OPTIONS,
   handler: up,
 };
 

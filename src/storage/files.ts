@@ -4,6 +4,8 @@ import type { Disk, Done, File, IoError } from '#base/ports';
 /** Of a file that is not yet in its place. */
 const ASIDE_SUFFIX = '.tmp';
 
+const SMALL_BYTES = 1024;
+
 export function codeOf(failure: unknown): IoError['code'] | undefined {
   return (failure as Partial<IoError> | undefined)?.code;
 }
@@ -36,13 +38,16 @@ export async function openToRead(disk: Disk, path: string): Promise<File | undef
   }
 }
 
-/** The file's bytes, owned by the caller; undefined if there is no such file. */
+/** The file's bytes, owned by the caller; undefined if there is no such file. Small files take one read. */
 export async function readWhole(disk: Disk, path: string): Promise<Uint8Array | undefined> {
   const file = await openToRead(disk, path);
   if (file === undefined) return undefined;
   try {
+    const first = new Uint8Array(SMALL_BYTES);
+    const read = await readAt(file, first, 0);
+    if (read < first.length) return first.subarray(0, read);
     const bytes = new Uint8Array(await file.sizeBytes());
-    return bytes.subarray(0, bytes.length === 0 ? 0 : await readAt(file, bytes, 0));
+    return bytes.subarray(0, await readAt(file, bytes, 0));
   } finally {
     await file.close();
   }

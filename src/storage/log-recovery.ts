@@ -220,9 +220,10 @@ async function scanFrom(
     }
     const indexes = SegmentIndexes.empty(baseOffset, config.segmentIndexBytes);
     segment.rebuilt(indexes);
-    const scan = await scanInto(open.file, directory, segment, indexes, config, 0, undefined, follow);
-    segment.firstTimestamp = sizeBytes >= BATCH_HEADER_BYTES ? await firstTimestamp(open.file) : -1;
-    return scan;
+    return await scanInto(open.file, directory, segment, indexes, config, 0, undefined, (header, position, bytes) => {
+      if (position === 0) segment.firstTimestamp = header.maxTimestamp;
+      follow(header, position, bytes);
+    });
   } finally {
     directory.readers.release(open);
   }
