@@ -1,6 +1,7 @@
 import type { Exchange } from '#net/kafka-connection';
 import type { RequestHeader } from '#protocol/headers';
 import { writeResponseHeader } from '#protocol/headers';
+import { ProtocolError } from '#protocol/protocol-error';
 import type { Reader } from '#protocol/reader';
 import { Writer } from '#protocol/writer';
 import type { Broker } from '#runtime/broker';
@@ -31,10 +32,13 @@ export function api<Request, Response>(
       const request = read(reader, context.header.apiVersion);
       const answer = handle(request, context);
       if (!(answer instanceof Promise)) return respond(context, (writer, version) => write(writer, answer, version));
-      answer.then(
-        (response) => respond(context, (writer, version) => write(writer, response, version)),
-        (error: unknown) => context.broker.fail(error),
-      );
+      answer
+        .then((response) => respond(context, (writer, version) => write(writer, response, version)))
+        .catch((error: unknown) => {
+          if (error instanceof ProtocolError)
+            context.exchange.refuse(`an answer that cannot be written: ${error.message}`);
+          else context.broker.fail(error);
+        });
     },
   };
 }

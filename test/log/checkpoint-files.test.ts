@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { javaPropertiesText, parseJavaProperties } from '#base/java-properties';
 import {
   metaPropertiesText,
   type OffsetCheckpointEntry,
@@ -9,7 +10,6 @@ import {
   parsePartitionMetadata,
   partitionMetadataText,
 } from '#log/checkpoint-files';
-import { javaPropertiesText, parseJavaProperties } from '#base/java-properties';
 import { nodeId, uuid } from '#model/ids';
 import { at, kafkaFile } from './support.ts';
 

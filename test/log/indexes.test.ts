@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { fitsSegment, OffsetIndex } from '#log/offset-index';
 import type { Parsed } from '#base/parsed';
+import { fitsSegment, OffsetIndex } from '#log/offset-index';
 import { SegmentIndexes } from '#log/segment-indexes';
 import { TimeIndex } from '#log/time-index';
 import { type AbortedTransaction, TransactionIndex } from '#log/transaction-index';
