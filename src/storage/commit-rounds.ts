@@ -82,9 +82,12 @@ export class CommitRounds {
     for (const member of this.#waiting) {
       if (bytes >= RECORD_BYTES_MAX) break;
       this.#waiting.delete(member);
-      bytes += member.collect(entries, RECORD_BYTES_MAX - bytes);
-      members.push(member);
+      // Nothing: it was synced meanwhile, for another reason.
+      const added = member.collect(entries, RECORD_BYTES_MAX - bytes);
+      if (added > 0) members.push(member);
+      bytes += added;
     }
+    if (members.length === 0) return true;
     this.#recording = true;
     this.#journal.append(entries, members, (written) => {
       this.#recording = false;

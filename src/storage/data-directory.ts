@@ -44,7 +44,7 @@ export interface DirectoryContent {
   readonly journalGeneration: number;
 }
 
-const IDENTIFY_PARALLEL = 16;
+const IDENTIFY_PARALLEL = 64;
 
 /**
  * Locks the directory and says whose it is; a new one gets its id. Rejects with IoError (ELOCKED: another process has it) or
@@ -102,7 +102,8 @@ export async function openDirectory({ codecs, logger }: StoragePorts, disk: Disk
     savedNames: new Set([...recoveryPoints.keys(), ...logStarts.keys()]),
     pointOf(topic, partition) {
       const name = partitionName(topic, partition);
-      return { recoveryPoint: recoveryPoints.get(name) ?? offset(0), logStartOffset: logStarts.get(name) ?? offset(0) };
+      const recoveryPoint = recoveryPoints.get(name) ?? offset(0);
+      return { recoveryPoint, logStartOffset: logStarts.get(name) ?? offset(0), isClean };
     },
     journalGeneration: generation,
   };

@@ -1,10 +1,11 @@
 import type { Codecs, Disk, Logger } from '#base/ports';
 import { OffsetIndex } from '#log/offset-index';
 import { SegmentIndexes } from '#log/segment-indexes';
+import type { ScanResult } from '#log/segment-scan';
 import { TimeIndex } from '#log/time-index';
 import { lastOffset } from '#protocol/record-batch';
 import { readWhole } from './files.ts';
-import { scanSegment } from './scan-file.ts';
+import { type ScanChunks, scanFile } from './scan-file.ts';
 import type { Segment } from './segment.ts';
 
 /** segment.index.bytes as it was when an index was written need not be what it is now. */
@@ -19,15 +20,17 @@ export class IndexCache {
   readonly #disk: Disk;
   readonly #codecs: Codecs;
   readonly #logger: Logger;
+  readonly #chunks: ScanChunks;
   readonly #limitBytes: number;
   readonly #loaded = new Map<Segment, SegmentIndexes>();
   readonly #loading = new Map<Segment, Promise<SegmentIndexes>>();
   #usedBytes = 0;
 
-  constructor(disk: Disk, codecs: Codecs, logger: Logger, limitBytes: number) {
+  constructor(disk: Disk, codecs: Codecs, logger: Logger, chunks: ScanChunks, limitBytes: number) {
     this.#disk = disk;
     this.#codecs = codecs;
     this.#logger = logger;
+    this.#chunks = chunks;
     this.#limitBytes = limitBytes;
   }
 
@@ -79,16 +82,17 @@ export class IndexCache {
     const { baseOffset, sizeBytes } = segment;
     this.#logger.warn({ segment: segment.path('.log') }, 'the indexes of a segment are missing or damaged: rebuilt');
     const indexes = SegmentIndexes.empty(baseOffset, INDEX_BYTES_MAX);
-    const scan = await scanSegment(
-      this.#disk,
-      this.#codecs,
-      segment.path('.log'),
-      { baseOffset, sizeBytes, position: 0, lastOffset: undefined },
-      (header, position) => {
+    const options = { baseOffset, sizeBytes, position: 0, lastOffset: undefined };
+    const file = await this.#disk.open(segment.path('.log'), 'read');
+    let scan: ScanResult;
+    try {
+      scan = await scanFile(file, this.#codecs, this.#chunks, options, (header, position) => {
         const last = lastOffset(header) as typeof baseOffset;
         indexes.add(last, header.maxTimestamp, position, header.sizeBytes, INTERVAL_BYTES);
-      },
-    );
+      });
+    } finally {
+      await file.close();
+    }
     if (scan.ending !== 'end') throw new Error(`${segment.path('.log')}: ${scan.reason} at ${scan.validBytes}`);
     indexes.seal();
     return indexes;

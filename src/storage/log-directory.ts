@@ -8,6 +8,7 @@ import { IndexCache } from './index-cache.ts';
 import { Journal } from './journal.ts';
 import { OpenFiles } from './open-files.ts';
 import { ReadBuffers } from './read-buffers.ts';
+import { ScanChunks } from './scan-file.ts';
 
 export type StoragePorts = Pick<Ports, 'clock' | 'random' | 'codecs' | 'logger' | 'fatal'>;
 
@@ -56,6 +57,7 @@ export class LogDirectory {
   readonly writers: OpenFiles;
   readonly indexes: IndexCache;
   readonly readBuffers = new ReadBuffers();
+  readonly scanChunks = new ScanChunks();
   readonly journal: Journal;
   readonly commits: CommitRounds;
   readonly #ports: StoragePorts;
@@ -83,7 +85,7 @@ export class LogDirectory {
     this.logger = ports.logger;
     this.readers = new OpenFiles(disk, 'read', IDLE_FILES_MAX);
     this.writers = new OpenFiles(disk, 'write', IDLE_FILES_MAX);
-    this.indexes = new IndexCache(disk, ports.codecs, ports.logger, INDEX_CACHE_BYTES);
+    this.indexes = new IndexCache(disk, ports.codecs, ports.logger, this.scanChunks, INDEX_CACHE_BYTES);
     this.journal = new Journal(disk, ports.codecs, {
       fileBytes: options.journalFileBytes,
       generation: options.journalGeneration,

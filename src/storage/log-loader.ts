@@ -13,14 +13,17 @@ import { ProducerStates } from '#log/producer-state';
 import { TransactionIndex } from '#log/transaction-index';
 import { type Offset, offset, type Uuid } from '#model/ids';
 import { joinPath, readText, readWhole, writeNew } from './files.ts';
-import { defaultLogConfig, type LogConfig } from './log-config.ts';
+import type { LogConfig } from './log-config.ts';
 import type { LogDirectory } from './log-directory.ts';
-import { recoverLog } from './log-recovery.ts';
+import { INDEXED_BYTES_MIN, recoverLog } from './log-recovery.ts';
 import { type LogParts, PartitionLog } from './partition-log.ts';
 import { Segment } from './segment.ts';
 
 /** What the store gives to each of its logs. */
 export type SharedParts = Pick<LogParts, 'cache' | 'jitter' | 'doom'>;
+
+/** As shared parts, for logs whose topics' configs are not known yet. */
+export type LoadedParts = SharedParts & Pick<LogParts, 'config'>;
 
 /** A log's folder, as a look at its name and its partition.metadata tells of it. */
 export interface FoundLog {
@@ -45,6 +48,8 @@ export type Quarantined = (FoundLog | Unidentified) & { readonly directory: LogD
 /** Where the last run left a log, by its directory's checkpoints. */
 export interface LoadPoint {
   readonly recoveryPoint: Offset;
+  /** The directory was shut down cleanly. */
+  readonly isClean: boolean;
   readonly logStartOffset: Offset;
 }
 
@@ -69,10 +74,10 @@ export async function loadLog(
   directory: LogDirectory,
   found: FoundLog,
   point: LoadPoint,
-  shared: SharedParts,
+  shared: LoadedParts,
 ): Promise<PartitionLog | Quarantined> {
   const { folder } = found;
-  const config = defaultLogConfig();
+  const { config } = shared;
   const { segments, snapshots, hasEpochs } = await listFiles(directory, folder);
   await dropBelow(directory, segments, point.logStartOffset);
   if (segments.length === 0) {
@@ -83,11 +88,12 @@ export async function loadLog(
     segments.push(await makeSegment(directory, folder, point.logStartOffset, config));
   }
   for (const segment of segments) await measure(directory, segment);
-  const saved = hasEpochs ? await readEpochs(directory, folder) : undefined;
+  const first = at(segments, 0).baseOffset;
+  const isSmall = first === 0 && segments.length === 1 && at(segments, 0).sizeBytes < INDEXED_BYTES_MIN;
+  const saved = hasEpochs && !isSmall ? await readEpochs(directory, folder) : undefined;
   const epochs = saved ?? new LeaderEpochCache();
   const savedText = saved?.toText();
   const producers = newProducers(directory);
-  const first = at(segments, 0).baseOffset;
   const recovered = await recoverLog({
     directory,
     folder,
@@ -98,10 +104,12 @@ export async function loadLog(
     epochsLost: saved === undefined,
     producers,
     recoveryPoint: Math.max(point.recoveryPoint, first) as Offset,
+    isSmall,
   });
   if ('quarantine' in recovered) return { ...found, directory, reason: recovered.quarantine };
   const epochsSaved = epochs.toText() === savedText;
   const logStartOffset = Math.max(first, Math.min(point.logStartOffset, recovered.end)) as Offset;
+  epochs.truncateFromStart(logStartOffset);
   return new PartitionLog({
     ...shared,
     ...found,
@@ -112,6 +120,7 @@ export async function loadLog(
     producers,
     epochs,
     epochsSaved,
+    isAsClosed: point.isClean && point.recoveryPoint === recovered.end && snapshots.at(-1) === recovered.end,
     logStartOffset,
   });
 }
@@ -138,6 +147,7 @@ export async function createLog(
     producers: newProducers(directory),
     epochs: new LeaderEpochCache(),
     epochsSaved: true,
+    isAsClosed: false,
     logStartOffset: offset(0),
   });
 }

@@ -5,7 +5,7 @@ import { type LogDirSuffix, logDirName, renamedLogDirName } from '#log/file-name
 import { type NodeId, partitionName, type Uuid } from '#model/ids';
 import { claimDirectory, DirectoryError, markClean, openDirectory, writeMeta } from './data-directory.ts';
 import { codeOf, eachOf, isTransient } from './files.ts';
-import type { LogConfig } from './log-config.ts';
+import { defaultLogConfig, type LogConfig } from './log-config.ts';
 import { LogDirectory, type StoragePorts } from './log-directory.ts';
 import { createLog, loadLog, type Quarantined, type SharedParts } from './log-loader.ts';
 import { PartitionLog } from './partition-log.ts';
@@ -200,9 +200,9 @@ export class LogStore {
       this.#members.push({ directory, meta });
       for (const path of content.doomed) this.#doom(directory, path, 0);
       for (const each of content.unidentified) this.#quarantine({ ...each, directory });
+      const shared = { ...this.#shared(directory), config: defaultLogConfig() };
       await eachOf(content.logs, LOAD_PARALLEL, async (found) => {
-        const point = content.pointOf(found.topic, found.partition);
-        const loaded = await loadLog(directory, found, point, this.#shared(directory));
+        const loaded = await loadLog(directory, found, content.pointOf(found.topic, found.partition), shared);
         if (!(loaded instanceof PartitionLog)) this.#quarantine(loaded);
         else if (this.get(found.topic, found.partition) === undefined) {
           this.#logs.set(partitionName(found.topic, found.partition), loaded);

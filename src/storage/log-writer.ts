@@ -140,6 +140,7 @@ export class LogWriter implements CommitMember {
     this.#written = Math.min(this.#written, end) as Offset;
     this.#synced = Math.min(this.#synced, end) as Offset;
     this.#durable = Math.min(this.#durable, end) as Offset;
+    this.#collected = Math.min(this.#collected, end) as Offset;
     for (const target of this.#targets) target.written = Math.min(target.written, end) as Offset;
   }
 

@@ -48,6 +48,8 @@ export interface LogParts {
   readonly epochs: LeaderEpochCache;
   /** The epochs' file says what `epochs` do. */
   readonly epochsSaved: boolean;
+  /** The files are as a clean shutdown has left them. */
+  readonly isAsClosed: boolean;
   readonly logStartOffset: Offset;
   /** A number in [0, 1). */
   readonly jitter: () => number;
@@ -91,6 +93,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   #appendedBytes = 0;
   #snapshotAtBytes = 0;
   #epochsChanged: boolean;
+  /** Nothing has happened to it that a clean shutdown would have to save. */
+  #isAsClosed: boolean;
   /** Until what was appended without room is undone on disk, or the log is cut; nothing is appended meanwhile. */
   #rewinding: Rewind | undefined;
   #isClosed = false;
@@ -112,6 +116,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#end = this.#active.endOffset;
     this.#start = parts.logStartOffset;
     this.#epochsChanged = !parts.epochsSaved;
+    this.#isAsClosed = parts.isAsClosed;
     this.#recoveryPoint = this.#end;
     this.#tail = new LogTail(parts.cache, this.#end);
     this.#writer = new LogWriter(this, parts.directory, this.#tail, parts.config.flushPolicy, this.#end);
@@ -176,6 +181,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     if (this.#active.rollsBefore(bytes.length, lastOffset, maxTimestamp, nowMs, this.#config)) this.#roll();
     const segment = this.#active;
     const position = segment.sizeBytes;
+    this.#isAsClosed = false;
     if (this.epochs.assign(leaderEpoch, baseOffset)) this.#epochsChanged = true;
     for (const header of headers) this.#appendBatch(bytes, header, segment, leaderEpoch);
     this.#appendedBytes += bytes.length;
@@ -277,12 +283,14 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     await this.#writer.flush();
     await this.#queued(async () => {
       if (this.directory.isOffline) return;
-      await this.#flushSealed();
-      this.#active.indexes?.seal();
-      await this.#active.flushIndexes(this.directory.disk, true);
-      await this.#saveEpochs();
-      await this.#snapshot(this.#end, this.producers.takeSnapshot(), true);
-      await this.directory.disk.syncDir(this.#folder);
+      if (!this.#isAsClosed) {
+        await this.#flushSealed();
+        this.#active.indexes?.seal();
+        // Unsynced, as the snapshot: should the power go now, they are made anew.
+        await this.#active.flushIndexes(this.directory.disk, 'complete');
+        await this.#saveEpochs();
+        await this.#snapshot(this.#end, this.producers.takeSnapshot(), false);
+      }
       this.#recoveryPoint = this.#end;
     }).catch((failure) => this.directory.caught(`close of ${this.#folder}`, failure));
     this.#writer.stop('closed');
@@ -311,7 +319,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   async checkpoint(): Promise<void> {
     if (this.#isClosed || this.directory.isOffline) return;
     await this.#queued(async () => {
-      if (this.#isClosed || this.directory.isOffline) return;
+      if (this.#isClosed || this.#isAsClosed || this.directory.isOffline) return;
       if (this.#rewinding !== undefined) return this.#rewind();
       if (this.#config.flushPolicy === 'os') await new Promise((resolve) => this.#writer.sync(resolve));
       // The recovery point covers what this checkpoint saves, no later epoch or segment.
@@ -321,7 +329,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
         await this.#snapshot(this.#end, this.producers.takeSnapshot(), false);
       }
       await this.#flushSealed();
-      await this.#active.flushIndexes(this.directory.disk, false);
+      await this.#active.flushIndexes(this.directory.disk, 'grown');
       this.#recoveryPoint = synced;
     }).catch((failure) => this.directory.caught(`checkpoint of ${this.#folder}`, failure));
   }
@@ -359,6 +367,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   }
 
   #roll(): void {
+    this.#isAsClosed = false;
     this.#active.seal();
     const { segmentJitterMs, segmentIndexBytes } = this.#config;
     const facts = {
@@ -387,6 +396,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     // Everything written before is safe in the log's files, so that nothing of it is needed from the journal.
     if (!(await this.#writer.flush()) || this.#rewinding === undefined) return;
     const { to, done } = this.#rewinding;
+    this.#isAsClosed = false;
     const log = { directory, segments: this.#segments, snapshots: this.#snapshots, folder: this.#folder };
     const keep = Math.max(
       0,
@@ -414,6 +424,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
       epochsLost: false,
       producers: this.producers,
       recoveryPoint: cut.offset,
+      isSmall: false,
     });
     if ('quarantine' in recovered) return directory.fail(recovered.quarantine);
     this.#epochsChanged = true;
@@ -462,6 +473,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   #moveStart(offset: Offset): void {
     if (offset <= this.#start) return;
     this.#start = offset;
+    this.#isAsClosed = false;
     if (this.epochs.truncateFromStart(offset)) this.#epochsChanged = true;
   }
 
@@ -473,10 +485,12 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#snapshotAtBytes = this.#appendedBytes;
     const { disk } = this.directory;
     for (const segment of this.#segments) await segment.flushTransactions(disk);
-    if ((this.#snapshots.at(-1) ?? -1) >= offset) return;
+    const newest = this.#snapshots.at(-1) ?? -1;
+    // One that is there may not be there for good.
+    if (newest > offset || (newest === offset && !sync)) return;
     await writeNew(disk, joinPath(this.#folder, segmentFileName(offset, '.snapshot')), bytes, sync);
     if (sync) await disk.syncDir(this.#folder);
-    this.#snapshots.push(offset);
+    if (newest < offset) this.#snapshots.push(offset);
     await this.#dropSnapshots();
   }
 
@@ -495,7 +509,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     const { disk } = this.directory;
     const unsaved = this.#segments.filter(({ sealed, indexes }) => sealed && indexes !== undefined);
     if (unsaved.length === 0) return;
-    for (const segment of unsaved) await segment.flushIndexes(disk, true);
+    for (const segment of unsaved) await segment.flushIndexes(disk, 'synced');
     await disk.syncDir(this.#folder);
     for (const segment of unsaved) if (segment.sealed) segment.forgetIndexes();
   }

@@ -1,11 +1,25 @@
-import type { Codecs, Disk, File } from '#base/ports';
+import type { Codecs, File } from '#base/ports';
 import { type BatchVisitor, type ScanResult, SegmentScan } from '#log/segment-scan';
 import type { Offset } from '#model/ids';
 import { batchBaseOffset } from './batch-walk.ts';
 import { readAt } from './files.ts';
 
 /** One turn's work: checksums of this many bytes take well under a millisecond. */
-const CHUNK_BYTES = 1024 * 1024;
+const CHUNK_BYTES = 256 * 1024;
+const CHUNKS_KEPT_MAX = 4;
+
+/** Buffers for scans, used again: a start scans a thousand logs, and most of them are small. Between starts it keeps 1 MiB. */
+export class ScanChunks {
+  readonly #free: Uint8Array[] = [];
+
+  take(): Uint8Array {
+    return this.#free.pop() ?? new Uint8Array(CHUNK_BYTES);
+  }
+
+  give(chunk: Uint8Array): void {
+    if (this.#free.length < CHUNKS_KEPT_MAX) this.#free.push(chunk);
+  }
+}
 
 /** Larger than any batch that was ever let in: the largest request (socket.request.max.bytes). */
 const BATCH_BYTES_MAX = 100 * 1024 * 1024;
@@ -27,10 +41,25 @@ export interface FileScanOptions {
 export async function scanFile(
   file: File,
   codecs: Codecs,
+  chunks: ScanChunks,
+  options: FileScanOptions,
+  visit: BatchVisitor,
+): Promise<ScanResult> {
+  const chunk = chunks.take();
+  try {
+    return await scanInChunks(file, codecs, chunk, options, visit);
+  } finally {
+    chunks.give(chunk);
+  }
+}
+
+async function scanInChunks(
+  file: File,
+  codecs: Codecs,
+  chunk: Uint8Array,
   { baseOffset, sizeBytes, position, lastOffset }: FileScanOptions,
   visit: BatchVisitor,
 ): Promise<ScanResult> {
-  const chunk = new Uint8Array(Math.max(0, Math.min(CHUNK_BYTES, sizeBytes - position)));
   let scan: SegmentScan | undefined;
   for (let at = position; at < sizeBytes; ) {
     const read = await readAt(file, chunk.subarray(0, Math.min(chunk.length, sizeBytes - at)), at);
@@ -45,22 +74,6 @@ export async function scanFile(
     if (!scan.feed(bytes, visit)) break;
   }
   return (scan ?? newScan(codecs, baseOffset, sizeBytes, position, baseOffset)).finish();
-}
-
-/** The whole segment, for its batches only. Rejects with IoError; 'end' says that all of it is sound. */
-export async function scanSegment(
-  disk: Disk,
-  codecs: Codecs,
-  path: string,
-  options: FileScanOptions,
-  visit: BatchVisitor,
-): Promise<ScanResult> {
-  const file = await disk.open(path, 'read');
-  try {
-    return await scanFile(file, codecs, options, visit);
-  } finally {
-    await file.close();
-  }
 }
 
 function newScan(codecs: Codecs, baseOffset: Offset, sizeBytes: number, position: number, from: Offset): SegmentScan {

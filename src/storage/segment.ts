@@ -19,6 +19,9 @@ interface IndexFile {
   flushed: number;
 }
 
+/** 'grown': only what is new. 'complete': the files are there, if only empty. 'synced': for good, but for their names. */
+export type IndexFlush = 'grown' | 'complete' | 'synced';
+
 export interface SegmentFacts {
   readonly folder: string;
   readonly baseOffset: Offset;
@@ -152,11 +155,11 @@ export class Segment {
    * Writes what the offset and time index files lack. They are hints, rebuilt where they are missing, and so need no sync
    * but when the segment is sealed. Called once at a time.
    */
-  async flushIndexes(disk: Disk, sync: boolean): Promise<void> {
+  async flushIndexes(disk: Disk, how: IndexFlush): Promise<void> {
     const { indexes } = this;
     if (indexes === undefined) return;
-    await this.#flush(disk, this.#offsetsFile, indexes.offsets, sync);
-    await this.#flush(disk, this.#timesFile, indexes.times, sync);
+    await this.#flush(disk, this.#offsetsFile, indexes.offsets, how);
+    await this.#flush(disk, this.#timesFile, indexes.times, how);
   }
 
   /** Durable when it resolves: a producer snapshot that has forgotten these transactions relies on it. Called once at a time. */
@@ -164,7 +167,7 @@ export class Segment {
     const file = this.#transactionsFile;
     if (this.transactions === undefined || this.transactions.entryCount === file.flushed) return;
     const created = file.flushed <= 0;
-    await this.#flush(disk, file, this.transactions, true);
+    await this.#flush(disk, file, this.transactions, 'synced');
     if (created) await disk.syncDir(this.folder);
   }
 
@@ -172,18 +175,18 @@ export class Segment {
     disk: Disk,
     target: IndexFile,
     index: { readonly entryCount: number; bytes(first: number): Uint8Array },
-    sync: boolean,
+    how: IndexFlush,
   ): Promise<void> {
     const first = Math.max(0, target.flushed);
     const count = index.entryCount;
-    if (count === target.flushed && !sync) return;
+    if (count === target.flushed && how === 'grown') return;
     // A copy: the index goes on growing, or is cut, while this is written.
     const bytes = index.bytes(first).slice();
     const file = await disk.open(this.path(target.extension), 'write');
     try {
       if (target.flushed <= 0) await file.truncate(0);
       if (bytes.length > 0) await writeAt(file, [bytes], first * target.entryBytes);
-      if (sync) await syncFile(file);
+      if (how === 'synced') await syncFile(file);
     } finally {
       await file.close();
     }

@@ -7,7 +7,7 @@ import { findApi, writeRequestHeader } from '#protocol/headers';
 import { offeredVersions } from '#protocol/offered-apis';
 import { buildBatch } from '#protocol/record-batch-builder';
 import { Writer } from '#protocol/writer';
-import { bytesOf, messageVectors } from '../protocol/fixtures.ts';
+import { messageVectors } from '../protocol/fixtures.ts';
 
 export interface FuzzTopic {
   readonly name: string;
@@ -113,8 +113,17 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
 
 const zero = 'AAAAAAAAAAAAAAAAAAAAAA';
 
-/** Length prefix, header, body; the correlation id is 0. */
-function frameOf(apiKey: number, version: number, body: Uint8Array): Buffer {
+/** A request, and how it is written. */
+export interface BaseRequest {
+  readonly apiKey: number;
+  readonly version: number;
+  /** In the shape of `encodeMessage`. */
+  readonly json: unknown;
+}
+
+/** The frame with its length prefix. Throws ProtocolError where the json fits no message of this version. */
+export function frameOf({ apiKey, version, json }: BaseRequest): Buffer {
+  const body = encodeMessage(`${findApi(apiKey)?.name}Request`, version, json);
   const writer = new Writer();
   writeRequestHeader(writer, { apiKey, apiVersion: version, correlationId: 0, clientId: 'fuzz' });
   const request = Buffer.concat([...writer.chunks(), body]);
@@ -124,27 +133,21 @@ function frameOf(apiKey: number, version: number, body: Uint8Array): Buffer {
 }
 
 /** Every served API in every offered version that has a schema. */
-export function meaningfulRequests(topic: FuzzTopic): Buffer[] {
-  const frames: Buffer[] = [];
-  for (const { key } of ALL_APIS) {
+export function meaningfulRequests(topic: FuzzTopic): BaseRequest[] {
+  return ALL_APIS.flatMap(({ key }) => {
     const offered = offeredVersions(key);
-    const api = findApi(key);
-    if (offered === undefined || api === undefined) throw new Error(`api ${key} is not offered`);
+    if (offered === undefined) throw new Error(`api ${key} is not offered`);
     const first = key === ApiKey.Produce ? FIRST_WITH_SCHEMA : offered.min;
-    for (let version = first; version <= offered.max; version += 1) {
-      frames.push(frameOf(key, version, encodeMessage(`${api.name}Request`, version, bodyOf(key, version, topic))));
-    }
-  }
-  return frames;
+    const versions = Array.from({ length: offered.max - first + 1 }, (_, index) => first + index);
+    return versions.map((version) => ({ apiKey: key, version, json: bodyOf(key, version, topic) }));
+  });
 }
 
 /** What Kafka's Java client has written of the same requests, with fields of any content. */
-export function arbitraryRequests(): Buffer[] {
+export function arbitraryRequests(): BaseRequest[] {
   const keys = new Map(ALL_APIS.map(({ key }) => [`${findApi(key)?.name}Request`, key]));
-  const frames: Buffer[] = [];
-  for (const { name, version, hex } of messageVectors()) {
-    const key = keys.get(name);
-    if (key !== undefined) frames.push(frameOf(key, version, bytesOf(hex)));
-  }
-  return frames;
+  return messageVectors().flatMap(({ name, version, json }) => {
+    const apiKey = keys.get(name);
+    return apiKey === undefined ? [] : [{ apiKey, version, json }];
+  });
 }

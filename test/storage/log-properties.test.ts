@@ -17,7 +17,7 @@ const CONFIG: LogConfig = {
 type Step =
   | { readonly kind: 'append'; readonly batches: readonly { count: number; valueBytes: number; producer: number }[] }
   | { readonly kind: 'wait'; readonly ms: number }
-  | { readonly kind: 'roll' | 'retention' | 'crash' | 'restart' | 'epoch' }
+  | { readonly kind: 'roll' | 'retention' | 'crash' | 'restart' | 'shutdown' | 'epoch' }
   | { readonly kind: 'truncate' | 'delete' | 'read'; readonly share: number; readonly waits: boolean };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -39,7 +39,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 5,
     arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(0.05, 0.2, 1, 50, 6000) }),
   },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('roll', 'retention', 'crash', 'restart', 'epoch') }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constantFrom('roll', 'retention', 'crash', 'restart', 'shutdown', 'epoch') }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -102,6 +105,13 @@ class Run {
       case 'restart':
         await harness.settle(100);
         await harness.restart();
+        this.#reopened(model.end);
+        await this.check();
+        break;
+      case 'shutdown':
+        await harness.settle(100);
+        await harness.stop();
+        await harness.start();
         this.#reopened(model.end);
         await this.check();
         break;
@@ -209,10 +219,12 @@ async function history(steps: readonly Step[], seed: number, config: LogConfig, 
   for (const step of steps) await run.take(step);
   await harness.settle(100);
   await run.check();
-  await harness.stop();
-  const [disk] = harness.disks;
-  const files = await harness.world.complete(indexFiles(disk as NonNullable<typeof disk>, 't-0', config));
-  expect(files.found).toEqual(files.expected);
+  await harness.stop(async (disk) => {
+    // A power cut right after the shutdown may take index files with it; they are made anew when they are needed.
+    if (steps.some(({ kind }) => kind === 'shutdown')) return;
+    const files = await indexFiles(disk, 't-0', config);
+    expect(files.found).toEqual(files.expected);
+  });
 }
 
 const histories = [

@@ -1,4 +1,4 @@
-import type { Logger, Ports } from '#base/ports';
+import type { Disk, Logger, Ports } from '#base/ports';
 import { FaultDisk, type FaultDiskOptions } from '#faults/fault-disk';
 import { type LeaderEpoch, leaderEpoch, nodeId, type Offset, offset, uuid } from '#model/ids';
 import { createCodecs } from '#platform/codecs';
@@ -145,7 +145,11 @@ export class Harness {
           strike: (operation, path) => this.strike?.(operation, path),
         }),
     );
-    this.ports = this.world.ports('node', { disks: this.faults });
+    return this.#open();
+  }
+
+  async #open(): Promise<LogStore> {
+    this.ports = this.world.ports('node', { disks: this.faults.map(withHarnessLock) });
     this.store = await this.world.complete(
       LogStore.open(this.ports, {
         nodeId: nodeId(1),
@@ -166,14 +170,18 @@ export class Harness {
     return this.start();
   }
 
-  /** Clean shutdown and restart. */
+  /** Clean shutdown and restart; the machine goes on. */
   async restart(): Promise<LogStore> {
-    await this.stop();
-    return this.start();
+    await this.world.complete(this.store.close());
+    this.world.kill('node');
+    return this.#open();
   }
 
-  async stop(): Promise<void> {
+  /** Whatever was not synced is lost even so; `before` still sees it. */
+  async stop(before: (disk: Disk) => Promise<void> = async () => {}): Promise<void> {
     await this.world.complete(this.store.close());
+    await this.world.complete(Promise.all(this.faults.map(before)));
+    await this.world.complete(Promise.all(this.faults.map((fault) => fault.close())));
     this.world.kill('node');
   }
 
@@ -235,4 +243,16 @@ export class Harness {
       };
     return { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') };
   }
+}
+
+/** The harness closes it, which may be later than its user does, and unlocks it with that. */
+function withHarnessLock(disk: Disk): Disk {
+  return new Proxy(disk, {
+    get(target, name) {
+      if (name === 'close') return async () => {};
+      if (name === 'lock') return () => target.lock().catch(() => {});
+      const value = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }
