@@ -34,16 +34,15 @@ export function api<Request, Response>(
       if (!(answer instanceof Promise)) return respond(context, (writer, version) => write(writer, answer, version));
       answer
         .then((response) => respond(context, (writer, version) => write(writer, response, version)))
-        .catch((error: unknown) => {
-          if (error instanceof ProtocolError)
-            context.exchange.refuse(`an answer that cannot be written: ${error.message}`);
-          else context.broker.fail(error);
-        });
+        .catch((error: unknown) => context.broker.fail(error));
     },
   };
 }
 
-/** Encodes and sends one answer: length prefix, header, body. `sent` is Exchange.respond's. */
+/**
+ * Encodes and sends one answer: length prefix, header, body. `sent` is Exchange.respond's. An answer that cannot be written (names in
+ * invalid UTF-8 grow in decoding, beyond what a string may be) closes the connection: handlers answer from anybody's callback.
+ */
 export function respond(
   context: ApiContext,
   writeBody: (writer: Writer, version: number) => void,
@@ -52,8 +51,14 @@ export function respond(
   const { header, exchange } = context;
   const writer = new Writer();
   writer.int32(0);
-  writeResponseHeader(writer, header.apiKey, header.apiVersion, header.correlationId);
-  writeBody(writer, header.apiVersion);
+  try {
+    writeResponseHeader(writer, header.apiKey, header.apiVersion, header.correlationId);
+    writeBody(writer, header.apiVersion);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    sent?.();
+    return exchange.refuse(`an answer that cannot be written: ${error.message}`);
+  }
   writer.patchInt32(0, writer.sizeBytes - 4);
   exchange.respond(writer.chunks(), writer.sizeBytes, sent);
 }

@@ -51,7 +51,7 @@ function serveFetch(request: FetchRequest, context: ApiContext): void {
     version >= FIRST_WITH_TOPIC_IDS
       ? broker.partitions.findById(target.topicId, target.partition)
       : broker.partitions.findByName(target.topic, target.partition);
-  new DelayedFetch(plan, lookup, broker.deadlines, exchange.responseBudget, (results) => {
+  const fetch = new DelayedFetch(plan, lookup, broker.deadlines, exchange.responseBudget, (results) => {
     for (const result of results) {
       broker.traffic.bytesOut += result.sizeBytes;
       if (result.error !== ErrorCode.None) broker.traffic.failedFetchRequests += 1;
@@ -61,7 +61,9 @@ function serveFetch(request: FetchRequest, context: ApiContext): void {
       for (const { lease } of results) lease?.release();
     };
     respond(context, (writer) => writeFetchResponse(writer, body, version), sent);
-  }).start();
+  });
+  fetch.start();
+  exchange.whenGone(() => fetch.giveUp());
 }
 
 function targetsOf(request: FetchRequest): FetchTarget[] {

@@ -11,6 +11,8 @@ import { CLUSTER_OPERATIONS, NOT_ASKED_OPERATIONS, TOPIC_OPERATIONS } from './au
 import { clientBrokers } from './client-brokers.ts';
 
 const METADATA = 3;
+/** Versions 10 and 11 have topic ids in their layout and no use for them. */
+const FIRST_WITH_TOPIC_IDS = 12;
 
 export const metadataApi = api(
   METADATA,
@@ -38,6 +40,9 @@ function askedTopics(request: MetadataRequest, broker: Broker, version: number):
   // Version 0 has no null: an empty list asks for all.
   if (asked === null || (version === 0 && asked.length === 0)) {
     return [...image.topics()].map((topic) => described(topic, image, operations));
+  }
+  if (version < FIRST_WITH_TOPIC_IDS && asked.some(({ name, topicId }) => name === null || topicId !== ZERO_UUID)) {
+    return asked.map(({ name, topicId }) => missing(name ?? '', topicId, ErrorCode.InvalidRequest));
   }
   const mayCreate = request.allowAutoTopicCreation && broker.config.autoCreateTopicsEnable;
   return asked.map(({ name, topicId }) => {

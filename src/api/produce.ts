@@ -49,7 +49,8 @@ function serveProduce(request: ProduceRequest, context: ApiContext): void {
     }));
     return respond(context, (writer) => writeProduceResponse(writer, { responses }, version));
   }
-  const round = new ProduceRound(acks !== 0, (responses) => {
+  const holdMemory = acks === 0 ? undefined : () => exchange.holdMemory();
+  const round = new ProduceRound(holdMemory, (responses) => {
     broker.deadlines.cancel(deadline);
     broker.traffic.failedProduceRequests += round.refusedCount;
     if (acks === 0) {
@@ -149,14 +150,18 @@ class ProduceRound {
   readonly responses: TopicAnswer[] = [];
   refusedCount = 0;
   readonly #done: (responses: TopicAnswer[]) => void;
-  readonly #waits: boolean;
+  /** Undefined: the round does not expire (acks=0). */
+  readonly #holdMemory: (() => () => void) | undefined;
   readonly #awaited = new Set<PendingAnswer>();
   #begun = false;
   #over = false;
+  /** What is left to wait for, once the answer was given without it. */
+  #late = 0;
+  #letGo: (() => void) | undefined;
 
-  /** `expires` is false for acks=0: the request's memory is held until its bytes are down, whatever the client's timeout. */
-  constructor(expires: boolean, done: (responses: TopicAnswer[]) => void) {
-    this.#waits = expires;
+  /** The request's memory is held until its bytes are down, whatever the client's timeout: the log needs them until then. */
+  constructor(holdMemory: (() => () => void) | undefined, done: (responses: TopicAnswer[]) => void) {
+    this.#holdMemory = holdMemory;
     this.#done = done;
   }
 
@@ -170,7 +175,8 @@ class ProduceRound {
   await(partition: Partition, lastOffset: number, answer: PendingAnswer): void {
     this.#awaited.add(answer);
     partition.whenDurable(offset(lastOffset), (error) => {
-      if (!this.#awaited.delete(answer) || this.#over) return;
+      if (this.#over) return this.#lateOne();
+      this.#awaited.delete(answer);
       if (error !== ErrorCode.None) this.refuse(answer, error);
       this.#settle();
     });
@@ -182,10 +188,17 @@ class ProduceRound {
   }
 
   expire(): void {
-    if (this.#over || !this.#waits) return;
+    if (this.#over || this.#holdMemory === undefined) return;
+    this.#letGo = this.#holdMemory();
+    this.#late = this.#awaited.size;
     for (const answer of this.#awaited) this.refuse(answer, ErrorCode.RequestTimedOut);
     this.#awaited.clear();
     this.#settle();
+  }
+
+  #lateOne(): void {
+    this.#late -= 1;
+    if (this.#late === 0) this.#letGo?.();
   }
 
   #settle(): void {

@@ -117,9 +117,9 @@ function alter<Change extends { readonly key: string }>(
   const { name, changes } = resource;
   const type = alterableType(state.image, resource);
   if (typeof type !== 'number') return type;
-  const twice = changes.map(({ key }) => key).filter((key, index, keys) => keys.indexOf(key) !== index);
+  const twice = repeatedKeys(changes);
   if (twice.length > 0) {
-    return fault(ErrorCode.InvalidRequest, `Error due to duplicate config keys: ${[...new Set(twice)].join(',')}`);
+    return fault(ErrorCode.InvalidRequest, `Error due to duplicate config keys: ${twice.join(',')}`);
   }
   const wanted = wantedConfigs({ ...resource, type });
   if (isFault(wanted)) return wanted;
@@ -133,6 +133,13 @@ function alter<Change extends { readonly key: string }>(
   for (const [key, value] of wanted) if (value !== current.get(key)) put(key, value);
   for (const key of current.keys()) if (!wanted.has(key)) put(key, null);
   return records;
+}
+
+function repeatedKeys(changes: readonly { readonly key: string }[]): readonly string[] {
+  const seen = new Set<string>();
+  const twice = new Set<string>();
+  for (const { key } of changes) (seen.has(key) ? twice : seen).add(key);
+  return [...twice];
 }
 
 /** The resource's type, if configs of it can be altered and it exists. */

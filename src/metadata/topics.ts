@@ -183,6 +183,8 @@ export interface DeletedTopic extends Outcome, TopicReference {}
 export function deleteTopics(state: ControllerState, command: DeleteTopicsCommand): Decision<readonly DeletedTopic[]> {
   const defaults = clusterDefaults(state);
   const found = command.topics.map((reference) => findTopic(state.image, reference));
+  const mentions = new Map<Topic | Fault, number>();
+  for (const topic of found) mentions.set(topic, (mentions.get(topic) ?? 0) + 1);
   const records: MetadataRecord[] = [];
   const response = command.topics.map((reference, index): DeletedTopic => {
     const topic = found[index] ?? fault(ErrorCode.UnknownTopicOrPartition, '');
@@ -191,7 +193,7 @@ export function deleteTopics(state: ControllerState, command: DeleteTopicsComman
     if (!defaults.config.deleteTopicEnable) {
       return { ...reference, ...fault(ErrorCode.TopicDeletionDisabled, 'Topic deletion is disabled.') };
     }
-    if (found.filter((other) => other === topic).length > 1) {
+    if ((mentions.get(topic) ?? 0) > 1) {
       return { ...reference, ...fault(ErrorCode.InvalidRequest, 'Duplicate topic name or id.') };
     }
     records.push({ kind: 'removeTopic', id: topic.id });

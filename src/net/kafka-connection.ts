@@ -9,6 +9,8 @@ const PRODUCE_API_KEY = 0;
 const MAX_IN_FLIGHT = 64;
 /** Bytes of answers that the peer has not taken; beyond it the socket is not read from. */
 const MAX_UNSENT_BYTES = 1 << 20;
+/** A frame on its way that has grown by less than this, and is not whole, has made no progress. */
+const PROGRESS_BYTES_MIN = 64 * 1024;
 
 /** One request on its way. The handler answers it exactly once: with `respond`, `finish` or `refuse`. */
 export interface Exchange {
@@ -30,6 +32,13 @@ export interface Exchange {
   finish(): void;
   /** The request cannot be answered: one log line, and the connection is closed. */
   refuse(reason: string): void;
+  /**
+   * The request's memory stays reserved, past the answer, until the function that it gives is called: once. For what an answer does
+   * not wait for but the frame is still needed for.
+   */
+  holdMemory(): () => void;
+  /** `run` is called when nobody waits for the answer any more, at once if that is so already; not after the answer. */
+  whenGone(run: () => void): void;
 }
 
 export type Handler = (exchange: Exchange) => void;
@@ -55,6 +64,9 @@ interface Pending {
   readonly overlaps: boolean;
   reached: boolean;
   answered: boolean;
+  /** See Exchange.holdMemory. */
+  holds: number;
+  gone: (() => void) | undefined;
   response: readonly Uint8Array[] | undefined;
   responseBytes: number;
   sent: (() => void) | undefined;
@@ -86,17 +98,23 @@ export class KafkaConnection implements Receiver {
   #leftover: Uint8Array | undefined;
   #waitsForMemory = false;
   #paused = false;
-  #open = true;
+  /** Nothing is read and nothing is sent any more, but what was sent may still be on its way. */
+  #ended = false;
+  #closed = false;
   #sentBytes = 0;
   #flushedBytes = 0;
   #lastActive: Mono;
   #lastTaken: Mono;
+  /** When the frame that is being filled, or reading itself, has last got on, and how much of the frame was there. */
+  #progressAt: Mono;
+  #progressFilled = 0;
 
   constructor(connection: Connection, context: ConnectionContext) {
     this.#connection = connection;
     this.#context = context;
     this.#lastActive = context.now();
     this.#lastTaken = this.#lastActive;
+    this.#progressAt = this.#lastActive;
   }
 
   get remote(): Endpoint {
@@ -113,15 +131,21 @@ export class KafkaConnection implements Receiver {
     return this.#unsent.length > 0 ? this.#lastTaken : undefined;
   }
 
+  /** Since when the frame that the peer has begun has not got on, though we read; undefined if there is none. */
+  get unfinishedSince(): Mono | undefined {
+    return this.#partial !== undefined && !this.#paused ? this.#progressAt : undefined;
+  }
+
   buffer(): Uint8Array {
     return this.#partial === undefined ? this.#context.slab : this.#partial.subarray(this.#partialFilled);
   }
 
   received(bytes: number): void {
-    if (!this.#open) return;
+    if (this.#ended) return;
     this.#lastActive = this.#context.now();
     if (this.#partial !== undefined) {
       this.#partialFilled += bytes;
+      if (this.#partialFilled - this.#progressFilled >= PROGRESS_BYTES_MIN) this.#noteProgress();
       if (this.#partialFilled === this.#partial.length) this.#completePartial();
     } else {
       this.#take(this.#context.slab.subarray(0, bytes), true);
@@ -143,23 +167,20 @@ export class KafkaConnection implements Receiver {
   }
 
   closed(cause: 'end' | 'reset' | 'refused' | 'timeout' | 'error'): void {
-    if (!this.#open) return;
-    this.#open = false;
-    if (this.#partial !== undefined) this.#context.requestBudget.release(this.#partial.length);
-    this.#partial = undefined;
-    this.#leftover = undefined;
+    if (this.#closed) return;
+    this.#closed = true;
+    // What arrived whole before a clean end is still done (acks=0 producers close at once); after a reset it is not.
+    this.#end(cause !== 'end');
     for (const answer of this.#unsent.drain()) {
       this.#context.responseBudget.release(answer.sizeBytes);
       answer.sent?.();
     }
-    // What arrived whole before a clean end is still done (acks=0 producers close at once); after a reset it is not.
-    if (cause !== 'end') this.#dropWaiting();
     this.#context.ended(this);
   }
 
   /** Drops the connection at once. */
   reset(): void {
-    if (!this.#open) return;
+    if (this.#closed) return;
     this.#connection.reset();
     this.closed('reset');
   }
@@ -196,6 +217,7 @@ export class KafkaConnection implements Receiver {
       if (available < sizeBytes) {
         this.#partial = frame;
         this.#partialFilled = available;
+        this.#noteProgress();
         return;
       }
       this.#push(frame);
@@ -218,6 +240,8 @@ export class KafkaConnection implements Receiver {
       overlaps,
       reached: false,
       answered: false,
+      holds: 0,
+      gone: undefined,
       response: undefined,
       responseBytes: 0,
       sent: undefined,
@@ -233,8 +257,13 @@ export class KafkaConnection implements Receiver {
     });
   }
 
+  #noteProgress(): void {
+    this.#progressAt = this.#context.now();
+    this.#progressFilled = this.#partialFilled;
+  }
+
   #resume(): void {
-    if (!this.#open) return;
+    if (this.#ended) return;
     const leftover = this.#leftover;
     if (leftover !== undefined && this.#partial === undefined) {
       this.#take(leftover, false);
@@ -282,7 +311,8 @@ export class KafkaConnection implements Receiver {
     pending.response = response;
     pending.responseBytes = responseBytes;
     pending.sent = sent;
-    this.#context.requestBudget.release(pending.frame.length);
+    pending.gone = undefined;
+    if (pending.holds === 0) this.#context.requestBudget.release(pending.frame.length);
     for (let first = this.#pending.peek(); first?.answered === true; first = this.#pending.peek()) {
       this.#pending.shift();
       this.#startedCount -= 1;
@@ -295,8 +325,30 @@ export class KafkaConnection implements Receiver {
 
   /** For PendingExchange only. */
   refuse(pending: Pending, reason: string): void {
-    this.answer(pending, undefined, 0);
+    pending.gone = undefined;
+    // First, so that nothing behind it is started.
     this.#refuse(reason);
+    this.answer(pending, undefined, 0);
+  }
+
+  /** For PendingExchange only. */
+  holdMemory(pending: Pending): () => void {
+    assert(!pending.answered, 'memory is held before the answer');
+    pending.holds += 1;
+    let held = true;
+    return () => {
+      assert(held, 'memory is let go once');
+      held = false;
+      pending.holds -= 1;
+      if (pending.holds === 0 && pending.answered) this.#context.requestBudget.release(pending.frame.length);
+    };
+  }
+
+  /** For PendingExchange only. */
+  whenGone(pending: Pending, run: () => void): void {
+    if (pending.answered) return;
+    if (this.#ended) run();
+    else pending.gone = run;
   }
 
   get responseBudget(): MemoryBudget {
@@ -308,7 +360,7 @@ export class KafkaConnection implements Receiver {
   }
 
   #send(chunks: readonly Uint8Array[], sizeBytes: number, sent: (() => void) | undefined): void {
-    if (!this.#open) return sent?.();
+    if (this.#ended) return sent?.();
     if (this.#unsent.length === 0) this.#lastTaken = this.#context.now();
     this.#lastActive = this.#context.now();
     this.#sentBytes += sizeBytes;
@@ -317,11 +369,27 @@ export class KafkaConnection implements Receiver {
     this.#connection.send(chunks);
   }
 
+  /** The peer still gets what was answered before; `closed` comes when it has, or takes too long. */
   #refuse(reason: string): void {
-    if (!this.#open) return;
+    if (this.#ended) return;
     this.#context.refused(this, reason);
     this.#connection.end();
-    this.closed('error');
+    this.#end(true);
+  }
+
+  #end(dropsWaiting: boolean): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#partial !== undefined) this.#context.requestBudget.release(this.#partial.length);
+    this.#partial = undefined;
+    this.#leftover = undefined;
+    if (dropsWaiting) this.#dropWaiting();
+    const gone: (() => void)[] = [];
+    for (let index = 0; index < this.#startedCount; index += 1) {
+      const pending = this.#pending.peek(index);
+      if (pending?.gone !== undefined) gone.push(pending.gone);
+    }
+    for (const run of gone) run();
   }
 
   #dropWaiting(): void {
@@ -334,13 +402,16 @@ export class KafkaConnection implements Receiver {
   }
 
   #updateReading(): void {
-    if (!this.#open) return;
+    if (this.#ended) return;
     const unsent = this.#sentBytes - this.#flushedBytes;
     const mustPause = this.#waitsForMemory || this.#pending.length >= MAX_IN_FLIGHT || unsent > MAX_UNSENT_BYTES;
     if (mustPause === this.#paused) return;
     this.#paused = mustPause;
     if (mustPause) this.#connection.pause();
-    else this.#connection.resume();
+    else {
+      this.#noteProgress();
+      this.#connection.resume();
+    }
   }
 }
 
@@ -383,5 +454,13 @@ class PendingExchange implements Exchange {
 
   refuse(reason: string): void {
     this.#owner.refuse(this.#pending, reason);
+  }
+
+  holdMemory(): () => void {
+    return this.#owner.holdMemory(this.#pending);
+  }
+
+  whenGone(run: () => void): void {
+    this.#owner.whenGone(this.#pending, run);
   }
 }

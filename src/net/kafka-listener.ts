@@ -6,6 +6,8 @@ import { MemoryBudget } from './memory-budget.ts';
 const SLAB_BYTES = 128 * 1024;
 /** A peer that takes nothing of its answers for so long is reset. */
 const STALL_MS = 30_000;
+/** A peer that has begun a request and does not go on with it is reset after STALL_MS, or after this while others wait for its memory. */
+const STALL_UNDER_PRESSURE_MS = 5_000;
 const SWEEP_MS = 5_000;
 
 export interface KafkaListenerOptions {
@@ -131,12 +133,19 @@ export class KafkaListener {
 
   #sweep(): void {
     const now = this.#clock.now();
+    const patienceMs = this.requestBudget.freeBytes === 0 ? STALL_UNDER_PRESSURE_MS : STALL_MS;
     for (const connection of [...this.#connections]) {
       if (isOlder(connection.idleSince, now, this.#options.maxIdleMs)) connection.reset();
       else if (isOlder(connection.stalledSince, now, STALL_MS)) {
         this.#logger.warn(
           { remote: connection.remote },
           `connection closed: it took nothing of its answers for ${STALL_MS} ms`,
+        );
+        connection.reset();
+      } else if (isOlder(connection.unfinishedSince, now, patienceMs)) {
+        this.#logger.warn(
+          { remote: connection.remote },
+          `connection closed: a request that it began did not go on for ${patienceMs} ms`,
         );
         connection.reset();
       }

@@ -42,8 +42,8 @@ export class MemoryBudget {
     // A waiter's work may release in its turn: the outermost call wakes them all, so that the stack stays flat.
     if (this.#waking) return;
     this.#waking = true;
-    for (let turn = this.#waiters.length; turn > 0 && this.#usedBytes < this.limitBytes; turn -= 1)
-      this.#waiters.shift()();
+    // Whoever asks again has taken something, so this ends; it may have its turn again, because what it took may be released by now.
+    while (this.#waiters.length > 0 && this.#usedBytes < this.limitBytes) this.#waiters.shift()();
     this.#waking = false;
   }
 

@@ -52,6 +52,7 @@ export class Node {
   readonly #given: ParsedBrokerConfig;
   readonly #id: NodeId;
   #running: Running | undefined;
+  #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor(ports: Ports, config: ParsedBrokerConfig) {
@@ -79,8 +80,13 @@ export class Node {
   }
 
   /** Rejects with NodeError, or with the error of the part that could not start; what was opened is closed by then. */
-  async start(): Promise<void> {
-    assert(this.#running === undefined, 'a node starts once');
+  start(): Promise<void> {
+    assert(this.#starting === undefined && this.#stopping === undefined, 'a node starts once');
+    this.#starting = this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
     const opened: Closer[] = [];
     try {
       this.#running = await this.#open(opened);
@@ -179,13 +185,18 @@ export class Node {
     return { store, quorum, broker, listener, listeners };
   }
 
-  /** Answers what it can, then leaves clean checkpoints, so that the next start scans nothing. */
+  /**
+   * Drops its clients, whose unanswered requests may have been carried out or not, then leaves clean checkpoints, so that the next
+   * start scans nothing. A node that is starting is stopped as soon as it has started.
+   */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
   }
 
   async #stop(): Promise<void> {
+    // What is half started is stopped when it is whole; one that cannot start has closed what it had, and its caller knows why.
+    await this.#starting?.catch(() => {});
     const running = this.#running;
     if (running === undefined) return;
     const { listener, broker, quorum, store } = running;

@@ -94,6 +94,12 @@ export class DelayedFetch implements Watcher {
     this.#attempt();
   }
 
+  /** Nobody waits for it any more: it is done with what it has, at once or when its reads have ended. */
+  giveUp(): void {
+    this.#expired = true;
+    if (!this.#reading && !this.#finished) this.#finish([]);
+  }
+
   advanced(): void {
     if (this.#finished) return;
     if (this.#reading) this.#advancedWhileReading = true;

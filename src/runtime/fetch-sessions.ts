@@ -9,6 +9,8 @@ const FINAL_EPOCH = -1;
 const MAX_EPOCH = 0x7fff_ffff;
 /** A session unused for so long gives its slot to a newcomer when all are taken. */
 const EVICTION_MS = 120_000;
+/** Partitions of all sessions together, about 300 bytes each. Who finds no room goes on without a session. */
+const PARTITIONS_MAX = 500_000;
 
 /** One partition as a Fetch request names it; `topic` is '' from version 13 on, `topicId` is the zero uuid before. */
 export interface FetchTarget {
@@ -56,15 +58,18 @@ function targetKey(topic: string, topicId: string, partition: number): string {
   return `${topic}/${topicId}/${partition}`;
 }
 
-/** The sessions of one node; at most `slots`, kept in the order of their last use. */
+/** The sessions of one node; at most `slots` with at most `partitionsMax` partitions together, kept in the order of their last use. */
 export class FetchSessions {
   readonly #sessions = new Map<number, FetchSession>();
   readonly #slots: number;
   readonly #random: Random;
+  readonly #partitionsMax: number;
+  #partitionCount = 0;
 
-  constructor(slots: number, random: Random) {
+  constructor(slots: number, random: Random, partitionsMax: number = PARTITIONS_MAX) {
     this.#slots = slots;
     this.#random = random;
+    this.#partitionsMax = partitionsMax;
   }
 
   get count(): number {
@@ -72,14 +77,12 @@ export class FetchSessions {
   }
 
   get partitionCount(): number {
-    let count = 0;
-    for (const session of this.#sessions.values()) count += session.partitions.size;
-    return count;
+    return this.#partitionCount;
   }
 
   open(request: SessionRequest, now: Mono): FetchContext {
     if (request.sessionEpoch === FINAL_EPOCH || request.sessionEpoch === INITIAL_EPOCH) {
-      this.#sessions.delete(request.sessionId);
+      this.#drop(this.#sessions.get(request.sessionId));
       const wanted = request.sessionEpoch === INITIAL_EPOCH && request.targets.length > 0;
       const session = wanted ? this.#create(request, now) : undefined;
       return { kind: 'full', session, targets: request.targets };
@@ -99,6 +102,7 @@ export class FetchSessions {
     if (namesPartitions && session.usesTopicIds !== request.usesTopicIds) {
       return { kind: 'error', error: ErrorCode.FetchSessionTopicIdError, sessionId: session.id };
     }
+    const sizeBefore = session.partitions.size;
     for (const gone of request.forgotten)
       session.partitions.delete(targetKey(gone.topic, gone.topicId, gone.partition));
     for (const target of request.targets) {
@@ -106,6 +110,12 @@ export class FetchSessions {
       const known = session.partitions.get(key);
       if (known === undefined) session.partitions.set(key, { target, sentHighWatermark: -1, sentLogStartOffset: -1 });
       else known.target = target;
+    }
+    this.#partitionCount += session.partitions.size - sizeBefore;
+    if (this.#partitionCount > this.#partitionsMax) {
+      this.#drop(session);
+      // The client begins anew with all its partitions, and is given no session if there is no room for them.
+      return { kind: 'error', error: ErrorCode.FetchSessionIdNotFound, sessionId: NO_SESSION };
     }
     session.nextEpoch = nextEpoch(session.nextEpoch);
     session.lastUsed = now;
@@ -115,7 +125,7 @@ export class FetchSessions {
   }
 
   #create(request: SessionRequest, now: Mono): FetchSession | undefined {
-    if (!this.#makeRoom(now)) return undefined;
+    if (!this.#makeRoom(request.targets.length, now)) return undefined;
     const partitions = new Map<string, SessionPartition>();
     for (const target of request.targets) {
       partitions.set(targetKey(target.topic, target.topicId, target.partition), {
@@ -132,15 +142,24 @@ export class FetchSessions {
       lastUsed: now,
     };
     this.#sessions.set(session.id, session);
+    this.#partitionCount += partitions.size;
     return session;
   }
 
-  #makeRoom(now: Mono): boolean {
-    if (this.#sessions.size < this.#slots) return true;
-    const oldest = this.#sessions.values().next().value;
-    if (oldest === undefined || now - oldest.lastUsed < EVICTION_MS) return false;
-    this.#sessions.delete(oldest.id);
+  #makeRoom(partitions: number, now: Mono): boolean {
+    if (partitions > this.#partitionsMax) return false;
+    while (this.#sessions.size >= this.#slots || this.#partitionCount + partitions > this.#partitionsMax) {
+      const oldest = this.#sessions.values().next().value;
+      if (oldest === undefined || now - oldest.lastUsed < EVICTION_MS) return false;
+      this.#drop(oldest);
+    }
     return true;
+  }
+
+  #drop(session: FetchSession | undefined): void {
+    if (session === undefined) return;
+    this.#sessions.delete(session.id);
+    this.#partitionCount -= session.partitions.size;
   }
 
   #newId(): number {

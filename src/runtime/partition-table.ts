@@ -148,8 +148,9 @@ export class PartitionTable {
     this.#byName.delete(entry.name);
     for (const partition of entry.partitions) {
       if (partition === undefined) continue;
-      const log = partition.log;
       this.#retire(partition, ErrorCode.UnknownTopicOrPartition);
+      // Also the log of a partition that is offline: it must not be taken for that of a later topic of this name.
+      const log = this.#store.get(entry.name, partition.index);
       if (log !== undefined) await this.#store.delete(log);
     }
   }

@@ -13,10 +13,13 @@ const CODECS: Readonly<Record<TopicCodec, Codec>> = {
   lz4: Codec.Lz4,
   zstd: Codec.Zstd,
 };
-/** A batch of max.message.bytes may unfold to this much before it is refused. */
+/** A batch may unfold to this much on its way to another codec. */
 const UNFOLDED_BYTES_MAX = 128 << 20;
 
-/** A batch in the codec that its topic asks for (`compression.type` other than producer); unchanged if it is in it already. */
+/**
+ * A batch in the codec that its topic asks for (`compression.type` other than producer); unchanged if it is in it already. What comes
+ * out is bound by max.message.bytes like what came in.
+ */
 export function recompress(
   bytes: Uint8Array,
   header: BatchHeader,
@@ -27,8 +30,10 @@ export function recompress(
   const codec = CODECS[config.compressionType];
   if (codecOf(header) === codec) return { bytes, headers: [header] };
   const target = { codec, level: levelOf(codec, config) };
-  const again = recompressBatch(bytes, header, target, UNFOLDED_BYTES_MAX, codecs);
+  const unfoldedBytesMax = codec === Codec.None ? config.maxMessageBytes : UNFOLDED_BYTES_MAX;
+  const again = recompressBatch(bytes, header, target, unfoldedBytesMax, codecs);
   if (typeof again === 'string') return { error: decodeError(again) };
+  if (again.length > config.maxMessageBytes) return { error: ErrorCode.MessageTooLarge };
   const rebuilt = readBatchHeader(again, 0);
   if (typeof rebuilt === 'string') return { error: ErrorCode.CorruptMessage };
   return { bytes: again, headers: [rebuilt] };

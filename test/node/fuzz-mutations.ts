@@ -105,7 +105,9 @@ interface Field {
 function fieldsOf(value: unknown): Field[] {
   if (typeof value !== 'object' || value === null) return [];
   const holder = value as Record<string, unknown>;
-  return Object.keys(holder).flatMap((name) => [{ holder, name }, ...fieldsOf(holder[name])]);
+  // Or some topic of 10,000 partitions would be made in earnest, which keeps the disk busy for longer than a test may take.
+  const names = Object.keys(holder).filter((name) => name !== 'validateOnly');
+  return names.flatMap((name) => [{ holder, name }, ...fieldsOf(holder[name])]);
 }
 
 function oddOf(value: unknown, choice: number): unknown {

@@ -27,7 +27,7 @@ import { type FuzzedRequest, fuzzedRequest, mutated, withOddValues } from './fuz
 import { arbitraryRequests, type BaseRequest, frameOf, meaningfulRequests } from './fuzz-requests.ts';
 
 const SEED = 20261123;
-const BATCHES = 25;
+const BATCHES = 60;
 const CONNECTIONS = 24;
 const REQUESTS_PER_CONNECTION = 4;
 /** A connection whose last frame is not whole, or that waits in a group, is given up after this. */
