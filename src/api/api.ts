@@ -1,4 +1,4 @@
-import type { Exchange } from '#net/kafka-connection';
+import type { Exchange } from '#net/exchange';
 import type { RequestHeader } from '#protocol/headers';
 import { writeResponseHeader } from '#protocol/headers';
 import { ProtocolError } from '#protocol/protocol-error';

@@ -1,5 +1,5 @@
 import { ErrorCode } from '#model/errors';
-import type { Exchange } from '#net/kafka-connection';
+import type { Exchange } from '#net/exchange';
 import { readRequestHeader } from '#protocol/headers';
 import { offeredVersions } from '#protocol/offered-apis';
 import { ProtocolError } from '#protocol/protocol-error';

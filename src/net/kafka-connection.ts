@@ -1,47 +1,19 @@
 import { assert } from '#base/assert';
 import { Fifo } from '#base/fifo';
 import type { Connection, Endpoint, Mono, Receiver } from '#base/ports';
+import { type ExchangeOwner, type Handler, type Pending, PendingExchange } from './exchange.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 
 const LENGTH_PREFIX_BYTES = 4;
 const PRODUCE_API_KEY = 0;
 /** Requests of one connection that are read and not answered yet; beyond it the socket is not read from. */
 const MAX_IN_FLIGHT = 64;
+/** Together, of requests that wait for one before them that may take long to be answered; the rest waits in the socket. */
+const READ_AHEAD_BYTES = 64 * 1024;
 /** Bytes of answers that the peer has not taken; beyond it the socket is not read from. */
 const MAX_UNSENT_BYTES = 1 << 20;
 /** A frame on its way that has grown by less than this, and is not whole, has made no progress. */
 const PROGRESS_BYTES_MIN = 64 * 1024;
-
-/** One request on its way. The handler answers it exactly once: with `respond`, `finish` or `refuse`. */
-export interface Exchange {
-  /** The request without its length prefix; the handler owns it and may keep views of it. */
-  readonly frame: Uint8Array;
-  readonly remote: Endpoint;
-  /** Which of the node's listeners it came in by: the client is told the addresses of that one. */
-  readonly listenerName: string;
-  /** Bytes that answers may still hold before consumers must wait; see MemoryBudget. */
-  readonly responseBudget: MemoryBudget;
-  /** A Produce request has reached its logs: the next Produce of the connection may start. */
-  reachedLog(): void;
-  /**
-   * The whole answer with its length prefix; `sizeBytes` is the sum of the chunks, which are lent until `sent` runs: once, when the
-   * kernel has them, or when the connection is gone.
-   */
-  respond(chunks: readonly Uint8Array[], sizeBytes: number, sent?: () => void): void;
-  /** There is no answer on the wire (acks=0). */
-  finish(): void;
-  /** The request cannot be answered: one log line, and the connection is closed. */
-  refuse(reason: string): void;
-  /**
-   * The request's memory stays reserved, past the answer, until the function that it gives is called: once. For what an answer does
-   * not wait for but the frame is still needed for.
-   */
-  holdMemory(): () => void;
-  /** `run` is called when nobody waits for the answer any more, at once if that is so already; not after the answer. */
-  whenGone(run: () => void): void;
-}
-
-export type Handler = (exchange: Exchange) => void;
 
 /** What the connections of one node share. */
 export interface ConnectionContext {
@@ -59,19 +31,6 @@ export interface ConnectionContext {
   ended(connection: KafkaConnection): void;
 }
 
-interface Pending {
-  readonly frame: Uint8Array;
-  readonly overlaps: boolean;
-  reached: boolean;
-  answered: boolean;
-  /** See Exchange.holdMemory. */
-  holds: number;
-  gone: (() => void) | undefined;
-  response: readonly Uint8Array[] | undefined;
-  responseBytes: number;
-  sent: (() => void) | undefined;
-}
-
 interface Unsent {
   readonly sizeBytes: number;
   readonly sent: (() => void) | undefined;
@@ -84,7 +43,7 @@ interface Unsent {
  * in the order of arrival, each once its predecessor has reached the log, and wait for their acknowledgements in
  * parallel; every other request starts when all before it are answered, as in Kafka.
  */
-export class KafkaConnection implements Receiver {
+export class KafkaConnection implements Receiver, ExchangeOwner {
   readonly #connection: Connection;
   readonly #context: ConnectionContext;
   readonly #pending = new Fifo<Pending>();
@@ -97,6 +56,10 @@ export class KafkaConnection implements Receiver {
   /** Bytes behind the last frame that could be taken: a piece of a length prefix, or what arrived before a pause took hold (≤ one slab). */
   #leftover: Uint8Array | undefined;
   #waitsForMemory = false;
+  /** The next frame is not taken until it may start, or those before it have: see READ_AHEAD_BYTES. */
+  #waitsForTurn = false;
+  /** Of the requests that have not started. */
+  #waitingBytes = 0;
   #paused = false;
   /** Nothing is read and nothing is sent any more, but what was sent may still be on its way. */
   #ended = false;
@@ -193,6 +156,7 @@ export class KafkaConnection implements Receiver {
       shared = false;
     }
     this.#leftover = undefined;
+    this.#waitsForTurn = false;
     let at = 0;
     while (data.length - at >= LENGTH_PREFIX_BYTES && this.#pending.length < MAX_IN_FLIGHT) {
       const sizeBytes =
@@ -203,6 +167,12 @@ export class KafkaConnection implements Receiver {
       if (sizeBytes < 8 || sizeBytes > this.#context.maxRequestBytes) {
         this.#refuse(`a request of ${sizeBytes} bytes (8 to ${this.#context.maxRequestBytes} are accepted)`);
         return;
+      }
+      if (this.#waitingBytes > 0) this.start();
+      if (this.#ended) return;
+      if (this.#isBlocked && this.#waitingBytes + sizeBytes > READ_AHEAD_BYTES) {
+        this.#waitsForTurn = true;
+        break;
       }
       if (!this.#context.requestBudget.tryReserve(sizeBytes)) {
         this.#waitForMemory();
@@ -235,6 +205,7 @@ export class KafkaConnection implements Receiver {
   #push(frame: Uint8Array): void {
     const apiKey = ((frame[0] as number) << 8) | (frame[1] as number);
     const overlaps = apiKey === PRODUCE_API_KEY;
+    this.#waitingBytes += frame.length;
     this.#pending.push({
       frame,
       overlaps,
@@ -280,9 +251,17 @@ export class KafkaConnection implements Receiver {
       const next = this.#pending.peek(this.#startedCount);
       if (next === undefined || !this.#mayStart(next)) break;
       this.#startedCount += 1;
+      this.#waitingBytes -= next.frame.length;
       this.#context.handle(new PendingExchange(this, next));
     }
     this.#starting = false;
+    if (this.#waitsForTurn && !this.#isBlocked) this.#resume();
+  }
+
+  /** Whether a request that came now would wait for another's answer; the acknowledgements that Produce requests await come soon. */
+  get #isBlocked(): boolean {
+    const last = this.#pending.peek(this.#pending.length - 1);
+    return last !== undefined && !(last.overlaps && last.reached);
   }
 
   #mayStart(next: Pending): boolean {
@@ -291,14 +270,12 @@ export class KafkaConnection implements Receiver {
     return next.overlaps && before?.overlaps === true && before.reached;
   }
 
-  /** For PendingExchange only. */
   reachedLog(pending: Pending): void {
     if (pending.reached) return;
     pending.reached = true;
     this.start();
   }
 
-  /** For PendingExchange only. */
   answer(
     pending: Pending,
     response: readonly Uint8Array[] | undefined,
@@ -323,7 +300,6 @@ export class KafkaConnection implements Receiver {
     else this.#updateReading();
   }
 
-  /** For PendingExchange only. */
   refuse(pending: Pending, reason: string): void {
     pending.gone = undefined;
     // First, so that nothing behind it is started.
@@ -331,7 +307,6 @@ export class KafkaConnection implements Receiver {
     this.answer(pending, undefined, 0);
   }
 
-  /** For PendingExchange only. */
   holdMemory(pending: Pending): () => void {
     assert(!pending.answered, 'memory is held before the answer');
     pending.holds += 1;
@@ -344,7 +319,6 @@ export class KafkaConnection implements Receiver {
     };
   }
 
-  /** For PendingExchange only. */
   whenGone(pending: Pending, run: () => void): void {
     if (pending.answered) return;
     if (this.#ended) run();
@@ -396,7 +370,10 @@ export class KafkaConnection implements Receiver {
     const started: Pending[] = [];
     for (const [index, pending] of this.#pending.drain().entries()) {
       if (index < this.#startedCount) started.push(pending);
-      else this.#context.requestBudget.release(pending.frame.length);
+      else {
+        this.#waitingBytes -= pending.frame.length;
+        this.#context.requestBudget.release(pending.frame.length);
+      }
     }
     for (const pending of started) this.#pending.push(pending);
   }
@@ -404,7 +381,8 @@ export class KafkaConnection implements Receiver {
   #updateReading(): void {
     if (this.#ended) return;
     const unsent = this.#sentBytes - this.#flushedBytes;
-    const mustPause = this.#waitsForMemory || this.#pending.length >= MAX_IN_FLIGHT || unsent > MAX_UNSENT_BYTES;
+    const mustPause =
+      this.#waitsForMemory || this.#waitsForTurn || this.#pending.length >= MAX_IN_FLIGHT || unsent > MAX_UNSENT_BYTES;
     if (mustPause === this.#paused) return;
     this.#paused = mustPause;
     if (mustPause) this.#connection.pause();
@@ -412,55 +390,5 @@ export class KafkaConnection implements Receiver {
       this.#noteProgress();
       this.#connection.resume();
     }
-  }
-}
-
-class PendingExchange implements Exchange {
-  readonly #owner: KafkaConnection;
-  readonly #pending: Pending;
-
-  constructor(owner: KafkaConnection, pending: Pending) {
-    this.#owner = owner;
-    this.#pending = pending;
-  }
-
-  get frame(): Uint8Array {
-    return this.#pending.frame;
-  }
-
-  get remote(): Endpoint {
-    return this.#owner.remote;
-  }
-
-  get listenerName(): string {
-    return this.#owner.listenerName;
-  }
-
-  get responseBudget(): MemoryBudget {
-    return this.#owner.responseBudget;
-  }
-
-  reachedLog(): void {
-    this.#owner.reachedLog(this.#pending);
-  }
-
-  respond(chunks: readonly Uint8Array[], sizeBytes: number, sent?: () => void): void {
-    this.#owner.answer(this.#pending, chunks, sizeBytes, sent);
-  }
-
-  finish(): void {
-    this.#owner.answer(this.#pending, undefined, 0);
-  }
-
-  refuse(reason: string): void {
-    this.#owner.refuse(this.#pending, reason);
-  }
-
-  holdMemory(): () => void {
-    return this.#owner.holdMemory(this.#pending);
-  }
-
-  whenGone(run: () => void): void {
-    this.#owner.whenGone(this.#pending, run);
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock, Connection, Endpoint, Listener, Logger, Mono, Network, Receiver, Timer } from '#base/ports';
-import { type ConnectionContext, type Handler, KafkaConnection } from './kafka-connection.ts';
+import type { Handler } from './exchange.ts';
+import { type ConnectionContext, KafkaConnection } from './kafka-connection.ts';
 import { MemoryBudget } from './memory-budget.ts';
 
 /** Room for one read of any connection; larger frames are read into buffers of their own. */

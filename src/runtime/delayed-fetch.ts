@@ -1,7 +1,6 @@
 import type { Deadline, Deadlines } from '#base/deadlines';
 import { ErrorCode } from '#model/errors';
 import { type Offset, offset } from '#model/ids';
-import type { ReadResult } from '#storage/tail-cache';
 import type { FetchTarget } from './fetch-sessions.ts';
 import type { Partition, Watcher } from './partition.ts';
 
@@ -71,7 +70,6 @@ export class DelayedFetch implements Watcher {
   #deadline: Deadline | undefined;
   #expired: boolean;
   #reading = false;
-  #advancedWhileReading = false;
   #finished = false;
   #reservedBytes = 0;
 
@@ -101,14 +99,11 @@ export class DelayedFetch implements Watcher {
   }
 
   advanced(): void {
-    if (this.#finished) return;
-    if (this.#reading) this.#advancedWhileReading = true;
-    else this.#attempt();
+    if (!this.#finished && !this.#reading) this.#attempt();
   }
 
   #attempt(): void {
     this.#reading = true;
-    this.#advancedWhileReading = false;
     this.#readWave({ next: 0, results: [], sizeBytes: 0, failed: false });
   }
 
@@ -146,18 +141,19 @@ export class DelayedFetch implements Watcher {
       const minOneBatch = claimedBytes === 0;
       if (from < upTo && maxBytes < target.maxBytes && claimedBytes > attempt.sizeBytes) break;
       attempt.next += 1;
-      results[place] = success(target, partition, undefined);
+      const nothing = success(target, partition);
+      results[place] = nothing;
       if (from >= upTo || (maxBytes === 0 && !minOneBatch)) continue;
       const cached = partition.log?.readCached(from, upTo, maxBytes, minOneBatch);
       if (cached !== undefined) {
-        results[place] = success(target, partition, cached);
+        results[place] = { ...nothing, ...cached };
         attempt.sizeBytes += cached.sizeBytes;
         claimedBytes += cached.sizeBytes;
         continue;
       }
       claimedBytes += Math.max(1, maxBytes);
       open += 1;
-      this.#readFromDisk(target, partition, { from, upTo, maxBytes, minOneBatch }, (result) => {
+      this.#readFromDisk(nothing, partition, { from, upTo, maxBytes, minOneBatch }, (result) => {
         results[place] = result;
         attempt.sizeBytes += result.sizeBytes;
         if (result.error !== ErrorCode.None) attempt.failed = true;
@@ -168,7 +164,7 @@ export class DelayedFetch implements Watcher {
   }
 
   #readFromDisk(
-    target: FetchTarget,
+    nothing: PartitionFetch,
     partition: Partition,
     range: ReadRange,
     done: (result: PartitionFetch) => void,
@@ -176,9 +172,9 @@ export class DelayedFetch implements Watcher {
     this.#budget.reserve(range.maxBytes);
     this.#reservedBytes += range.maxBytes;
     partition.log?.read(range.from, range.upTo, range.maxBytes, range.minOneBatch, (result) => {
-      if (result === 'failed') done(failure(target, partition, ErrorCode.KafkaStorageError));
-      else if (result === 'out-of-range') done(failure(target, partition, ErrorCode.OffsetOutOfRange));
-      else done(success(target, partition, result));
+      if (result === 'failed') done(failure(nothing.target, partition, ErrorCode.KafkaStorageError));
+      else if (result === 'out-of-range') done(failure(nothing.target, partition, ErrorCode.OffsetOutOfRange));
+      else done({ ...nothing, ...result });
     });
   }
 
@@ -193,7 +189,8 @@ export class DelayedFetch implements Watcher {
       return this.#finish(results);
     // What was read is too little: it is read again when there is more.
     for (const { lease } of results) lease?.release();
-    if (this.#advancedWhileReading) return this.#attempt();
+    // A disk took its time, and nobody was told of what came meanwhile.
+    if (results.some(isOutdated)) return this.#attempt();
     this.#park(results);
   }
 
@@ -233,7 +230,7 @@ function refuse(target: FetchTarget, partition: Partition): PartitionFetch | und
     const end = partition.endOffsetFor(target.lastFetchedEpoch);
     if (end === undefined) return failure(target, partition, ErrorCode.OffsetOutOfRange);
     if (end.epoch < target.lastFetchedEpoch || end.endOffset < target.fetchOffset) {
-      return { ...success(target, partition, undefined), diverging: { epoch: end.epoch, endOffset: end.endOffset } };
+      return { ...success(target, partition), diverging: { epoch: end.epoch, endOffset: end.endOffset } };
     }
   }
   const outside = target.fetchOffset < log.logStartOffset || target.fetchOffset > log.logEndOffset;
@@ -253,7 +250,8 @@ function failure(target: FetchTarget, partition: Partition | undefined, error: E
   };
 }
 
-function success(target: FetchTarget, partition: Partition, read: ReadResult | undefined): PartitionFetch {
+/** What is known of the partition before anything of it is read. */
+function success(target: FetchTarget, partition: Partition): PartitionFetch {
   return {
     target,
     partition,
@@ -261,8 +259,13 @@ function success(target: FetchTarget, partition: Partition, read: ReadResult | u
     highWatermark: partition.highWatermark,
     lastStableOffset: partition.lastStableOffset,
     logStartOffset: partition.log?.logStartOffset ?? -1,
-    chunks: read?.chunks ?? NO_BYTES,
-    sizeBytes: read?.sizeBytes ?? 0,
-    lease: read?.lease,
+    chunks: NO_BYTES,
+    sizeBytes: 0,
   };
+}
+
+function isOutdated({ partition, highWatermark, lastStableOffset }: PartitionFetch): boolean {
+  if (partition === undefined) return false;
+  const moved = partition.highWatermark !== highWatermark || partition.lastStableOffset !== lastStableOffset;
+  return moved || partition.log === undefined;
 }

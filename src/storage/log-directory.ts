@@ -72,6 +72,8 @@ export class LogDirectory {
   #savedRecoveryPoints: string | undefined;
   #savedLogStarts: string | undefined;
   #savedNames: ReadonlySet<string>;
+  #nameSync: Promise<void> = Promise.resolve();
+  #nextNameSync: Promise<void> | undefined;
   #closed = false;
 
   constructor(ports: StoragePorts, disk: Disk, id: Uuid, options: LogDirectoryOptions) {
@@ -170,6 +172,17 @@ export class LogDirectory {
     const saving = this.#checkpointing.then(() => this.#save());
     this.#checkpointing = saving.catch(() => {});
     return saving;
+  }
+
+  /** The names in the directory are durable when it resolves; those who ask while a sync is under way share the next. */
+  syncNames(): Promise<void> {
+    this.#nextNameSync ??= this.#nameSync.then(() => {
+      this.#nextNameSync = undefined;
+      const sync = this.disk.syncDir('');
+      this.#nameSync = sync.catch(() => {});
+      return sync;
+    });
+    return this.#nextNameSync;
   }
 
   /** Before a log of that name is made: what was saved of an earlier one must not be taken for what this one has synced. */

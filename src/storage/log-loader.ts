@@ -63,9 +63,10 @@ export async function identifyLog(disk: Disk, folder: string): Promise<FoundLog 
   if (name === undefined || name.suffix !== '') return undefined;
   const { topic, partition } = name;
   const text = await readText(disk, joinPath(folder, PARTITION_METADATA));
-  if (text === undefined && (await isEmpty(disk, folder))) return undefined;
   const parsed = text === undefined ? { error: 'missing' } : parsePartitionMetadata(text);
   if (parsed.error === undefined) return { folder, topic, partition, topicId: parsed.value };
+  // It is durable before anything is written to the log.
+  if (await isEmpty(disk, folder)) return undefined;
   return { folder, topic, partition, topicId: undefined, reason: `${PARTITION_METADATA}: ${parsed.error}` };
 }
 
@@ -107,7 +108,7 @@ export async function loadLog(
     isSmall,
   });
   if ('quarantine' in recovered) return { ...found, directory, reason: recovered.quarantine };
-  const epochsSaved = epochs.toText() === savedText;
+  const epochsSaved = isSmall ? 'unread' : epochs.toText() === savedText;
   const logStartOffset = Math.max(first, Math.min(point.logStartOffset, recovered.end)) as Offset;
   epochs.truncateFromStart(logStartOffset);
   return new PartitionLog({
@@ -120,12 +121,14 @@ export async function loadLog(
     producers,
     epochs,
     epochsSaved,
+    // Whoever died before the log's first sync has left names that may yet vanish.
+    isNamed: recovered.end > first,
     isAsClosed: point.isClean && point.recoveryPoint === recovered.end && snapshots.at(-1) === recovered.end,
     logStartOffset,
   });
 }
 
-/** A new log's folder and first segment; durable when it resolves. */
+/** A new log's folder and first segment; durable with its first batches. */
 export async function createLog(
   directory: LogDirectory,
   found: FoundLog,
@@ -134,9 +137,8 @@ export async function createLog(
 ): Promise<PartitionLog> {
   const { folder, topicId } = found;
   await directory.disk.makeDir(folder);
-  await writeNew(directory.disk, joinPath(folder, PARTITION_METADATA), partitionMetadataText(topicId), true);
+  await writeNew(directory.disk, joinPath(folder, PARTITION_METADATA), partitionMetadataText(topicId), false);
   const segment = await makeSegment(directory, folder, offset(0), config);
-  await directory.disk.syncDir('');
   return new PartitionLog({
     ...shared,
     ...found,
@@ -147,6 +149,7 @@ export async function createLog(
     producers: newProducers(directory),
     epochs: new LeaderEpochCache(),
     epochsSaved: true,
+    isNamed: false,
     isAsClosed: false,
     logStartOffset: offset(0),
   });
@@ -206,7 +209,6 @@ async function listFiles(directory: LogDirectory, folder: string): Promise<LogFi
 
 function newSegment({ clock }: LogDirectory, folder: string, baseOffset: Offset): Segment {
   const segment = new Segment({ folder, baseOffset, createdAt: clock.wall(), jitterMs: 0 });
-  segment.isNamed = true;
   return segment;
 }
 
@@ -233,6 +235,8 @@ async function measure(directory: LogDirectory, segment: Segment): Promise<void>
   try {
     segment.sizeBytes = await open.file.sizeBytes();
     segment.writtenBytes = segment.sizeBytes;
+    // An empty one was made by someone who may have died before its name was durable.
+    segment.isNamed = segment.sizeBytes > 0;
   } finally {
     directory.readers.release(open);
   }
@@ -248,8 +252,6 @@ async function makeSegment(
   const segment = Segment.active(facts, segmentIndexBytes);
   const file = await directory.disk.open(segment.path('.log'), 'write');
   await file.close();
-  await directory.disk.syncDir(folder);
-  segment.isNamed = true;
   return segment;
 }
 

@@ -55,6 +55,8 @@ export class LogReader {
 
   /** The first batch of the segment that ends at or above `offset`; the segment's end if there is none. Rejects as `load` does. */
   async batchAt(segment: Segment, offset: Offset): Promise<BatchPlace> {
+    // Its file may not even be there.
+    if (segment.writtenBytes === 0) return { offset: segment.baseOffset, position: 0, sizeBytes: 0 };
     const { position } = (await this.#directory.indexes.load(segment)).offsets.lookup(offset);
     const end = { offset, position: segment.writtenBytes, sizeBytes: 0 };
     return (await this.#walk(segment, position, (bytes, batchAt) => batchLastOffset(bytes, batchAt) >= offset)) ?? end;

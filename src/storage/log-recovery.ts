@@ -215,7 +215,7 @@ async function scanFrom(
       const cut = stored.offsets.entryCount + stored.times.entryCount < before;
       if (last !== undefined && position < sizeBytes) {
         if (cut) segment.rebuilt(stored);
-        else segment.loaded(stored);
+        else if (segment.indexes !== stored) segment.loaded(stored);
         segment.firstTimestamp = await firstTimestamp(open.file);
         const scan = await scanInto(open.file, directory, segment, stored, config, position, last.offset, follow);
         if (scan.validBytes > position || scan.ending === 'end') return scan;

@@ -14,6 +14,8 @@ import type { LogTail, TailEntry } from './tail-cache.ts';
 export interface WriterOwner {
   readonly topicId: Uuid;
   readonly partition: number;
+  /** Makes the segment's name, and that of its folder, durable. */
+  name(segment: Segment): Promise<void>;
   /** Everything below `end` is durable now, by the log's flush policy. */
   durable(end: Offset): void;
   /** There was no room: what was appended from `from` on is dropped, and the segment's file may hold anything behind it. */
@@ -197,7 +199,7 @@ export class LogWriter implements CommitMember {
   /** A new segment's name is durable before anything in it counts as durable. */
   #open(segment: Segment): void {
     this.#opening = true;
-    const { writers, disk } = this.#directory;
+    const { writers } = this.#directory;
     writers.use(segment.path('.log'), (file, failure) => {
       if (file === undefined) return this.#opened(failure);
       const target = { segment, file, written: this.#written };
@@ -205,7 +207,7 @@ export class LogWriter implements CommitMember {
         this.#targets.push(target);
         return this.#opened(undefined);
       }
-      disk.syncDir(segment.folder).then(
+      this.#owner.name(segment).then(
         () => {
           segment.isNamed = true;
           this.#targets.push(target);

@@ -1,13 +1,13 @@
 import { assert, at } from '#base/assert';
 import type { Timestamp } from '#base/ports';
 import { readEndMarker } from '#log/end-marker';
-import { LEADER_EPOCH_CHECKPOINT, segmentFileName } from '#log/file-names';
+import { LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, segmentFileName } from '#log/file-names';
 import type { LeaderEpochCache } from '#log/leader-epoch-cache';
 import type { ProducerStates } from '#log/producer-state';
 import type { AbortedTransaction } from '#log/transaction-index';
 import type { LeaderEpoch, Offset, Uuid } from '#model/ids';
 import { type BatchHeader, isControl, patchBatch } from '#protocol/record-batch';
-import { joinPath, replaceFile, writeNew } from './files.ts';
+import { joinPath, replaceFile, syncPath, writeNew } from './files.ts';
 import type { LogConfig } from './log-config.ts';
 import type { DirectoryLog, LogDirectory } from './log-directory.ts';
 import { type FoundTimestamp, LogReader } from './log-reader.ts';
@@ -46,8 +46,10 @@ export interface LogParts {
   readonly snapshots: Offset[];
   readonly producers: ProducerStates;
   readonly epochs: LeaderEpochCache;
-  /** The epochs' file says what `epochs` do. */
-  readonly epochsSaved: boolean;
+  /** Whether the epochs' file says what `epochs` do; 'unread' while nobody needs it, because the log is small. */
+  readonly epochsSaved: boolean | 'unread';
+  /** The folder and its partition.metadata are there for good. */
+  readonly isNamed: boolean;
   /** The files are as a clean shutdown has left them. */
   readonly isAsClosed: boolean;
   readonly logStartOffset: Offset;
@@ -93,6 +95,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   #appendedBytes = 0;
   #snapshotAtBytes = 0;
   #epochsChanged: boolean;
+  #epochsUnread: boolean;
+  #isNamed: boolean;
   /** Nothing has happened to it that a clean shutdown would have to save. */
   #isAsClosed: boolean;
   /** Until what was appended without room is undone on disk, or the log is cut; nothing is appended meanwhile. */
@@ -115,8 +119,10 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#active = at(parts.segments, parts.segments.length - 1);
     this.#end = this.#active.endOffset;
     this.#start = parts.logStartOffset;
-    this.#epochsChanged = !parts.epochsSaved;
+    this.#epochsChanged = parts.epochsSaved === false;
+    this.#epochsUnread = parts.epochsSaved === 'unread';
     this.#isAsClosed = parts.isAsClosed;
+    this.#isNamed = parts.isNamed;
     this.#recoveryPoint = this.#end;
     this.#tail = new LogTail(parts.cache, this.#end);
     this.#writer = new LogWriter(this, parts.directory, this.#tail, parts.config.flushPolicy, this.#end);
@@ -182,7 +188,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     const segment = this.#active;
     const position = segment.sizeBytes;
     this.#isAsClosed = false;
-    if (this.epochs.assign(leaderEpoch, baseOffset)) this.#epochsChanged = true;
+    if (this.epochs.assign(leaderEpoch, baseOffset) || this.#epochsUnread) this.#epochsChanged = true;
+    this.#epochsUnread = false;
     for (const header of headers) this.#appendBatch(bytes, header, segment, leaderEpoch);
     this.#appendedBytes += bytes.length;
     this.#writer.push(this.#tail.append(bytes, baseOffset, this.#end, segment, position));
@@ -270,8 +277,9 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
    * until `done`, which does not run if the directory fails.
    */
   truncateTo(offset: Offset, done: () => void): void {
-    assert(this.#rewinding === undefined && offset >= this.#start, 'the log is cut once at a time, above its start');
-    this.#rewinding = { to: offset, done };
+    const rewinding = this.#rewinding;
+    assert(rewinding?.done === undefined && offset >= this.#start, 'the log is cut once at a time, above its start');
+    this.#rewinding = { to: Math.min(offset, rewinding?.to ?? offset) as Offset, done };
     this.#background('truncation', () => this.#rewind());
   }
 
@@ -332,6 +340,15 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
       await this.#active.flushIndexes(this.directory.disk, 'grown');
       this.#recoveryPoint = synced;
     }).catch((failure) => this.directory.caught(`checkpoint of ${this.#folder}`, failure));
+  }
+
+  /** A log that nobody has written to costs no sync: should it vanish with the power, it is made again. */
+  async name(): Promise<void> {
+    const { disk } = this.directory;
+    if (!this.#isNamed) await syncPath(disk, joinPath(this.#folder, PARTITION_METADATA));
+    await disk.syncDir(this.#folder);
+    if (!this.#isNamed) await this.directory.syncNames();
+    this.#isNamed = true;
   }
 
   durable(end: Offset): void {
@@ -404,14 +421,14 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     );
     const last = at(this.#segments, keep);
     const cut = await this.#reader.batchAt(last, to);
-    this.#rewinding = { to: cut.offset, done };
+    const pending = { to: cut.offset, done };
+    this.#rewinding = pending;
     this.#tail.truncateTo(cut.offset);
     this.#end = Math.min(this.#end, cut.offset) as Offset;
     await directory.journal.release(this.#writer);
-    if (cut.offset < this.#recoveryPoint) {
-      this.#recoveryPoint = cut.offset;
-      await directory.saveOffsets();
-    }
+    // On disk, too, and also if an earlier attempt came no further than here.
+    this.#recoveryPoint = Math.min(this.#recoveryPoint, cut.offset) as Offset;
+    await directory.saveOffsets();
     this.#writer.dropTargets((segment) => segment.baseOffset > last.baseOffset);
     await dropSegments(log, keep + 1);
     await dropSnapshotsAbove(log, cut.offset);
@@ -433,7 +450,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     // The batch that holds the log's start has gone as a whole.
     this.#start = Math.min(this.#start, recovered.end) as Offset;
     this.#writer.rewound(recovered.end);
-    this.#rewinding = undefined;
+    // Meanwhile its leader may have sent it further back.
+    if (this.#rewinding === pending) this.#rewinding = undefined;
     done?.();
   }
 

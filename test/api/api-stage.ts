@@ -5,7 +5,7 @@ import { ErrorCode } from '#model/errors';
 import { leaderEpoch, nodeId, ZERO_UUID } from '#model/ids';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import { parseTopicConfig } from '#model/topic-config';
-import type { Exchange } from '#net/kafka-connection';
+import type { Exchange } from '#net/exchange';
 import { createCodecs } from '#platform/codecs';
 import { readResponseHeader } from '#protocol/headers';
 import { offeredVersions } from '#protocol/offered-apis';

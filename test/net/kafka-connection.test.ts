@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Connection } from '#base/ports';
-import { type ConnectionContext, type Exchange, KafkaConnection } from '#net/kafka-connection';
+import type { Exchange } from '#net/exchange';
+import { type ConnectionContext, KafkaConnection } from '#net/kafka-connection';
 import { MemoryBudget } from '#net/memory-budget';
 
 const PRODUCE = 0;
@@ -160,6 +161,90 @@ describe('a Kafka connection', () => {
     expect(connection.over).toBe('end');
     expect(refused).toHaveLength(1);
     expect(refused[0]).toMatch(/101 bytes/);
+  });
+
+  it('leaves large requests in the socket while they wait for one that may take long', () => {
+    const { feed, started, connection, context } = setUp();
+    feed(Buffer.concat([frame(FETCH, 0), frame(FETCH, 1, 50_000), frame(PRODUCE, 2, 50_000)]));
+    expect(context.requestBudget.usedBytes).toBe(12 + 50_000);
+    expect(connection.paused).toBe(true);
+    started[0]?.exchange.respond(...answer(0));
+    expect(ids(started)).toEqual([0, 1]);
+    started[1]?.exchange.respond(...answer(1));
+    expect(ids(started)).toEqual([0, 1, 2]);
+    expect(connection.paused).toBe(false);
+  });
+
+  it('takes large Produce requests ahead while those before them await their acknowledgements', () => {
+    const { feed, started, connection } = setUp();
+    feed(Buffer.concat(Array.from({ length: 4 }, (_, id) => frame(PRODUCE, id, 100_000))));
+    for (let id = 0; id < 4; id += 1) started[id]?.exchange.reachedLog();
+    expect(ids(started)).toEqual([0, 1, 2, 3]);
+    expect(connection.paused).toBe(false);
+  });
+
+  it('lends the bytes of earlier answers until they are sent, though a later request closes the connection', () => {
+    const { feed, kafka, started, connection } = setUp();
+    let sent = 0;
+    feed(frame(FETCH, 0));
+    started[0]?.exchange.respond(...answer(0), () => {
+      sent += 1;
+    });
+    feed(Buffer.from([0xff, 0xff, 0xff, 0xff]));
+    expect(connection.over).toBe('end');
+    expect(sent).toBe(0);
+    kafka.flushed(0);
+    expect(sent).toBe(1);
+    kafka.closed('end');
+    expect(sent).toBe(1);
+  });
+
+  it('starts nothing behind a request that is refused', () => {
+    const { feed, started, context } = setUp();
+    feed(Buffer.concat([frame(FETCH, 0), frame(FETCH, 1)]));
+    started[0]?.exchange.refuse('unknown');
+    expect(ids(started)).toEqual([0]);
+    expect(context.requestBudget.usedBytes).toBe(0);
+  });
+
+  it('keeps the memory of a request past its answer for as long as it is held, and past the connection', () => {
+    const { feed, kafka, started, context } = setUp();
+    feed(frame(PRODUCE, 0, 100));
+    const letGo = started[0]?.exchange.holdMemory();
+    started[0]?.exchange.respond(...answer(0));
+    expect(context.requestBudget.usedBytes).toBe(100);
+    kafka.closed('reset');
+    expect(context.requestBudget.usedBytes).toBe(100);
+    letGo?.();
+    expect(context.requestBudget.usedBytes).toBe(0);
+  });
+
+  it('tells a request whose client has gone, once, and never after its answer', () => {
+    const { feed, kafka, started } = setUp();
+    const gone: number[] = [];
+    feed(Buffer.concat([frame(FETCH, 0), frame(FETCH, 1), frame(FETCH, 2)]));
+    started[0]?.exchange.whenGone(() => gone.push(0));
+    started[0]?.exchange.respond(...answer(0));
+    started[1]?.exchange.whenGone(() => gone.push(1));
+    kafka.closed('end');
+    expect(gone).toEqual([1]);
+    started[1]?.exchange.finish();
+    started[2]?.exchange.whenGone(() => gone.push(2));
+    expect(gone).toEqual([1, 2]);
+  });
+
+  it('is woken again when what its first waiting request took is free at once', () => {
+    const { connection, context, kafka, feed, started } = setUp({ budgetBytes: 10 });
+    context.handle = (exchange) => {
+      started.push({ id: Buffer.from(exchange.frame).readInt32BE(4), exchange });
+      exchange.finish();
+    };
+    expect(context.requestBudget.tryReserve(10)).toBe(true);
+    feed(Buffer.concat([frame(FETCH, 0), frame(FETCH, 1), frame(FETCH, 2)]));
+    context.requestBudget.release(10);
+    expect(ids(started)).toEqual([0, 1, 2]);
+    expect(connection.paused).toBe(false);
+    expect(kafka.idleSince).toBeDefined();
   });
 
   it('closes on a negative length', () => {

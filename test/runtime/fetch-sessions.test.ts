@@ -89,6 +89,20 @@ describe('fetch sessions (KIP-227)', () => {
     expect(sessions.open(request(first.id, 1, []), 120_000)).toMatchObject({ error: ErrorCode.FetchSessionIdNotFound });
   });
 
+  it('never holds more partitions than its bound: a newcomer gets no session, one that grows has to begin anew', () => {
+    const sessions = new FetchSessions(10, counting(), 4);
+    const first = sessionOf(sessions.open(request(0, 0, [target(0), target(1)]), 0));
+    const second = sessionOf(sessions.open(request(0, 0, [target(0), target(1)]), 1));
+    expect(sessions.open(request(0, 0, [target(0)]), 2)).toMatchObject({ kind: 'full', session: undefined });
+    expect(sessions.open(request(second.id, 1, [target(2)], [0]), 3)).toMatchObject({ kind: 'incremental' });
+    expect(sessions.partitionCount).toBe(4);
+    const grown = sessions.open(request(first.id, 1, [target(2)]), 4);
+    expect(grown).toMatchObject({ error: ErrorCode.FetchSessionIdNotFound });
+    expect(sessions.partitionCount).toBe(2);
+    expect(sessions.open(request(second.id, -1, []), 5)).toMatchObject({ kind: 'full' });
+    expect(sessions.partitionCount).toBe(0);
+  });
+
   it('wraps the epoch to 1, never to 0', () => {
     const sessions = new FetchSessions(1, counting());
     const session = sessionOf(sessions.open(request(0, 0, [target(0)]), 0));

@@ -1,0 +1,287 @@
+import { describe, expect, test } from 'vitest';
+import { Deadlines } from '#base/deadlines';
+import { ErrorCode } from '#model/errors';
+import { leaderEpoch, ZERO_UUID } from '#model/ids';
+import { MemoryBudget } from '#net/memory-budget';
+import { DelayedFetch, type FetchPlan, type PartitionFetch } from '#runtime/delayed-fetch';
+import type { FetchTarget } from '#runtime/fetch-sessions';
+import { Partition } from '#runtime/partition';
+import { FakeClock } from './fake-clock.ts';
+import { StubLog } from './stub-log.ts';
+
+const BUDGET_BYTES = 10_000;
+
+function setUp(partitionCount = 1) {
+  const clock = new FakeClock();
+  const budget = new MemoryBudget(BUDGET_BYTES);
+  const logs = Array.from({ length: partitionCount }, (_, index) => new StubLog('t', index));
+  const partitions = logs.map((log) => new Partition('t', ZERO_UUID, log.partition, leaderEpoch(0), log.asLog));
+  const missing = new Map<number, ErrorCode>();
+  const answers: PartitionFetch[][] = [];
+  const deadlines = new Deadlines(clock);
+  const fetch = (plan: Partial<FetchPlan> = {}): DelayedFetch => {
+    const whole = {
+      targets: partitions.map((_, index) => target(index)),
+      maxWaitMs: 500,
+      minBytes: 1,
+      maxBytes: 5000,
+      readCommitted: false,
+      ...plan,
+    };
+    const lookup = ({ partition }: FetchTarget) =>
+      missing.get(partition) ?? partitions[partition] ?? ErrorCode.UnknownTopicOrPartition;
+    const delayed = new DelayedFetch(whole, lookup, deadlines, budget, (results) => answers.push(results));
+    delayed.start();
+    return delayed;
+  };
+  const sizes = () => answers.map((results) => results.map(({ sizeBytes }) => sizeBytes));
+  return { clock, budget, logs, partitions, missing, answers, sizes, fetch };
+}
+
+function target(partition: number, given: Partial<FetchTarget> = {}): FetchTarget {
+  const base = { topic: 't', topicId: ZERO_UUID, partition, fetchOffset: 0, maxBytes: 1000 };
+  return { ...base, currentLeaderEpoch: -1, lastFetchedEpoch: -1, ...given };
+}
+
+function only<T>(items: readonly T[]): T {
+  expect(items).toHaveLength(1);
+  return items[0] as T;
+}
+
+describe('a fetch', () => {
+  test('is answered at once when there are min.bytes', () => {
+    const { logs, fetch, sizes } = setUp(2);
+    logs[0]?.fill(1);
+    logs[1]?.fill(1);
+    fetch({ minBytes: 200 });
+    expect(sizes()).toEqual([[100, 100]]);
+  });
+
+  test('waits until there are min.bytes, of all its partitions together', () => {
+    const { logs, fetch, sizes } = setUp(2);
+    fetch({ minBytes: 300 });
+    logs[0]?.fill(1);
+    logs[1]?.fill(1);
+    expect(sizes()).toEqual([]);
+    logs[0]?.fill(1);
+    expect(sizes()).toEqual([[200, 100]]);
+    logs[1]?.fill(1);
+    expect(sizes()).toHaveLength(1);
+  });
+
+  test('is answered with what there is after max.wait, and not before', () => {
+    const { clock, logs, fetch, sizes } = setUp(2);
+    fetch({ minBytes: 1000 });
+    logs[1]?.fill(1);
+    clock.advance(499);
+    expect(sizes()).toEqual([]);
+    clock.advance(1);
+    expect(sizes()).toEqual([[0, 100]]);
+    clock.advance(10_000);
+    logs[0]?.fill(100);
+    expect(sizes()).toHaveLength(1);
+  });
+
+  test.each([0, -1])('with max.wait %i waits for nothing', (maxWaitMs) => {
+    const { fetch, sizes } = setUp();
+    fetch({ maxWaitMs });
+    expect(sizes()).toEqual([[0]]);
+  });
+
+  test('of no partitions is answered at once', () => {
+    const { fetch, sizes } = setUp(0);
+    fetch({ minBytes: 1000 });
+    expect(sizes()).toEqual([[]]);
+  });
+
+  test('reads nothing above the high watermark', () => {
+    const { logs, fetch, sizes } = setUp();
+    const log = only(logs);
+    log.fill(2);
+    log.logEndOffset = 5 as typeof log.logEndOffset;
+    fetch({ maxWaitMs: 0 });
+    expect(sizes()).toEqual([[200]]);
+  });
+
+  test('returns a first batch that is larger than all limits, and no second', () => {
+    const { logs, fetch, sizes } = setUp(2);
+    for (const log of logs) log.fill(3);
+    fetch({ targets: [target(0, { maxBytes: 1 }), target(1, { maxBytes: 1 })], maxBytes: 1 });
+    expect(sizes()).toEqual([[100, 0]]);
+  });
+
+  test('returns at most max.bytes of a partition and in all, beyond the first batch', () => {
+    const { logs, fetch, sizes } = setUp(3);
+    for (const log of logs) log.fill(100);
+    fetch({ maxBytes: 1500 });
+    expect(sizes()).toEqual([[1000, 500, 0]]);
+  });
+
+  test('returns no more than the memory for answers has left', () => {
+    const { budget, logs, fetch, sizes } = setUp(2);
+    for (const log of logs) log.fill(100);
+    budget.reserve(BUDGET_BYTES - 300);
+    fetch();
+    expect(sizes()).toEqual([[300, 0]]);
+  });
+});
+
+describe('an error of one partition', () => {
+  test.each<readonly [string, Partial<FetchTarget>, ErrorCode]>([
+    ['offset above the end', { fetchOffset: 3 }, ErrorCode.OffsetOutOfRange],
+    ['offset below the start', { fetchOffset: 0 }, ErrorCode.OffsetOutOfRange],
+    ['older leader epoch', { fetchOffset: 2, currentLeaderEpoch: 1 }, ErrorCode.FencedLeaderEpoch],
+    ['newer leader epoch', { fetchOffset: 2, currentLeaderEpoch: 3 }, ErrorCode.UnknownLeaderEpoch],
+    ['unknown last epoch', { fetchOffset: 2, lastFetchedEpoch: 9 }, ErrorCode.OffsetOutOfRange],
+  ])('%s is told at once, beside what the others have', (_what, given, error) => {
+    const { logs, partitions, fetch, answers } = setUp(2);
+    logs[0]?.fill(2);
+    const [first, log] = [partitions[0], logs[0]];
+    if (first === undefined || log === undefined) throw new Error('there are two');
+    first.leaderEpoch = leaderEpoch(2);
+    log.logStartOffset = 1 as typeof log.logStartOffset;
+    fetch({ targets: [target(0, given), target(1)], minBytes: 1000 });
+    expect(only(answers)).toMatchObject([{ error, sizeBytes: 0, highWatermark: -1 }, { error: ErrorCode.None }]);
+  });
+
+  test('is told at once when it comes while the fetch waits', () => {
+    const { partitions, missing, fetch, answers } = setUp(2);
+    fetch();
+    missing.set(1, ErrorCode.UnknownTopicOrPartition);
+    partitions[1]?.retire(ErrorCode.UnknownTopicOrPartition);
+    expect(only(answers)).toMatchObject([{ error: ErrorCode.None }, { error: ErrorCode.UnknownTopicOrPartition }]);
+  });
+
+  test('that is offline is KAFKA_STORAGE_ERROR', () => {
+    const { logs, fetch, answers } = setUp();
+    fetch();
+    only(logs).listener?.failed();
+    expect(only(answers)).toMatchObject([{ error: ErrorCode.KafkaStorageError }]);
+  });
+
+  test('tells where histories part instead of an error, when the reader’s last epoch has ended earlier (KIP-595)', () => {
+    const { logs, partitions, fetch, answers } = setUp();
+    const [log, partition] = [only(logs), only(partitions)];
+    log.epochs.assign(leaderEpoch(1), log.logEndOffset);
+    log.fill(2);
+    log.epochs.assign(leaderEpoch(3), log.logEndOffset);
+    log.fill(2);
+    partition.leaderEpoch = leaderEpoch(3);
+    fetch({ targets: [target(0, { fetchOffset: 4, lastFetchedEpoch: 1 })] });
+    expect(only(answers)).toMatchObject([
+      { error: ErrorCode.None, sizeBytes: 0, diverging: { epoch: 1, endOffset: 2 } },
+    ]);
+  });
+});
+
+describe('a fetch that needs the disk', () => {
+  function cold(partitionCount = 1) {
+    const stage = setUp(partitionCount);
+    for (const log of stage.logs) {
+      log.isCold = true;
+      log.fill(20);
+    }
+    return stage;
+  }
+
+  test('reserves its memory while it reads and gives it back', () => {
+    const { budget, logs, fetch, sizes } = cold();
+    fetch();
+    expect(budget.usedBytes).toBe(1000);
+    expect(sizes()).toEqual([]);
+    only(logs).completeRead();
+    expect(sizes()).toEqual([[1000]]);
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  test('reads its partitions side by side as far as max.bytes reaches, then what is left', () => {
+    const { logs, fetch, sizes } = cold(3);
+    fetch({ maxBytes: 2000 });
+    expect(logs.map(({ reads }) => reads.length)).toEqual([1, 1, 0]);
+    logs[1]?.completeRead();
+    logs[0]?.reads.shift()?.done({ chunks: [new Uint8Array(300)], sizeBytes: 300 });
+    expect(logs[2]?.reads[0]?.maxBytes).toBe(700);
+    logs[2]?.completeRead();
+    expect(sizes()).toEqual([[300, 1000, 700]]);
+  });
+
+  test.each<readonly ['failed' | 'out-of-range', ErrorCode]>([
+    ['failed', ErrorCode.KafkaStorageError],
+    ['out-of-range', ErrorCode.OffsetOutOfRange],
+  ])('tells at once when a read is %s', (result, error) => {
+    const { budget, logs, fetch, answers } = cold();
+    fetch({ minBytes: 5000 });
+    only(logs).reads.shift()?.done(result);
+    expect(only(answers)).toMatchObject([{ error, sizeBytes: 0 }]);
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  test('releases what it read and did not send, and reads again when there is more', () => {
+    const { budget, logs, fetch, sizes } = cold();
+    const log = only(logs);
+    let released = 0;
+    fetch({ minBytes: 800, targets: [target(0, { fetchOffset: 15 })] });
+    const lease = {
+      release: () => {
+        released += 1;
+      },
+    };
+    log.reads
+      .shift()
+      ?.done({ ...log.batches(15, 20, 1000, true), lease } as Parameters<(typeof log.reads)[0]['done']>[0]);
+    expect([released, budget.usedBytes, sizes().length]).toEqual([1, 0, 0]);
+    log.fill(3);
+    log.completeRead();
+    expect(sizes()).toEqual([[800]]);
+    expect(released).toBe(1);
+  });
+
+  test('misses no advance of another partition during the read', () => {
+    const { logs, fetch, sizes } = setUp(2);
+    const [slow, quick] = logs;
+    if (slow === undefined || quick === undefined) throw new Error('there are two');
+    slow.isCold = true;
+    slow.fill(1);
+    fetch({ targets: [target(1), target(0)], minBytes: 200, maxWaitMs: 60_000 });
+    quick.fill(1);
+    slow.completeRead();
+    slow.completeRead();
+    expect(sizes()).toEqual([[100, 100]]);
+  });
+
+  test('is answered when its reads have ended, if its time is up meanwhile', () => {
+    const { clock, logs, fetch, sizes } = cold();
+    const log = only(logs);
+    fetch({ minBytes: 5000 });
+    log.completeRead();
+    log.fill(1);
+    clock.advance(500);
+    expect(sizes()).toEqual([]);
+    log.completeRead();
+    expect(sizes()).toEqual([[1000]]);
+  });
+});
+
+describe('a fetch whose client has gone', () => {
+  test('ends at once while it waits, and is woken no more', () => {
+    const { clock, logs, fetch, answers } = setUp();
+    const delayed = fetch();
+    delayed.giveUp();
+    expect(answers).toEqual([[]]);
+    only(logs).fill(1);
+    clock.advance(1000);
+    expect(answers).toHaveLength(1);
+  });
+
+  test('ends with its reads, whose memory it gives back', () => {
+    const { budget, logs, fetch, answers } = setUp();
+    const log = only(logs);
+    log.isCold = true;
+    log.fill(1);
+    const delayed = fetch({ minBytes: 1000 });
+    delayed.giveUp();
+    expect(answers).toEqual([]);
+    log.completeRead();
+    expect([answers.length, budget.usedBytes]).toEqual([1, 0]);
+  });
+});

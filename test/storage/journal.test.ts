@@ -1,0 +1,105 @@
+import { describe, expect, test } from 'vitest';
+import type { Disk } from '#base/ports';
+import { openToRead, readWhole, writeAt } from '#storage/files';
+import type { PartitionLog } from '#storage/partition-log';
+import { appended, batch, Harness } from './support.ts';
+
+const LOGS = 30;
+
+async function logs(harness: Harness): Promise<PartitionLog[]> {
+  const made: PartitionLog[] = [];
+  for (let index = 0; index < LOGS; index += 1) made.push(await harness.create('t', index));
+  return made;
+}
+
+/** Everything is durable, most of it in the journal only. */
+async function journaled(harness: Harness): Promise<{ syncs: number; logs: readonly PartitionLog[] }> {
+  const all = await logs(harness);
+  for (const log of all) appended(log, batch());
+  await harness.settle();
+  let syncs = 0;
+  harness.strike = (operation, path) => {
+    if (operation === 'sync' && path.endsWith('.log')) syncs += 1;
+    return undefined;
+  };
+  for (const log of all) appended(log, batch());
+  await harness.settle();
+  harness.strike = undefined;
+  return { syncs, logs: all };
+}
+
+describe('the commit journal', () => {
+  test('makes a round of many logs durable without syncing each', async () => {
+    const harness = await Harness.open();
+    const { syncs, logs: all } = await journaled(harness);
+    expect(all.every(({ durableOffset }) => durableOffset === 2)).toBe(true);
+    expect(syncs).toBeLessThan(LOGS / 2);
+  });
+
+  test('gives back after a power cut what was only there', async () => {
+    const harness = await Harness.open();
+    await journaled(harness);
+    await harness.crash();
+    expect([...harness.store.logs()].map(({ logEndOffset }) => logEndOffset)).toEqual(new Array(LOGS).fill(2));
+    expect(harness.lines.some(({ message }) => message.includes('journal was replayed'))).toBe(true);
+  });
+
+  test('is emptied by checkpoints: recovery points pass what is in the files, and nothing is replayed', async () => {
+    const harness = await Harness.open();
+    const { logs: all } = await journaled(harness);
+    expect(all.some(({ recoveryPoint }) => recoveryPoint < 2)).toBe(true);
+    await harness.settle(11_000);
+    expect(all.every(({ recoveryPoint }) => recoveryPoint === 2)).toBe(true);
+    await harness.crash();
+    expect([...harness.store.logs()].map(({ logEndOffset }) => logEndOffset)).toEqual(new Array(LOGS).fill(2));
+    expect(harness.lines.some(({ message }) => message.includes('journal was replayed'))).toBe(false);
+  });
+
+  test('is not made where few logs are at work', async () => {
+    const harness = await Harness.open();
+    for (let index = 0; index < 4; index += 1) {
+      const log = await harness.create('t', index);
+      for (let round = 0; round < 10; round += 1) appended(log, batch());
+    }
+    await harness.settle(11_000);
+    const names = await harness.world.complete((harness.faults[0] as Disk).list(''));
+    expect(names.filter((name) => name.includes('journal'))).toEqual([]);
+  });
+
+  test('with damage between its records takes the directory offline: what follows was acknowledged', async () => {
+    const harness = await Harness.open({ disks: 2 });
+    const all = await logs(harness);
+    for (let round = 0; round < 3; round += 1) {
+      for (const log of all) appended(log, batch());
+      await harness.settle();
+    }
+    await harness.crash();
+    harness.world.kill('node');
+    await harness.world.complete(Promise.all(harness.faults.map((fault) => fault.close())));
+    const disk = harness.disks[1] as Disk;
+    await harness.world.complete(restoreAndDamage(disk));
+    await harness.start();
+    expect(harness.store.offlineDirectoryCount).toBe(1);
+    expect(
+      harness.lines.some(({ fields }) => JSON.stringify(fields).includes('is damaged, and records follow it')),
+    ).toBe(true);
+  });
+});
+
+/** The start has emptied the journal by a new header: puts the old one's records in force again, and breaks the first. */
+async function restoreAndDamage(disk: Disk): Promise<void> {
+  for (const name of ['commit-journal-a', 'commit-journal-b']) {
+    const bytes = await readWhole(disk, name);
+    const file = await openToRead(disk, name);
+    await file?.close();
+    if (bytes === undefined || bytes.length < 2 * 4096 + 32) continue;
+    const { encodeFileHeader } = await import('#storage/journal-format');
+    const { codecs } = await import('./support.ts');
+    const generation = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(4096 + 8));
+    bytes.set(encodeFileHeader(generation, (part, seed) => codecs.crc32c(part, seed)));
+    bytes[4096 + 100] = (bytes[4096 + 100] as number) ^ 1;
+    const target = await disk.open(name, 'write');
+    await writeAt(target, [bytes], 0);
+    await target.close();
+  }
+}

@@ -1,0 +1,223 @@
+import { describe, expect, test } from 'vitest';
+import type { Disk } from '#base/ports';
+import { offset } from '#model/ids';
+import type { PartitionLog } from '#storage/partition-log';
+import { appended, batch, Harness } from './support.ts';
+
+async function files(harness: Harness, extension: string): Promise<number[]> {
+  const names = await harness.world.complete((harness.faults[0] as Disk).list('t-0'));
+  return names.filter((name) => name.endsWith(extension)).map((name) => Number.parseInt(name, 10));
+}
+
+/** Segments of one batch with `count` records each. */
+async function filled(
+  harness: Harness,
+  log: PartitionLog,
+  batches: number,
+  timestampOf = (n: number) => 1000 + n,
+): Promise<void> {
+  for (let round = 0; round < batches; round += 1) {
+    appended(log, batch({ count: 10, valueBytes: 100, timestamp: timestampOf(round) }));
+    log.roll();
+  }
+  await harness.settle();
+}
+
+describe('segments roll', () => {
+  test('before an append that segment.bytes has no room for', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { segmentBytes: 2500 });
+    for (let round = 0; round < 6; round += 1) appended(log, batch({ valueBytes: 1000 }));
+    await harness.settle();
+    expect(await files(harness, '.log')).toEqual([0, 2, 4]);
+    expect(await files(harness, '.timeindex')).toEqual([0, 2]);
+    expect(await files(harness, '.snapshot')).toEqual([2, 4]);
+  });
+
+  test('before an append whose timestamp is more than segment.ms after the first one', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { segmentMs: 60_000 });
+    for (const timestamp of [1000, 61_000, 61_001, 70_000, 121_001, 121_002]) appended(log, batch({ timestamp }));
+    await harness.settle();
+    expect(await files(harness, '.log')).toEqual([0, 2, 5]);
+  });
+
+  test('by the age of the first record also after a restart', async () => {
+    const harness = await Harness.open();
+    appended(await harness.create('t', 0), batch({ timestamp: 1000 }));
+    await harness.restart();
+    const log = harness.store.get('t', 0) as PartitionLog;
+    log.updateConfig({ ...log.config, segmentMs: 60_000 });
+    appended(log, batch({ timestamp: 61_001 }));
+    await harness.settle();
+    expect(await files(harness, '.log')).toEqual([0, 1]);
+  });
+
+  test('when the index is full', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { segmentIndexBytes: 36, indexIntervalBytes: 1 });
+    for (let round = 0; round < 10; round += 1) appended(log, batch({ timestamp: 1000 + round }));
+    await harness.settle();
+    expect((await files(harness, '.log')).length).toBeGreaterThan(2);
+  });
+});
+
+describe('retention', () => {
+  test('by size keeps at least retention.bytes', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { retentionMs: -1, fileDeleteDelayMs: 10_000 });
+    await filled(harness, log, 5);
+    const segmentBytes = log.sizeBytes / 5;
+    log.updateConfig({ ...log.config, retentionBytes: Math.floor(segmentBytes * 2.5) });
+    log.enforceRetention(0);
+    await harness.settle();
+    expect([log.logStartOffset, log.sizeBytes]).toEqual([20, segmentBytes * 3]);
+    expect([await files(harness, '.log'), await files(harness, '.log.deleted')]).toEqual([
+      [20, 30, 40],
+      [0, 10],
+    ]);
+    expect(await harness.read(log, 19)).toBe('out-of-range');
+    expect(await harness.bases(log, 20)).toEqual([20, 30, 40]);
+    await harness.settle(20_000);
+    expect(await files(harness, '.log.deleted')).toEqual([]);
+  });
+
+  test('by age goes by the highest timestamp of a segment, from the front, and rolls what has expired as a whole', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { retentionMs: 1000 });
+    const timestamps = [1000, 9000, 1000, 1000];
+    for (const timestamp of timestamps) {
+      appended(log, batch({ timestamp }));
+      if (timestamp !== timestamps.at(-1) || log.logEndOffset < 4) log.roll();
+    }
+    await harness.settle();
+    log.enforceRetention(3000);
+    await harness.settle();
+    expect(log.logStartOffset).toBe(1);
+    log.enforceRetention(20_000);
+    await harness.settle();
+    expect([log.logStartOffset, log.logEndOffset, log.sizeBytes]).toEqual([4, 4, 0]);
+    expect(appended(log, batch())).toBe(4);
+  });
+
+  test('by age looks into the time indexes of segments found at start', async () => {
+    const harness = await Harness.open();
+    await filled(harness, await harness.create('t', 0), 3, (round) => 1000 * (round + 1));
+    await harness.restart();
+    const log = harness.store.get('t', 0) as PartitionLog;
+    log.updateConfig({ ...log.config, retentionMs: 1000 });
+    log.enforceRetention(3100);
+    await harness.settle();
+    expect(log.logStartOffset).toBe(20);
+  });
+
+  test('keeps everything of a log that is only compacted, and nothing at or above the high watermark', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { retentionMs: 1, cleanupPolicy: 'compact' });
+    await filled(harness, log, 3);
+    log.enforceRetention(1e9);
+    await harness.settle();
+    expect(log.logStartOffset).toBe(0);
+    log.updateConfig({ ...log.config, cleanupPolicy: 'delete' });
+    log.enforceRetention(1e9, offset(20));
+    await harness.settle();
+    expect(log.logStartOffset).toBe(20);
+  });
+
+  test('happens by itself, at each retention check', async () => {
+    const harness = await Harness.open({ retentionCheckMs: 60_000 });
+    const log = await harness.create('t', 0, { retentionBytes: 0, retentionMs: -1 });
+    await filled(harness, log, 3);
+    await harness.settle(50_000);
+    expect(log.logStartOffset).toBe(0);
+    await harness.settle(20_000);
+    expect(log.logStartOffset).toBe(30);
+  });
+});
+
+describe('DeleteRecords (KIP-107)', () => {
+  test('moves the log start within a segment, and drops whole segments below', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { retentionMs: -1 });
+    await filled(harness, log, 4);
+    log.deleteRecordsBefore(offset(25));
+    expect(log.logStartOffset).toBe(25);
+    expect(await harness.read(log, 24)).toBe('out-of-range');
+    expect(await harness.bases(log, 25)).toEqual([20, 30]);
+    await harness.settle();
+    expect(await files(harness, '.log')).toEqual([20, 30]);
+    await harness.crash();
+    expect(harness.store.get('t', 0)?.logStartOffset).toBe(25);
+  });
+});
+
+describe('lookups by timestamp', () => {
+  test('give the first record at or after a timestamp, across segments and inside a batch', async () => {
+    for (const tailCacheBytes of [0, 1e6]) {
+      const harness = await Harness.open({ tailCacheBytes });
+      const log = await harness.create();
+      // Records of a batch have rising timestamps: batch n has 100n … 100n+9.
+      await filled(harness, log, 10, (round) => 100 * round);
+      const find = (timestamp: number, upTo = log.logEndOffset) =>
+        harness.world.complete(new Promise((resolve) => log.offsetForTimestamp(timestamp, upTo, resolve)));
+      expect(await find(0)).toMatchObject({ offset: 0, timestamp: 0, leaderEpoch: 0 });
+      expect(await find(304)).toMatchObject({ offset: 34, timestamp: 304 });
+      expect(await find(310)).toMatchObject({ offset: 40, timestamp: 400 });
+      expect(await find(910)).toBeUndefined();
+      expect(await find(310, offset(40))).toBeUndefined();
+      log.deleteRecordsBefore(offset(37));
+      expect(await find(0)).toMatchObject({ offset: 37, timestamp: 307 });
+    }
+  });
+
+  test('give the record with the highest timestamp (KIP-734), which need not be the last', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create();
+    const find = (upTo = log.logEndOffset) =>
+      harness.world.complete(new Promise((resolve) => log.maxTimestamp(upTo, resolve)));
+    expect(await find()).toBeUndefined();
+    await filled(harness, log, 5, (round) => (round === 2 ? 5000 : 100 * round));
+    expect(await find()).toMatchObject({ offset: 29, timestamp: 5009 });
+    expect(await find(offset(29))).toBeUndefined();
+    await harness.restart();
+    const again = harness.store.get('t', 0) as PartitionLog;
+    const found = await harness.world.complete(
+      new Promise((resolve) => again.maxTimestamp(again.logEndOffset, resolve)),
+    );
+    expect(found).toMatchObject({ offset: 29, timestamp: 5009 });
+  });
+});
+
+describe('aborted transactions (KIP-98)', () => {
+  const data = (producerId: number, baseSequence: number) => batch({ producerId, baseSequence, transactional: true });
+
+  test('are found for every range that they overlap, also after a crash and in a sealed segment', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create();
+    appended(log, data(1, 0));
+    appended(log, data(2, 0));
+    appended(log, batch({ producerId: 1, marker: 'abort' }));
+    log.roll();
+    appended(log, batch({ producerId: 2, marker: 'commit' }));
+    appended(log, data(3, 0));
+    appended(log, batch({ producerId: 3, marker: 'abort' }));
+    await harness.settle(6000);
+    const aborted = (of: PartitionLog, from: number, to: number) =>
+      of.abortedTransactions(offset(from), offset(to)).map(({ producerId, firstOffset }) => [producerId, firstOffset]);
+    const check = (of: PartitionLog): void => {
+      expect(aborted(of, 0, 6)).toEqual([
+        [1, 0],
+        [3, 4],
+      ]);
+      expect(aborted(of, 2, 3)).toEqual([[1, 0]]);
+      expect(aborted(of, 3, 4)).toEqual([]);
+      expect(aborted(of, 5, 6)).toEqual([[3, 4]]);
+    };
+    check(log);
+    await harness.crash();
+    check(harness.store.get('t', 0) as PartitionLog);
+    await harness.restart();
+    check(harness.store.get('t', 0) as PartitionLog);
+    expect(await files(harness, '.txnindex')).toEqual([0, 3]);
+  });
+});

@@ -1,0 +1,234 @@
+import { describe, expect, test } from 'vitest';
+import type { Disk } from '#base/ports';
+import { nodeId, offset, uuid } from '#model/ids';
+import { openToRead, readText, readWhole, writeAt } from '#storage/files';
+import { defaultLogConfig } from '#storage/log-config';
+import { LogStore } from '#storage/log-store';
+import { append, appended, batch, Harness } from './support.ts';
+
+const OTHER_TOPIC = uuid('AAAAAAAAAAAAAAAAAAAABg');
+
+async function change(harness: Harness, path: string, work: (bytes: Uint8Array) => void): Promise<void> {
+  const disk = harness.disks[0] as Disk;
+  await harness.world.complete(
+    (async () => {
+      const bytes = await readWhole(disk, path);
+      if (bytes === undefined) throw new Error(`no ${path}`);
+      work(bytes);
+      const file = await disk.open(path, 'write');
+      await writeAt(file, [bytes], 0);
+      await file.close();
+    })(),
+  );
+}
+
+function text(harness: Harness, path: string): Promise<string | undefined> {
+  return harness.world.complete(readText(harness.faults[0] as Disk, path));
+}
+
+describe('recovery', () => {
+  test('quarantines a log that is damaged below its recovery point: reported, not served, not cut (S3)', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create();
+    const other = await harness.create('t', 1);
+    for (let round = 0; round < 10; round += 1) {
+      appended(log, batch({ valueBytes: 100 }));
+      appended(other, batch());
+    }
+    await harness.settle(6000);
+    await harness.stop();
+    const path = 't-0/00000000000000000000.log';
+    const sizeBefore = (await harness.world.complete(readWhole(harness.disks[0] as Disk, path)))?.length;
+    await change(harness, path, (bytes) => {
+      bytes[300] = (bytes[300] as number) ^ 1;
+    });
+    await harness.start();
+    expect(harness.store.quarantined).toMatchObject([{ topic: 't', partition: 0, folder: 't-0' }]);
+    expect(harness.store.quarantined[0]?.reason).toMatch(/checksum .* everything below 10 was synced/);
+    expect([harness.store.get('t', 0), harness.store.get('t', 1)?.logEndOffset]).toEqual([undefined, 10]);
+    expect((await harness.world.complete(readWhole(harness.disks[0] as Disk, path)))?.length).toBe(sizeBefore);
+    const again = harness.store.create('t', uuid('AAAAAAAAAAAAAAAAAAAABQ'), 0, defaultLogConfig());
+    expect(await harness.world.complete(again)).toBeUndefined();
+  });
+
+  test('cuts what is damaged above the recovery point after the last whole batch, and says so', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create();
+    for (let round = 0; round < 10; round += 1) appended(log, batch({ valueBytes: 100 }));
+    await harness.settle(50);
+    await harness.crash();
+    harness.world.kill('node');
+    await harness.world.complete(Promise.all(harness.faults.map((fault) => fault.close())));
+    // No checkpoint has run: the recovery point is 0.
+    await change(harness, 't-0/00000000000000000000.log', (bytes) => {
+      bytes[bytes.length - 1] = 255;
+    });
+    await harness.start();
+    expect(harness.store.get('t', 0)?.logEndOffset).toBe(9);
+    expect(harness.lines.some(({ level, message }) => level === 'warn' && message.includes('cut'))).toBe(true);
+  });
+
+  test('needs no index files: those that are gone or damaged are made anew', async () => {
+    const harness = await Harness.open({ tailCacheBytes: 0 });
+    const log = await harness.create('t', 0, { segmentBytes: 50_000 });
+    for (let round = 0; round < 100; round += 1) appended(log, batch({ valueBytes: 2000, timestamp: 1000 + round }));
+    await harness.settle();
+    await harness.stop();
+    await change(harness, 't-0/00000000000000000000.index', (bytes) => bytes.fill(255));
+    await harness.world.complete((harness.disks[0] as Disk).remove('t-0/00000000000000000000.timeindex'));
+    await harness.start();
+    const again = harness.store.get('t', 0);
+    if (again === undefined) return expect.unreachable();
+    expect(await harness.bases(again, 13, offset(14))).toEqual([13]);
+    const found = await harness.world.complete(
+      new Promise((resolve) => again.offsetForTimestamp(1017, again.logEndOffset, resolve)),
+    );
+    expect(found).toMatchObject({ offset: 17, timestamp: 1017 });
+  });
+
+  test('does not recover at all by a damaged checkpoint of recovery points', async () => {
+    const harness = await Harness.open({ disks: 2 });
+    for (let index = 0; index < 2; index += 1) appended(await harness.create('t', index), batch());
+    await harness.settle(6000);
+    await harness.stop();
+    const second = harness.disks[1] as Disk;
+    const path = 'recovery-point-offset-checkpoint';
+    await harness.world.complete(
+      (async () => {
+        const file = await second.open(path, 'write');
+        await writeAt(file, [Buffer.from('what')], 0);
+        await file.close();
+      })(),
+    );
+    await harness.start();
+    expect(harness.store.offlineDirectoryCount).toBe(1);
+    expect([...harness.store.logs()]).toHaveLength(1);
+  });
+});
+
+describe('a data directory', () => {
+  test('belongs to one process at a time', async () => {
+    const harness = await Harness.open();
+    const disk = harness.disks[0] as Disk;
+    const second = LogStore.open(
+      { ...harness.world.ports('second', { disks: [disk] }) },
+      { nodeId: nodeId(1), tailCacheBytes: 0, minFreeBytes: 0, retentionCheckMs: 1e6, onAllOffline: () => {} },
+    );
+    await expect(harness.world.complete(second)).rejects.toMatchObject({ code: 'ELOCKED' });
+  });
+
+  test('belongs to one node of one cluster', async () => {
+    const harness = await Harness.open();
+    const id = harness.store.metadataDirectoryId;
+    await harness.world.complete(harness.store.setClusterId('mine'));
+    await harness.restart();
+    expect([harness.store.metadataDirectoryId, harness.store.clusterId]).toEqual([id, 'mine']);
+    expect(await text(harness, 'meta.properties')).toContain(`directory.id=${id}`);
+    await expect(harness.world.complete(harness.store.setClusterId('theirs'))).rejects.toMatchObject({
+      code: 'foreign',
+    });
+    await harness.stop();
+    const options = {
+      nodeId: nodeId(2),
+      tailCacheBytes: 0,
+      minFreeBytes: 0,
+      retentionCheckMs: 1e6,
+      onAllOffline: () => {},
+    };
+    const stranger = LogStore.open(harness.world.ports('stranger', { disks: harness.disks }), options);
+    await expect(harness.world.complete(stranger)).rejects.toMatchObject({ code: 'foreign' });
+  });
+
+  test('has its clean-shutdown marker only between a clean shutdown and the next start', async () => {
+    const harness = await Harness.open();
+    expect(await text(harness, '.kafka_cleanshutdown')).toBeUndefined();
+    await harness.stop();
+    const disk = harness.disks[0] as Disk;
+    expect(await harness.world.complete(readText(disk, '.kafka_cleanshutdown'))).toBe('{"version":0,"brokerEpoch":-1}');
+    await harness.start();
+    expect(await harness.world.complete(readText(disk, '.kafka_cleanshutdown'))).toBeUndefined();
+  });
+
+  test('spreads new logs: each goes where the fewest are', async () => {
+    const harness = await Harness.open({ disks: 3 });
+    for (let index = 0; index < 9; index += 1) await harness.create('t', index);
+    expect(harness.store.directories.map(({ logCount }) => logCount)).toEqual([3, 3, 3]);
+  });
+});
+
+describe('deleted and strange logs', () => {
+  test('a deleted log is not served, and its files go after file.delete.delay.ms', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { fileDeleteDelayMs: 30_000 });
+    appended(log, batch());
+    await harness.settle();
+    await harness.world.complete(harness.store.delete(log));
+    expect(harness.store.get('t', 0)).toBeUndefined();
+    const names = (): Promise<readonly string[]> => harness.world.complete((harness.faults[0] as Disk).list(''));
+    expect((await names()).filter((name) => /^t-0\.[0-9a-f]{32}-delete$/.test(name))).toHaveLength(1);
+    await harness.settle(20_000);
+    expect((await names()).some((name) => name.endsWith('-delete'))).toBe(true);
+    await harness.settle(20_000);
+    expect((await names()).some((name) => name.startsWith('t-0'))).toBe(false);
+  });
+
+  test('a log that was deleted before a crash is gone after it', async () => {
+    const harness = await Harness.open();
+    appended(await harness.create(), batch());
+    await harness.settle();
+    await harness.world.complete(harness.store.delete(harness.store.get('t', 0) as never));
+    await harness.crash();
+    expect([...harness.store.logs()]).toEqual([]);
+    await harness.settle(20_000);
+    const names = await harness.world.complete((harness.faults[0] as Disk).list(''));
+    expect(names.filter((name) => name.startsWith('t-0'))).toEqual([]);
+  });
+
+  test('a log set aside keeps its data under another name, and its place is free for the topic of that name', async () => {
+    const harness = await Harness.open();
+    appended(await harness.create(), batch());
+    await harness.restart();
+    await harness.world.complete(harness.store.setAside(harness.store.get('t', 0) as never));
+    const log = await harness.world.complete(harness.store.create('t', OTHER_TOPIC, 0, defaultLogConfig()));
+    expect([log?.logEndOffset, log?.topicId]).toEqual([0, OTHER_TOPIC]);
+    await harness.settle(10_000);
+    const disk = harness.faults[0] as Disk;
+    const [stray] = (await harness.world.complete(disk.list(''))).filter((name) => name.endsWith('-stray'));
+    const file = await harness.world.complete(openToRead(disk, `${stray}/00000000000000000000.log`));
+    expect(await harness.world.complete(file?.sizeBytes() ?? Promise.resolve(0))).toBeGreaterThan(0);
+    await harness.restart();
+    expect([...harness.store.logs()].map(({ topicId }) => topicId)).toEqual([OTHER_TOPIC]);
+  });
+
+  test('a log made again under its name starts empty, whatever was saved of the one before', async () => {
+    const harness = await Harness.open();
+    appended(await harness.create(), batch({ count: 5 }));
+    await harness.settle(6000);
+    await harness.world.complete(harness.store.delete(harness.store.get('t', 0) as never));
+    const log = await harness.world.complete(harness.store.create('t', OTHER_TOPIC, 0, defaultLogConfig()));
+    if (log === undefined) return expect.unreachable();
+    appended(log, batch());
+    await harness.settle(50);
+    await harness.crash();
+    expect([harness.store.quarantined.length, harness.store.get('t', 0)?.logEndOffset]).toEqual([0, 1]);
+  });
+});
+
+test('flush.policy=os acknowledges what is written, and a power cut may take it; the checkpoint makes it safe', async () => {
+  const harness = await Harness.open();
+  const log = await harness.create('t', 0, { flushPolicy: 'os' });
+  let syncs = 0;
+  harness.strike = (operation, path) => {
+    if (operation === 'sync' && path.endsWith('.log')) syncs += 1;
+    return undefined;
+  };
+  appended(log, batch());
+  await harness.settle(50);
+  expect([log.durableOffset, syncs]).toEqual([1, 0]);
+  await harness.settle(6000);
+  expect([log.recoveryPoint, syncs]).toEqual([1, 1]);
+  append(log, batch());
+  await harness.settle(6000);
+  await harness.crash();
+  expect(harness.store.get('t', 0)?.logEndOffset).toBe(2);
+});
