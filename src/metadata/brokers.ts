@@ -4,10 +4,11 @@ import { ErrorCode } from '#model/errors';
 import { SUPPORTED_FEATURES } from '#model/features';
 import type { NodeId, Uuid } from '#model/ids';
 import { newUuid } from '#model/uuids';
+import type { Voter } from '#model/voter';
 import { type ControllerState, type Decision, type Fault, fault, isFault, OK, type Outcome } from './decision.ts';
 import { changesOnFence, changesOnUnfence } from './elections.ts';
 import type { MetadataImage } from './image.ts';
-import type { Broker, FeatureLevelRecord, MetadataRecord, Voter } from './records.ts';
+import type { Broker, FeatureLevelRecord, MetadataRecord } from './records.ts';
 
 export interface BootstrapCommand {
   readonly voters: readonly Voter[];

@@ -2,6 +2,7 @@
 import { assert, at, unreachable } from '#base/assert';
 import { leaderEpoch, type NodeId, type ProducerId, producerId, type Uuid } from '#model/ids';
 import { topicCollisionKey } from '#model/topic-name';
+import type { Voter } from '#model/voter';
 import { DeltaBuilder, type MetadataDelta } from './delta.ts';
 import {
   type BootstrapRecord,
@@ -14,7 +15,6 @@ import {
   type PartitionRecord,
   type ProducerIdsRecord,
   ResourceType,
-  type Voter,
 } from './records.ts';
 
 export interface Topic {

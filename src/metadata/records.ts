@@ -3,15 +3,7 @@
  * in which an image changes. The wire form is in record-codec.ts.
  */
 import type { LeaderEpoch, NodeId, ProducerId, Uuid } from '#model/ids';
-
-/** A voter is its id and its directory: a wiped disk is another voter (KIP-853). */
-export interface Voter {
-  readonly id: NodeId;
-  readonly directoryId: Uuid;
-  /** Its peer listener. */
-  readonly host: string;
-  readonly port: number;
-}
+import type { Voter } from '#model/voter';
 
 export interface BrokerListener {
   readonly name: string;

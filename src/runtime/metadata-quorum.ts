@@ -8,7 +8,8 @@ import type { Disk, IoError, Ports, Timer } from '#base/ports';
 import { bootstrap } from '#metadata/brokers';
 import { MetadataImage } from '#metadata/image';
 import { RecordCodec } from '#metadata/record-codec';
-import type { MetadataRecord, Voter } from '#metadata/records';
+import type { MetadataRecord } from '#metadata/records';
+import type { Voter } from '#model/voter';
 import { RaftLog, type RecoveredRaftLog } from '#storage/raft-log';
 import { MetadataPublisher } from './metadata-publisher.ts';
 

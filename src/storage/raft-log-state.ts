@@ -1,6 +1,7 @@
 /** `quorum-state`: what a voter must never forget. A few lines of text with a checksum; replaced as a whole, never changed in place. */
 import type { Disk } from '#base/ports';
-import { isUuid, type NodeId, nodeId, type Uuid } from '#model/ids';
+import { isUuid, nodeId, type Uuid } from '#model/ids';
+import type { ReplicaKey } from '#model/voter';
 import { readWhole, replaceFile } from './raft-log-files.ts';
 import type { Crc32c } from './raft-log-format.ts';
 
@@ -8,7 +9,7 @@ export interface HardState {
   /** Never goes back. */
   readonly epoch: number;
   /** Whom this voter gave its vote in `epoch`. */
-  readonly votedFor: { readonly id: NodeId; readonly directoryId: Uuid } | null;
+  readonly votedFor: ReplicaKey | null;
 }
 
 export interface QuorumState extends HardState {

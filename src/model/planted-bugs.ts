@@ -1,0 +1,19 @@
+/**
+ * Faults that the simulator must find when they are put into a node on purpose: that is why it is believed when it finds none. Only a
+ * test's own `new Node` can ask for them.
+ */
+export const PLANTED_BUGS = [
+  'vote-without-fsync',
+  'vote-after-wipe',
+  'commit-older-epoch-by-count',
+  'no-pre-vote',
+  'fence-on-silence-at-activation',
+  'accept-stale-broker-epoch',
+  'snapshot-misses-last-record',
+  'no-directory-fsync',
+] as const;
+
+export type PlantedBug = (typeof PLANTED_BUGS)[number];
+export type PlantedBugs = ReadonlySet<PlantedBug>;
+
+export const NO_PLANTED_BUGS: PlantedBugs = new Set();
