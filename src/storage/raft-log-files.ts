@@ -42,6 +42,15 @@ export async function replaceFile(
 /** Of files not yet in their place; removed at the next start. */
 export const ASIDE_SUFFIX = '.new';
 
+/** Of a complete snapshot that is to take the place of the whole log; the next start finishes what a crash interrupts. */
+export const INSTALL_SUFFIX = '.install';
+
+/** Up to `sizeBytes` bytes from `at` on; fewer at the end of the file. Owned by the caller. */
+export async function readAt(file: File, at: number, sizeBytes: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(sizeBytes);
+  return bytes.subarray(0, await done((then) => file.read(bytes, at, then)));
+}
+
 export function writeAll(file: File, chunks: readonly Uint8Array[], at: number): Promise<number> {
   return done((then) => file.write(chunks, at, then));
 }

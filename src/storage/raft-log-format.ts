@@ -30,7 +30,8 @@ const VERSION = 1;
 export const SEGMENT_HEADER_BYTES = 20;
 const ENTRY_OVERHEAD_BYTES = 28;
 const FRAME_BYTES = 8;
-const SNAPSHOT_HEADER_BYTES = 24;
+export const CHUNK_HEAD_BYTES = FRAME_BYTES;
+export const SNAPSHOT_HEADER_BYTES = 24;
 const SNAPSHOT_END_BYTES = 12;
 const SEGMENT_MAGIC = 0x4f44_524c;
 const SNAPSHOT_MAGIC = 0x4f44_534e;
@@ -164,19 +165,38 @@ export function decodeSnapshot(bytes: Uint8Array, crc32c: Crc32c): RaftSnapshot 
   const chunks: Uint8Array[] = [];
   let at = SNAPSHOT_HEADER_BYTES;
   while (at + FRAME_BYTES <= bytes.length) {
-    const length = view.getUint32(at + 4);
-    const end = at + (length === 0 ? SNAPSHOT_END_BYTES : FRAME_BYTES + length);
-    if (end > bytes.length || view.getUint32(at) !== crc32c(bytes.subarray(at + 4, end))) {
-      return `the bytes from ${at} on are damaged`;
-    }
-    if (length === 0) {
-      if (view.getUint32(at + 8) !== chunks.length || end !== bytes.length) return 'its end does not fit';
+    const chunk = decodeChunk(bytes.subarray(at), crc32c);
+    if (chunk === undefined) return `the bytes from ${at} on are damaged`;
+    if (chunk.payload.length === 0) {
+      if (view.getUint32(at + 8) !== chunks.length || at + chunk.sizeBytes !== bytes.length)
+        return 'its end does not fit';
       return { index: readInt64(view, 8), epoch: view.getUint32(16), chunks };
     }
-    chunks.push(bytes.subarray(at + FRAME_BYTES, end));
-    at = end;
+    chunks.push(chunk.payload);
+    at += chunk.sizeBytes;
   }
   return 'its end is missing';
+}
+
+/** Of the chunk or the end whose first bytes these are, as they claim; undefined if they cannot be true. */
+export function chunkSizeBytes(head: Uint8Array): number | undefined {
+  if (head.length < FRAME_BYTES) return undefined;
+  const length = viewOf(head).getUint32(4);
+  if (length > PAYLOAD_BYTES_MAX) return undefined;
+  return length === 0 ? SNAPSHOT_END_BYTES : FRAME_BYTES + length;
+}
+
+/** The chunk at the beginning of `bytes`, its payload a view of them, which is empty for the snapshot's end; undefined if it is damaged. */
+export function decodeChunk(
+  bytes: Uint8Array,
+  crc32c: Crc32c,
+): { readonly payload: Uint8Array; readonly sizeBytes: number } | undefined {
+  const sizeBytes = chunkSizeBytes(bytes);
+  if (sizeBytes === undefined || sizeBytes > bytes.length) return undefined;
+  const view = viewOf(bytes);
+  if (view.getUint32(0) !== crc32c(bytes.subarray(4, sizeBytes))) return undefined;
+  const isEnd = view.getUint32(4) === 0;
+  return { payload: bytes.subarray(FRAME_BYTES, isEnd ? FRAME_BYTES : sizeBytes), sizeBytes };
 }
 
 function allocate(sizeBytes: number): { readonly bytes: Uint8Array; readonly view: DataView } {

@@ -2,12 +2,13 @@
 import { at } from '#base/assert';
 import type { Disk } from '#base/ports';
 import type { Uuid } from '#model/ids';
-import { ASIDE_SUFFIX, readWhole } from './raft-log-files.ts';
+import { ASIDE_SUFFIX, INSTALL_SUFFIX, readWhole, replaceFile } from './raft-log-files.ts';
 import {
   type Crc32c,
   decodeEntry,
   decodeSegmentHeader,
   decodeSnapshot,
+  encodeSegmentHeader,
   parseSegmentName,
   parseSnapshotName,
   provesDurable,
@@ -15,6 +16,7 @@ import {
   type RaftSnapshot,
   SEGMENT_HEADER_BYTES,
   segmentName,
+  snapshotName,
 } from './raft-log-format.ts';
 import { type HardState, QUORUM_STATE_FILE, readQuorumState, writeQuorumState } from './raft-log-state.ts';
 
@@ -62,7 +64,7 @@ export async function recoverRaftLog(disk: Disk, options: RaftLogOptions): Promi
   const { folder, crc32c } = options;
   await disk.makeDir(folder);
   await disk.syncDir('.');
-  const names = await withoutLeftovers(disk, folder);
+  const names = await withoutLeftovers(disk, folder, crc32c);
   const hardState = await recoverHardState(disk, options, names);
   const snapshot = await recoverSnapshot(disk, folder, names, crc32c);
   const firstIndexes = names.flatMap((name) => parseSegmentName(name) ?? []);
@@ -88,11 +90,34 @@ export async function recoverRaftLog(disk: Disk, options: RaftLogOptions): Promi
   return { hardState, snapshot, segments, entries };
 }
 
-async function withoutLeftovers(disk: Disk, folder: string): Promise<readonly string[]> {
-  const names = await disk.list(folder);
+async function withoutLeftovers(disk: Disk, folder: string, crc32c: Crc32c): Promise<readonly string[]> {
+  const found = await disk.list(folder);
+  const installing = found.findLast((name) => name.endsWith(INSTALL_SUFFIX));
+  const covers = installing === undefined ? undefined : parseSnapshotName(installing.slice(0, -INSTALL_SUFFIX.length));
+  if (covers !== undefined) await finishInstall(disk, folder, covers, crc32c);
+  const names = covers === undefined ? found : await disk.list(folder);
   const leftovers = names.filter((name) => name.endsWith(ASIDE_SUFFIX));
   for (const name of leftovers) await disk.remove(`${folder}/${name}`);
   return names.filter((name) => !leftovers.includes(name));
+}
+
+/** From where a complete snapshot lies beside the log to where it is the log, with an empty segment behind it; can be done again after a crash. */
+export async function finishInstall(
+  disk: Disk,
+  folder: string,
+  covers: { readonly index: number; readonly epoch: number },
+  crc32c: Crc32c,
+): Promise<void> {
+  for (const name of await disk.list(folder)) {
+    if (parseSegmentName(name) !== undefined || parseSnapshotName(name) !== undefined)
+      await disk.remove(`${folder}/${name}`);
+  }
+  // Its directory sync also makes the removals durable, before the snapshot counts.
+  const next = covers.index + 1;
+  await replaceFile(disk, folder, segmentName(next), [encodeSegmentHeader(next, crc32c)]);
+  const name = snapshotName(covers.index, covers.epoch);
+  await disk.rename(`${folder}/${name}${INSTALL_SUFFIX}`, `${folder}/${name}`);
+  await disk.syncDir(folder);
 }
 
 async function recoverHardState(disk: Disk, options: RaftLogOptions, names: readonly string[]): Promise<HardState> {

@@ -1,10 +1,15 @@
+import { assert } from '#base/assert';
 import type { Disk, File } from '#base/ports';
-import { ASIDE_SUFFIX, syncFile, writeAll } from './raft-log-files.ts';
+import { ASIDE_SUFFIX, type INSTALL_SUFFIX, readAt, syncFile, writeAll } from './raft-log-files.ts';
 import {
+  CHUNK_HEAD_BYTES,
   type Crc32c,
+  chunkSizeBytes,
+  decodeChunk,
   encodeChunkHead,
   encodeSnapshotEnd,
   encodeSnapshotHeader,
+  SNAPSHOT_HEADER_BYTES,
   snapshotName,
 } from './raft-log-format.ts';
 
@@ -54,12 +59,12 @@ export class RaftSnapshotWriter {
     await this.#write([encodeChunkHead(payload, this.#crc32c), payload]);
   }
 
-  /** Called by the log. The snapshot is complete and durable under its name when it resolves. */
-  async commit(): Promise<void> {
+  /** Called by the log. The snapshot is complete and durable under its name, with this suffix, when it resolves. */
+  async commit(suffix: '' | typeof INSTALL_SUFFIX): Promise<void> {
     await this.#write([encodeSnapshotEnd(this.#chunks, this.#crc32c)]);
     await syncFile(this.#file);
     await this.#file.close();
-    await this.#disk.rename(this.#path, this.#path.slice(0, -ASIDE_SUFFIX.length));
+    await this.#disk.rename(this.#path, `${this.#path.slice(0, -ASIDE_SUFFIX.length)}${suffix}`);
     await this.#disk.syncDir(this.#folder);
   }
 
@@ -73,6 +78,56 @@ export class RaftSnapshotWriter {
     const at = this.#sizeBytes;
     this.#sizeBytes += chunks.reduce((sum, { length }) => sum + length, 0);
     await writeAll(this.#file, chunks, at);
+  }
+}
+
+/** Reads the log's snapshot chunk by chunk, for a replica that needs it; what was opened stays readable when a newer one takes its place. */
+export class RaftSnapshotReader {
+  readonly covers: { readonly index: number; readonly epoch: number };
+  readonly #file: File;
+  readonly #crc32c: Crc32c;
+  /** Where each chunk begins, as far as is known. */
+  readonly #positions: number[] = [SNAPSHOT_HEADER_BYTES];
+
+  private constructor(covers: { readonly index: number; readonly epoch: number }, file: File, crc32c: Crc32c) {
+    this.covers = covers;
+    this.#file = file;
+    this.#crc32c = crc32c;
+  }
+
+  static async open(
+    disk: Disk,
+    folder: string,
+    covers: { readonly index: number; readonly epoch: number },
+    crc32c: Crc32c,
+  ): Promise<RaftSnapshotReader> {
+    const file = await disk.open(`${folder}/${snapshotName(covers.index, covers.epoch)}`, 'read');
+    return new RaftSnapshotReader(covers, file, crc32c);
+  }
+
+  /**
+   * Chunk `position`, counted from 0, which is at most one behind those read before; `last`: none follows. 'damaged': the file is not
+   * what was written.
+   */
+  async read(position: number): Promise<{ readonly payload: Uint8Array; readonly last: boolean } | 'damaged'> {
+    const at = this.#positions[position];
+    assert(at !== undefined, 'a snapshot is read from its beginning on');
+    const chunk = await this.#readChunk(at);
+    if (chunk === undefined || chunk.payload.length === 0) return 'damaged';
+    this.#positions[position + 1] = at + chunk.sizeBytes;
+    const next = await this.#readChunk(at + chunk.sizeBytes);
+    if (next === undefined) return 'damaged';
+    return { payload: chunk.payload, last: next.payload.length === 0 };
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  async #readChunk(at: number): Promise<{ payload: Uint8Array; sizeBytes: number } | undefined> {
+    const head = await readAt(this.#file, at, CHUNK_HEAD_BYTES);
+    const sizeBytes = chunkSizeBytes(head);
+    return sizeBytes === undefined ? undefined : decodeChunk(await readAt(this.#file, at, sizeBytes), this.#crc32c);
   }
 }
 

@@ -6,7 +6,7 @@ import { assert, at } from '#base/assert';
 import { Fifo } from '#base/fifo';
 import type { Disk, File, IoError } from '#base/ports';
 import type { Uuid } from '#model/ids';
-import { replaceFile, syncFile } from './raft-log-files.ts';
+import { INSTALL_SUFFIX, replaceFile, syncFile } from './raft-log-files.ts';
 import {
   type Crc32c,
   encodeEntryHead,
@@ -20,8 +20,8 @@ import {
   segmentName,
   snapshotName,
 } from './raft-log-format.ts';
-import { type RaftLogOptions, recoverRaftLog } from './raft-log-recovery.ts';
-import { RaftSnapshotWriter } from './raft-log-snapshot.ts';
+import { finishInstall, type RaftLogOptions, recoverRaftLog } from './raft-log-recovery.ts';
+import { RaftSnapshotReader, RaftSnapshotWriter } from './raft-log-snapshot.ts';
 import { type HardState, writeQuorumState } from './raft-log-state.ts';
 
 export interface RecoveredRaftLog {
@@ -177,9 +177,37 @@ export class RaftLog {
     return RaftSnapshotWriter.open(this.#disk, this.#folder, { index, epoch }, this.#crc32c);
   }
 
+  /** A snapshot that comes from the leader, for `install`. One at a time. */
+  beginInstall(index: number, epoch: number): Promise<RaftSnapshotWriter> {
+    assert(index > this.#snapshot.index, `snapshot at ${index}`);
+    return RaftSnapshotWriter.open(this.#disk, this.#folder, { index, epoch }, this.#crc32c);
+  }
+
+  /** The log's snapshot, which there must be. */
+  openSnapshot(): Promise<RaftSnapshotReader> {
+    return RaftSnapshotReader.open(this.#disk, this.#folder, this.#snapshot, this.#crc32c);
+  }
+
+  /** The complete snapshot takes the place of the whole log; durable when it resolves. No append may be in flight, and none may come before. */
+  async install(snapshot: RaftSnapshotWriter): Promise<void> {
+    assert(!this.#busy && this.#waiting.length === 0, 'a snapshot is installed between appends');
+    await snapshot.commit(INSTALL_SUFFIX);
+    for (const { file } of this.#segments) await file.close();
+    this.#segments.length = 0;
+    const { index, epoch } = snapshot.covers;
+    await finishInstall(this.#disk, this.#folder, snapshot.covers, this.#crc32c);
+    const firstIndex = index + 1;
+    const file = await this.#disk.open(`${this.#folder}/${segmentName(firstIndex)}`, 'write');
+    this.#segments.push({ firstIndex, file, positions: [], epochs: [], sizeBytes: SEGMENT_HEADER_BYTES });
+    this.#snapshot = snapshot.covers;
+    this.#lastIndex = index;
+    this.#lastEpoch = epoch;
+    this.#durableIndex = index;
+  }
+
   /** The snapshot is complete: it becomes the log's base, and the segments and snapshots that it makes superfluous go. */
   async compact(snapshot: RaftSnapshotWriter): Promise<void> {
-    await snapshot.commit();
+    await snapshot.commit('');
     this.#snapshot = snapshot.covers;
     while ((this.#segments[1]?.firstIndex ?? Number.POSITIVE_INFINITY) <= this.#snapshot.index + 1)
       await this.#removeSegment(0);

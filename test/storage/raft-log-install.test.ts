@@ -1,0 +1,95 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { RaftLog } from '#storage/raft-log';
+import { entries, LogWorld, payload, texts } from './raft-log-support.ts';
+
+const CHUNKS = ['one', 'two', 'three'].map(payload);
+
+async function install(world: LogWorld, log: RaftLog, index: number, epoch: number): Promise<void> {
+  const writer = await world.complete(log.beginInstall(index, epoch));
+  for (const chunk of CHUNKS) await world.complete(writer.append(chunk));
+  await world.complete(log.install(writer));
+}
+
+describe('a snapshot from the leader', () => {
+  test('takes the place of the whole log, and the log goes on behind it', async () => {
+    const world = new LogWorld(1);
+    const { log } = await world.open();
+    await world.append(log, entries(0, 1, ['a', 'b']));
+    await install(world, log, 10, 4);
+    expect([log.lastIndex, log.lastEpoch, log.durableIndex, log.snapshotIndex]).toEqual([10, 4, 10, 10]);
+    expect(await world.append(log, entries(10, 5, ['k']))).toBeUndefined();
+    await world.crash();
+    const { recovered } = await world.open();
+    expect(recovered.snapshot).toMatchObject({ index: 10, epoch: 4 });
+    expect(recovered.snapshot?.chunks.map((chunk) => Buffer.from(chunk).toString())).toEqual(['one', 'two', 'three']);
+    expect(texts(recovered.entries)).toEqual(['k']);
+  });
+
+  test('is there wholly or not at all after a power cut at any step', async () => {
+    let installed = 0;
+    let kept = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 1e6 }),
+        fc.double({ min: 0, max: 12, noNaN: true }),
+        async (seed, ms) => {
+          const world = new LogWorld(seed, { strike: () => ({ delayMs: 0.4 }) });
+          const { log } = await world.open();
+          await world.append(log, entries(0, 1, ['a', 'b']));
+          const cutAt = world.world.clock.now() + ms;
+          const writer = await world.complete(log.beginInstall(10, 4));
+          const whole = (async () => {
+            for (const chunk of CHUNKS) await writer.append(chunk);
+            await log.install(writer);
+          })();
+          whole.catch(() => {});
+          await world.world.run(cutAt + 0.2);
+          await world.crash();
+          const { log: again, recovered } = await world.open();
+          if (recovered.snapshot === undefined) {
+            kept += 1;
+            expect(texts(recovered.entries)).toEqual(['a', 'b']);
+            expect(await world.append(again, entries(2, 1, ['c']))).toBeUndefined();
+          } else {
+            installed += 1;
+            expect(recovered.snapshot.chunks).toHaveLength(3);
+            expect(recovered.entries).toEqual([]);
+            expect(await world.append(again, entries(10, 4, ['k']))).toBeUndefined();
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
+    expect(Math.min(installed, kept)).toBeGreaterThan(20);
+  });
+
+  test('can be read chunk by chunk, also after a newer one has taken its place', async () => {
+    const world = new LogWorld(2);
+    const { log } = await world.open();
+    await world.append(log, entries(0, 1, ['a', 'b', 'c', 'd']));
+    await world.snapshot(log, 2, 1, CHUNKS);
+    const reader = await world.complete(log.openSnapshot());
+    expect(reader.covers).toEqual({ index: 2, epoch: 1 });
+    expect(await world.complete(reader.read(0))).toEqual({ payload: payload('one'), last: false });
+    await world.snapshot(log, 3, 1, [payload('other')]);
+    expect(await world.complete(reader.read(1))).toEqual({ payload: payload('two'), last: false });
+    expect(await world.complete(reader.read(0))).toEqual({ payload: payload('one'), last: false });
+    expect(await world.complete(reader.read(2))).toEqual({ payload: payload('three'), last: true });
+    await world.complete(reader.close());
+  });
+
+  test('that is damaged on the disk is not handed on', async () => {
+    const world = new LogWorld(3);
+    const { log } = await world.open();
+    await world.append(log, entries(0, 1, ['a', 'b']));
+    await world.snapshot(log, 2, 1, CHUNKS);
+    const [name = ''] = (await world.names()).filter((found) => found.endsWith('.snapshot'));
+    const bytes = await world.bytes(name);
+    bytes[bytes.length - 16] = (bytes[bytes.length - 16] ?? 0) ^ 1;
+    await world.overwrite(name, bytes);
+    const reader = await world.complete(log.openSnapshot());
+    expect(await world.complete(reader.read(0))).toMatchObject({ last: false });
+    expect(await world.complete(reader.read(1))).toBe('damaged');
+  });
+});
