@@ -35,6 +35,10 @@ export class FaultDisk implements Disk {
   /** Operations on names run one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #dead = false;
+  /** Handles of the process that uses the disk. */
+  readonly #open = new Set<FaultFile>();
+  /** Counts the processes that have used it. */
+  #user = 0;
 
   constructor(clock: Clock, inner: Disk, options: FaultDiskOptions) {
     this.path = inner.path;
@@ -114,27 +118,49 @@ export class FaultDisk implements Disk {
     await this.#inner.close();
   }
 
+  /**
+   * The process that uses it dies, the machine does not: what was written is there for the next one, and as volatile as before. What had
+   * not begun is not done, and no completion runs. Resolves when the disk can be locked again; the inner one must allow that after its
+   * `close`.
+   */
+  async abandon(): Promise<void> {
+    assert(!this.#dead, 'a disk that lives on');
+    this.#user += 1;
+    // Also those whose opening was under way.
+    await this.#last;
+    for (const file of [...this.#open]) await file.abandon();
+    await this.#last;
+    await this.#inner.close();
+  }
+
   #handle(path: string, inode: Inode): FaultFile {
     const content = inode.file;
     assert(content !== undefined, 'the tree has loaded the file');
-    return new FaultFile(
+    const file = new FaultFile(
       {
         clock: this.#clock,
         ignoreSync: this.#options.ignoreSync,
         isDead: () => this.#dead,
         strike: (operation, proceed) => this.#strike(operation, path, proceed),
         failure: (message) => ioError('EIO', `${message}: ${path}`),
-        released: () => this.#serially(() => this.#tree.release(inode)),
+        released: (closed) => {
+          this.#open.delete(closed);
+          return this.#serially(() => this.#tree.release(inode));
+        },
       },
       content,
     );
+    this.#open.add(file);
+    return file;
   }
 
   /** Runs `work` in a turn of its own, behind the operations on names that were asked before it. */
   #named<T>(operation: DiskOperation, path: string, work: () => Promise<T>): Promise<T> {
+    const user = this.#user;
     return new Promise((resolve, reject) => {
       this.#strike(operation, path, (struck) => {
-        if (!this.#dead) this.#serially(struck ? () => Promise.reject(struck) : work).then(resolve, reject);
+        if (!this.#dead && user === this.#user)
+          this.#serially(struck ? () => Promise.reject(struck) : work).then(resolve, reject);
       });
     });
   }

@@ -13,7 +13,7 @@ export interface FileContext {
   /** The fault to strike the operation with, after its delay. */
   strike(operation: FileOperation, proceed: (failure: IoError | undefined) => void): void;
   failure(message: string): IoError;
-  released(): Promise<void>;
+  released(file: FaultFile): Promise<void>;
 }
 
 interface Operation {
@@ -29,6 +29,7 @@ export class FaultFile implements File {
   readonly #queue = new Fifo<Operation>();
   #busy = false;
   #closed = false;
+  #idle: (() => void) | undefined;
 
   constructor(context: FileContext, content: VolatileFile) {
     this.#context = context;
@@ -90,7 +91,20 @@ export class FaultFile implements File {
     this.#closed = true;
     this.#queue.drain();
     this.#content.users -= 1;
-    await this.#context.released();
+    await this.#context.released(this);
+  }
+
+  /** The process that held it is gone: what it had asked for and was not begun is not done. Resolves when the rest is. */
+  async abandon(): Promise<void> {
+    if (this.#closed) return;
+    const running =
+      this.#busy &&
+      new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+    const closed = this.close();
+    if (running !== false) await running;
+    await closed;
   }
 
   #ask(kind: FileOperation, work: (finish: Done) => void, done: Done): void {
@@ -107,12 +121,18 @@ export class FaultFile implements File {
       if (this.#context.isDead()) return;
       if (operation.kind === 'sync') this.#content.failure ??= failure;
       this.#busy = false;
+      this.#idle?.();
       if (this.#closed) return;
       operation.done(failure, bytes);
       if (!this.#busy) this.#startNext();
     };
     this.#context.strike(operation.kind, (struck) => {
       if (this.#context.isDead()) return;
+      if (this.#idle !== undefined) {
+        this.#busy = false;
+        this.#idle();
+        return;
+      }
       const refused = operation.kind === 'read' ? undefined : this.#content.failure;
       const failure = struck ?? (refused && this.#context.failure('an earlier sync of the file has failed'));
       if (failure) finish(failure, 0);

@@ -27,6 +27,8 @@ export class CommitRounds {
   readonly #waiting = new Set<CommitMember>();
   #syncs = 0;
   #recording = false;
+  /** The journal has found no room: until those who wait now are few, each is synced for itself. */
+  #journalIsFull = false;
   #stopped = false;
 
   /** `journalAbove`: more logs than this waiting for their sync share a record instead. */
@@ -54,7 +56,8 @@ export class CommitRounds {
 
   #pump(): void {
     while (!this.#stopped && this.#waiting.size > 0) {
-      if (this.#waiting.size > this.#journalAbove) {
+      if (this.#waiting.size <= this.#journalAbove) this.#journalIsFull = false;
+      else if (!this.#journalIsFull) {
         // Those that come while a record is written share the next one.
         if (this.#recording || this.#record()) return;
       }
@@ -82,7 +85,7 @@ export class CommitRounds {
     for (const member of this.#waiting) {
       if (bytes >= RECORD_BYTES_MAX) break;
       this.#waiting.delete(member);
-      // Nothing: it was synced meanwhile, for another reason.
+      // Nothing: it was synced meanwhile, or is about to be, for another reason.
       const added = member.collect(entries, RECORD_BYTES_MAX - bytes);
       if (added > 0) members.push(member);
       bytes += added;
@@ -91,6 +94,7 @@ export class CommitRounds {
     this.#recording = true;
     this.#journal.append(entries, members, (written) => {
       this.#recording = false;
+      this.#journalIsFull = !written;
       if (written) for (const member of members) member.journaled();
       else for (const member of members) this.#waiting.add(member);
       this.#pump();

@@ -90,7 +90,7 @@ export async function openDirectory({ codecs, logger }: StoragePorts, disk: Disk
   });
   // Their order came from the disk's timing.
   logs.sort((a, b) => (a.folder < b.folder ? -1 : 1));
-  const generation = await recoverJournal(disk, codecs, logs, (records) => {
+  const { generation, synced } = await recoverJournal(disk, codecs, logs, (records) => {
     logger.info({ directory: disk.path, records }, 'the commit journal was replayed');
   });
   const recoveryPoints = await readOffsets(disk, RECOVERY_POINT_CHECKPOINT);
@@ -103,7 +103,7 @@ export async function openDirectory({ codecs, logger }: StoragePorts, disk: Disk
     pointOf(topic, partition) {
       const name = partitionName(topic, partition);
       const recoveryPoint = recoveryPoints.get(name) ?? offset(0);
-      return { recoveryPoint, logStartOffset: logStarts.get(name) ?? offset(0), isClean };
+      return { recoveryPoint, logStartOffset: logStarts.get(name) ?? offset(0), isClean, synced };
     },
     journalGeneration: generation,
   };
@@ -129,16 +129,24 @@ async function readOffsets(disk: Disk, name: string): Promise<ReadonlyMap<string
   return new Map(parsed.value.map((entry) => [partitionName(entry.topic, entry.partition), entry.offset]));
 }
 
+interface RecoveredJournal {
+  /** The highest that was used. */
+  readonly generation: number;
+  /** Segments that records were brought to. */
+  readonly synced: ReadonlySet<string>;
+}
+
 /** Records of logs and segments that are gone are of no use; the others are the same bytes that the segments have or lack. */
 async function recoverJournal(
   disk: Disk,
   codecs: Codecs,
   logs: readonly FoundLog[],
   replayed: (records: number) => void,
-): Promise<number> {
+): Promise<RecoveredJournal> {
   const folders = new Map(logs.map(({ topicId, partition, folder }) => [`${topicId}-${partition}`, folder]));
   const writer = new ReplayWriter(disk);
   let replay: JournalReplay;
+  let synced: ReadonlySet<string>;
   try {
     replay = await replayJournal(disk, codecs, async ({ topicId, partition, segmentBase, position, bytes }) => {
       const folder = folders.get(`${topicId}-${partition}`);
@@ -149,9 +157,9 @@ async function recoverJournal(
     if (codeOf(failure) !== undefined) throw failure;
     throw new DirectoryError('damaged', `${disk.path}: ${(failure as Error).message}`);
   } finally {
-    await writer.finish();
+    synced = new Set(await writer.finish());
   }
-  if (replay.recordCount === 0) return replay.generation;
+  if (replay.recordCount === 0) return { generation: replay.generation, synced };
   replayed(replay.recordCount);
-  return await restartJournal(disk, codecs, replay.generation);
+  return { generation: await restartJournal(disk, codecs, replay.generation), synced };
 }

@@ -91,15 +91,6 @@ export async function writeNew(disk: Disk, path: string, content: string | Uint8
   }
 }
 
-export async function syncPath(disk: Disk, path: string): Promise<void> {
-  const file = await disk.open(path, 'write');
-  try {
-    await syncFile(file);
-  } finally {
-    await file.close();
-  }
-}
-
 /** Runs `work` over all items, `parallel` at a time; stops at the first failure. */
 export async function eachOf<T>(
   items: readonly T[],

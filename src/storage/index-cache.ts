@@ -51,23 +51,33 @@ export class IndexCache {
   load(segment: Segment): Promise<SegmentIndexes> {
     const known = this.get(segment);
     if (known !== undefined) return Promise.resolve(known);
-    let loading = this.#loading.get(segment);
-    if (loading === undefined) {
-      loading = this.#load(segment).finally(() => this.#loading.delete(segment));
-      this.#loading.set(segment, loading);
-    }
+    const underWay = this.#loading.get(segment);
+    if (underWay !== undefined) return underWay;
+    const loading = this.#read(segment);
+    this.#loading.set(segment, loading);
+    const ended = (indexes?: SegmentIndexes): void => {
+      if (this.#loading.get(segment) !== loading) return;
+      this.#loading.delete(segment);
+      if (indexes !== undefined && segment.sealed) this.#keep(segment, indexes);
+    };
+    loading.then(ended, () => ended());
     return loading;
   }
 
+  /** The segment changes, or goes: also what is being loaded is of no use to later readers. */
   forget(segment: Segment): void {
+    this.#loading.delete(segment);
     const indexes = this.#loaded.get(segment);
     if (indexes === undefined) return;
     this.#loaded.delete(segment);
     this.#usedBytes -= sizeOf(indexes);
   }
 
-  async #load(segment: Segment): Promise<SegmentIndexes> {
-    const indexes = (await readIndexes(this.#disk, segment, segment.sizeBytes)) ?? (await this.#rebuild(segment));
+  async #read(segment: Segment): Promise<SegmentIndexes> {
+    return (await readIndexes(this.#disk, segment, segment.sizeBytes)) ?? (await this.#rebuild(segment));
+  }
+
+  #keep(segment: Segment, indexes: SegmentIndexes): void {
     segment.maxTimestamp ??= indexes.maxTimestamp;
     this.#loaded.set(segment, indexes);
     this.#usedBytes += sizeOf(indexes);
@@ -75,7 +85,6 @@ export class IndexCache {
       if (this.#usedBytes <= this.#limitBytes || oldest === segment) break;
       this.forget(oldest);
     }
-    return indexes;
   }
 
   async #rebuild(segment: Segment): Promise<SegmentIndexes> {

@@ -30,6 +30,7 @@ export interface JournalEntry {
 }
 
 export interface RecordHeader {
+  readonly sequence: number;
   readonly entryCount: number;
   readonly payloadBytes: number;
 }
@@ -85,13 +86,17 @@ export function encodeRecord(
   return chunks;
 }
 
-/** Undefined if no record of this generation and sequence begins here. Its content is still to be checked. */
-export function decodeRecordHeader(bytes: Uint8Array, generation: number, sequence: number): RecordHeader | undefined {
+/** Undefined if no record of this generation begins here. Its content is still to be checked. */
+export function decodeRecordHeader(bytes: Uint8Array, generation: number): RecordHeader | undefined {
   if (bytes.length < RECORD_HEADER_BYTES) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, RECORD_HEADER_BYTES);
   if (view.getUint32(0) !== RECORD_MAGIC) return undefined;
-  if (readInt64(view, GENERATION_AT) !== generation || readInt64(view, SEQUENCE_AT) !== sequence) return undefined;
-  return { entryCount: view.getUint32(ENTRY_COUNT_AT), payloadBytes: view.getUint32(PAYLOAD_BYTES_AT) };
+  if (readInt64(view, GENERATION_AT) !== generation) return undefined;
+  return {
+    sequence: readInt64(view, SEQUENCE_AT),
+    entryCount: view.getUint32(ENTRY_COUNT_AT),
+    payloadBytes: view.getUint32(PAYLOAD_BYTES_AT),
+  };
 }
 
 /** The entries of a whole record, views of `bytes`; undefined if it was damaged or not written to its end. */

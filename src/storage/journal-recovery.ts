@@ -6,11 +6,9 @@ import {
   decodeFileHeader,
   decodeRecord,
   decodeRecordHeader,
-  ENTRY_BYTES,
   encodeFileHeader,
   type JournalEntry,
   RECORD_HEADER_BYTES,
-  type RecordHeader,
   recordSizeBytes,
 } from './journal-format.ts';
 
@@ -24,6 +22,14 @@ export interface JournalReplay {
   /** Above all that was found. */
   readonly generation: number;
 }
+
+interface FoundRecord {
+  readonly entries: readonly JournalEntry[];
+  readonly sizeBytes: number;
+}
+
+/** Whole blocks. */
+const SEARCH_BYTES = 1024 * 1024;
 
 interface FoundFile {
   readonly name: string;
@@ -84,41 +90,47 @@ async function replayFile(found: FoundFile, crc32c: Codecs['crc32c'], replay: Re
   if (found.generation === 0) return 0;
   let sequence = 0;
   for (let at = BLOCK_BYTES; ; sequence += 1) {
-    const header = await readHeader(found, at, sequence);
-    if (header === undefined) return sequence;
-    const sizeBytes = recordSizeBytes(header.entryCount, header.payloadBytes);
-    const next = at + blocksOf(sizeBytes);
-    const entries = await readRecord(found, at, sizeBytes, crc32c);
-    if (entries === undefined) {
-      if ((await readHeader(found, next, sequence + 1)) === undefined) return sequence;
+    const record = await readRecord(found, at, sequence, crc32c);
+    if (record === undefined) {
+      // A record is written when the one before it is synced.
+      if (!(await isFollowed(found, at, sequence, crc32c))) return sequence;
       throw new Error(`${found.name}: record ${sequence} is damaged, and records follow it`);
     }
-    for (const entry of entries) await replay(entry);
-    at = next;
+    for (const entry of record.entries) await replay(entry);
+    at += blocksOf(record.sizeBytes);
   }
 }
 
-async function readHeader(
-  { file, sizeBytes, generation }: FoundFile,
-  at: number,
-  sequence: number,
-): Promise<RecordHeader | undefined> {
-  const bytes = new Uint8Array(RECORD_HEADER_BYTES);
-  const read = await readAt(file, bytes, at);
-  const header = decodeRecordHeader(bytes.subarray(0, read), generation, sequence);
-  if (header === undefined) return undefined;
-  // A claim beyond the file is that of a record cut off; it is not to be believed in an allocation.
-  const claimed = at + RECORD_HEADER_BYTES + header.entryCount * ENTRY_BYTES + header.payloadBytes;
-  return claimed <= sizeBytes ? header : undefined;
+/** Whether any whole record of the file's generation and a higher sequence lies behind `at`. */
+async function isFollowed(found: FoundFile, at: number, sequence: number, crc32c: Codecs['crc32c']): Promise<boolean> {
+  const chunk = new Uint8Array(SEARCH_BYTES);
+  for (let chunkAt = at + BLOCK_BYTES; chunkAt < found.sizeBytes; chunkAt += SEARCH_BYTES) {
+    const read = await readAt(found.file, chunk, chunkAt);
+    for (let block = 0; block < read; block += BLOCK_BYTES) {
+      const bytes = chunk.subarray(block, Math.min(read, block + RECORD_HEADER_BYTES));
+      const later = decodeRecordHeader(bytes, found.generation)?.sequence ?? 0;
+      if (later > sequence && (await readRecord(found, chunkAt + block, later, crc32c)) !== undefined) return true;
+    }
+  }
+  return false;
 }
 
+/** Undefined if there is none, or none that is whole. */
 async function readRecord(
-  { file }: FoundFile,
+  { file, sizeBytes: fileBytes, generation }: FoundFile,
   at: number,
-  sizeBytes: number,
+  sequence: number,
   crc32c: Codecs['crc32c'],
-): Promise<readonly JournalEntry[] | undefined> {
+): Promise<FoundRecord | undefined> {
+  const head = new Uint8Array(RECORD_HEADER_BYTES);
+  const headBytes = await readAt(file, head, at);
+  const header = decodeRecordHeader(head.subarray(0, headBytes), generation);
+  if (header?.sequence !== sequence) return undefined;
+  const sizeBytes = recordSizeBytes(header.entryCount, header.payloadBytes);
+  // A claim beyond the file is that of a record cut off; it is not to be believed in an allocation.
+  if (at + sizeBytes > fileBytes) return undefined;
   const bytes = new Uint8Array(sizeBytes);
   const read = await readAt(file, bytes, at);
-  return read === sizeBytes ? decodeRecord(bytes, crc32c) : undefined;
+  const entries = read === sizeBytes ? decodeRecord(bytes, crc32c) : undefined;
+  return entries && { entries, sizeBytes };
 }

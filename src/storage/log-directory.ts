@@ -25,13 +25,17 @@ export interface LogDirectoryOptions {
   readonly onOffline: (directory: LogDirectory, reason: string) => void;
 }
 
-/** A log as its directory sees it. */
-export interface DirectoryLog {
+/** What the directory's checkpoints say of a log. */
+export interface LogOffsets {
   readonly topic: string;
   readonly partition: number;
   readonly logStartOffset: Offset;
   /** Everything below is in the log's files for good, and recovery need not look at it. */
   readonly recoveryPoint: Offset;
+}
+
+/** A log as its directory sees it. */
+export interface DirectoryLog extends LogOffsets {
   checkpoint(): Promise<void>;
   /** The directory is offline. */
   failed(): void;
@@ -63,6 +67,8 @@ export class LogDirectory {
   readonly #ports: StoragePorts;
   readonly #options: LogDirectoryOptions;
   readonly #logs = new Set<DirectoryLog>();
+  /** Of logs that are here and not served: without them damage would pass for a torn tail at the next start. */
+  readonly #keptOffsets = new Map<string, LogOffsets>();
   readonly #freeTimer: Timer;
   #isFull = false;
   #offlineReason: string | undefined;
@@ -119,6 +125,16 @@ export class LogDirectory {
 
   remove(log: DirectoryLog): void {
     this.#logs.delete(log);
+  }
+
+  /** The log is here and not served: what was saved of it stays as it is. */
+  keepOffsets(offsets: LogOffsets): void {
+    this.#keptOffsets.set(partitionName(offsets.topic, offsets.partition), offsets);
+  }
+
+  /** The log has left its place. */
+  releaseOffsets({ topic, partition }: Pick<LogOffsets, 'topic' | 'partition'>): void {
+    this.#keptOffsets.delete(partitionName(topic, partition));
   }
 
   /** Called after each write of a segment: room is watched while it shrinks. */
@@ -206,7 +222,7 @@ export class LogDirectory {
     if (this.isOffline) return;
     const points: OffsetCheckpointEntry[] = [];
     const starts: OffsetCheckpointEntry[] = [];
-    for (const { topic, partition, recoveryPoint, logStartOffset } of this.#logs) {
+    for (const { topic, partition, recoveryPoint, logStartOffset } of [...this.#logs, ...this.#keptOffsets.values()]) {
       points.push({ topic, partition, offset: recoveryPoint });
       if (logStartOffset > 0) starts.push({ topic, partition, offset: logStartOffset });
     }

@@ -12,12 +12,12 @@ import { LeaderEpochCache } from '#log/leader-epoch-cache';
 import { ProducerStates } from '#log/producer-state';
 import { TransactionIndex } from '#log/transaction-index';
 import { type Offset, offset, type Uuid } from '#model/ids';
-import { joinPath, readText, readWhole, writeNew } from './files.ts';
+import { joinPath, readText, readWhole, syncFile, writeNew } from './files.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDirectory } from './log-directory.ts';
-import { INDEXED_BYTES_MIN, recoverLog } from './log-recovery.ts';
+import { recoverLog } from './log-recovery.ts';
 import { type LogParts, PartitionLog } from './partition-log.ts';
-import { Segment } from './segment.ts';
+import { INDEXED_BYTES_MIN, Segment } from './segment.ts';
 
 /** What the store gives to each of its logs. */
 export type SharedParts = Pick<LogParts, 'cache' | 'jitter' | 'doom'>;
@@ -51,6 +51,8 @@ export interface LoadPoint {
   /** The directory was shut down cleanly. */
   readonly isClean: boolean;
   readonly logStartOffset: Offset;
+  /** Segments, by path, that this start has synced already. */
+  readonly synced: ReadonlySet<string>;
 }
 
 /** Beyond it a partition forgets the producer that wrote least recently: about 10 MB per partition at most. */
@@ -108,6 +110,7 @@ export async function loadLog(
     isSmall,
   });
   if ('quarantine' in recovered) return { ...found, directory, reason: recovered.quarantine };
+  await syncFound(directory, segments, point);
   const epochsSaved = isSmall ? 'unread' : epochs.toText() === savedText;
   const logStartOffset = Math.max(first, Math.min(point.logStartOffset, recovered.end)) as Offset;
   epochs.truncateFromStart(logStartOffset);
@@ -122,10 +125,32 @@ export async function loadLog(
     epochs,
     epochsSaved,
     // Whoever died before the log's first sync has left names that may yet vanish.
-    isNamed: recovered.end > first,
+    isNamed: recovered.end > 0,
     isAsClosed: point.isClean && point.recoveryPoint === recovered.end && snapshots.at(-1) === recovered.end,
     logStartOffset,
+    recoveryPoint: Math.max(point.recoveryPoint, first) as Offset,
   });
+}
+
+/**
+ * A process that was killed has left writes that the machine has and the disk may not have: before they count as durable they are
+ * synced. Those that a power cut has left are on disk, and their sync costs little.
+ */
+async function syncFound(
+  { writers }: LogDirectory,
+  segments: readonly Segment[],
+  { recoveryPoint, synced }: LoadPoint,
+): Promise<void> {
+  for (const segment of segments) {
+    const path = segment.path('.log');
+    if (segment.endOffset <= recoveryPoint || segment.sizeBytes === 0 || synced.has(path)) continue;
+    const open = await writers.usePromised(path);
+    try {
+      await syncFile(open.file);
+    } finally {
+      writers.release(open);
+    }
+  }
 }
 
 /** A new log's folder and first segment; durable with its first batches. */
@@ -137,8 +162,9 @@ export async function createLog(
 ): Promise<PartitionLog> {
   const { folder, topicId } = found;
   await directory.disk.makeDir(folder);
-  await writeNew(directory.disk, joinPath(folder, PARTITION_METADATA), partitionMetadataText(topicId), false);
   const segment = await makeSegment(directory, folder, offset(0), config);
+  // Last: without it the next start takes the folder for nothing, and the log may have been made elsewhere.
+  await writeNew(directory.disk, joinPath(folder, PARTITION_METADATA), partitionMetadataText(topicId), false);
   return new PartitionLog({
     ...shared,
     ...found,
@@ -152,6 +178,7 @@ export async function createLog(
     isNamed: false,
     isAsClosed: false,
     logStartOffset: offset(0),
+    recoveryPoint: offset(0),
   });
 }
 
@@ -162,7 +189,10 @@ function newProducers({ codecs }: LogDirectory): ProducerStates {
 
 async function isEmpty(disk: Disk, folder: string): Promise<boolean> {
   for (const name of await disk.list(folder)) {
-    if (parseSegmentFileName(name)?.extension !== '.log') continue;
+    const parsed = parseSegmentFileName(name);
+    if (parsed?.extension !== '.log') continue;
+    // Offsets below were given out once.
+    if (parsed.baseOffset > 0) return false;
     const file = await disk.open(joinPath(folder, name), 'read');
     const sizeBytes = await file.sizeBytes();
     await file.close();

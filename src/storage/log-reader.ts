@@ -1,5 +1,6 @@
 import { assert, at } from '#base/assert';
 import type { Timestamp } from '#base/ports';
+import type { SegmentIndexes } from '#log/segment-indexes';
 import type { Offset } from '#model/ids';
 import { type BatchHeader, lastOffset, readBatchHeader } from '#protocol/record-batch';
 import { iterateRecords } from '#protocol/records';
@@ -92,8 +93,7 @@ export class LogReader {
     let highest = -1;
     for (const segment of [...this.#segments]) {
       if (segment.endOffset <= from) continue;
-      segment.maxTimestamp ??= segment.sealed ? (await this.#directory.indexes.load(segment)).maxTimestamp : undefined;
-      highest = Math.max(highest, segment.maxTimestamp ?? segment.indexes?.maxTimestamp ?? -1);
+      highest = Math.max(highest, segment.maxTimestamp ?? (await this.#directory.indexes.load(segment)).maxTimestamp);
     }
     return highest < 0 ? undefined : await this.offsetForTimestamp(highest, from, upTo);
   }
@@ -106,15 +106,25 @@ export class LogReader {
     minOneBatch: boolean,
     done: (result: ReadResult | 'failed') => void,
   ): void {
-    const indexes = this.#directory.indexes.get(segment);
-    if (indexes === undefined) {
-      this.#directory.indexes.load(segment).then(
-        () => this.#readSegment(segment, from, upTo, maxBytes, minOneBatch, done),
-        (failure) => this.#failed(segment, failure, done),
-      );
-      return;
-    }
-    const { position } = indexes.offsets.lookup(from);
+    const { indexes } = this.#directory;
+    const read = (loaded: SegmentIndexes): void => {
+      const { position } = loaded.offsets.lookup(from);
+      this.#readFrom(segment, position, from, upTo, maxBytes, minOneBatch, done);
+    };
+    const known = indexes.get(segment);
+    if (known !== undefined) read(known);
+    else indexes.load(segment).then(read, (failure) => this.#failed(segment, failure, done));
+  }
+
+  #readFrom(
+    segment: Segment,
+    position: number,
+    from: Offset,
+    upTo: Offset,
+    maxBytes: number,
+    minOneBatch: boolean,
+    done: (result: ReadResult | 'failed') => void,
+  ): void {
     const { readers } = this.#directory;
     readers.use(segment.path('.log'), (open, failure) => {
       if (open === undefined) return this.#failed(segment, failure, done);

@@ -9,13 +9,13 @@ import { SegmentIndexes } from '#log/segment-indexes';
 import type { BatchVisitor, ScanResult } from '#log/segment-scan';
 import { type LeaderEpoch, leaderEpoch, type Offset } from '#model/ids';
 import { BATCH_HEADER_BYTES, isControl, lastOffset } from '#protocol/record-batch';
-import { batchMaxTimestamp } from './batch-walk.ts';
+import { batchBaseOffset, batchMaxTimestamp } from './batch-walk.ts';
 import { joinPath, readAt, readWhole, syncFile, writeNew } from './files.ts';
 import { readIndexes } from './index-cache.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDirectory } from './log-directory.ts';
 import { scanFile } from './scan-file.ts';
-import type { Segment } from './segment.ts';
+import { INDEXED_BYTES_MIN, type Segment } from './segment.ts';
 
 /** A log's files as they were found, and its state, which recovery makes agree with them. */
 export interface RecoverableLog {
@@ -38,8 +38,6 @@ export interface RecoverableLog {
 
 export type Recovered = { readonly end: Offset } | { readonly quarantine: string };
 
-/** A smaller segment is scanned whole, which costs less than opening its other files: about 0.1 ms at 2 GB/s. */
-export const INDEXED_BYTES_MIN = 256 * 1024;
 const POSITION_MAX = 0x7fff_ffff;
 
 /**
@@ -75,9 +73,13 @@ export async function recoverLog(log: RecoverableLog): Promise<Recovered> {
     segments.findLastIndex(({ baseOffset }) => baseOffset < replayFrom),
   );
   for (const [place, segment] of segments.entries()) {
-    segment.sealed = place < index;
-    if (place < index) segment.endOffset = at(segments, place + 1).baseOffset;
-    else cutTransactions(segment, snapshot ?? logStart);
+    if (place < index) {
+      segment.sealed = true;
+      segment.endOffset = at(segments, place + 1).baseOffset;
+      continue;
+    }
+    segment.reopen();
+    cutTransactions(segment, snapshot ?? logStart);
   }
   for (; index < segments.length; index += 1) {
     const segment = at(segments, index);
@@ -213,7 +215,7 @@ async function scanFrom(
       const position = stored.truncateTo(replayFrom);
       const last = stored.offsets.last;
       const cut = stored.offsets.entryCount + stored.times.entryCount < before;
-      if (last !== undefined && position < sizeBytes) {
+      if (last !== undefined && (await agree(open.file, stored, position, last.offset))) {
         if (cut) segment.rebuilt(stored);
         else if (segment.indexes !== stored) segment.loaded(stored);
         segment.firstTimestamp = await firstTimestamp(open.file);
@@ -255,8 +257,20 @@ function scanInto(
 }
 
 async function firstTimestamp(file: File): Promise<number> {
+  const header = await headerAt(file, 0);
+  return header === undefined ? -1 : batchMaxTimestamp(header, 0);
+}
+
+/** The last indexed batch is where it should be, and the time index is no shorter than the offset index. */
+async function agree(file: File, { times }: SegmentIndexes, position: number, last: Offset): Promise<boolean> {
+  const header = await headerAt(file, position);
+  if (header === undefined || batchBaseOffset(header, 0) > last) return false;
+  return batchMaxTimestamp(header, 0) <= (times.last?.timestamp ?? -1);
+}
+
+async function headerAt(file: File, position: number): Promise<Uint8Array | undefined> {
   const header = new Uint8Array(BATCH_HEADER_BYTES);
-  return (await readAt(file, header, 0)) < header.length ? -1 : batchMaxTimestamp(header, 0);
+  return (await readAt(file, header, position)) < header.length ? undefined : header;
 }
 
 /** A segment that is not the last one: its indexes go to their files, for good. */

@@ -1,13 +1,13 @@
 import { assert } from '#base/assert';
 import type { Disk, Mono, Ports, Timer } from '#base/ports';
 import type { MetaProperties } from '#log/checkpoint-files';
-import { type LogDirSuffix, logDirName, renamedLogDirName } from '#log/file-names';
-import { type NodeId, partitionName, type Uuid } from '#model/ids';
+import { logDirName, renamedLogDirName } from '#log/file-names';
+import { type NodeId, partitionName, type Uuid, ZERO_UUID } from '#model/ids';
 import { claimDirectory, DirectoryError, markClean, openDirectory, writeMeta } from './data-directory.ts';
 import { codeOf, eachOf, isTransient } from './files.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
 import { LogDirectory, type StoragePorts } from './log-directory.ts';
-import { createLog, loadLog, type Quarantined, type SharedParts } from './log-loader.ts';
+import { createLog, type LoadPoint, loadLog, type Quarantined, type SharedParts } from './log-loader.ts';
 import { PartitionLog } from './partition-log.ts';
 import { TailCache } from './tail-cache.ts';
 
@@ -29,6 +29,16 @@ export interface LogStoreOptions {
 interface Member {
   readonly directory: LogDirectory;
   meta: MetaProperties;
+}
+
+/** A log that is not served any more, whose folder is to give its name free. */
+interface Leaving {
+  readonly topic: string;
+  readonly partition: number;
+  readonly folder: string;
+  readonly directory: LogDirectory;
+  /** Undefined: it is kept as a stray. */
+  readonly deleteAfterMs: number | undefined;
 }
 
 /** A file or folder that waits for its removal. */
@@ -57,6 +67,10 @@ export class LogStore {
   readonly #quarantined: Quarantined[] = [];
   /** Logs that were removed and that the journal may still bring back. */
   readonly #releasing = new Map<string, Promise<void>>();
+  /** By partition name: nothing is made in their place before they are out of the way. */
+  readonly #leaving = new Map<string, Leaving>();
+  /** A directory could not be read at the start: nobody knows what is on it. */
+  #isPartial = false;
   /** Bounded by the files on the disk. */
   #doomed: Doomed[] = [];
   readonly #timer: Timer;
@@ -138,12 +152,13 @@ export class LogStore {
   }
 
   /**
-   * A new, empty log on the directory with the fewest; undefined if no directory takes it, or the partition's log is quarantined.
+   * A new, empty log on the directory with the fewest; undefined if no directory takes it, the partition's log is quarantined, or
+   * may be on a directory that could not be read at the start.
    */
   async create(topic: string, topicId: Uuid, partition: number, config: LogConfig): Promise<PartitionLog | undefined> {
     const name = partitionName(topic, partition);
     assert(!this.#logs.has(name), `${name} is there already`);
-    if (!(await this.#makeWay(topic, topicId, partition))) return undefined;
+    if (this.#isPartial || !(await this.#makeWay(topic, topicId, partition))) return undefined;
     await this.#releasing.get(name);
     const byLoad = this.directories.filter(({ isOffline, isFull }) => !isOffline && !isFull);
     byLoad.sort((a, b) => a.logCount - b.logCount);
@@ -163,13 +178,12 @@ export class LogStore {
 
   /** The log of a deleted topic: nothing is served from it any more, its files go after file.delete.delay.ms. */
   async delete(log: PartitionLog): Promise<void> {
-    const renamed = await this.#remove(log, '-delete');
-    if (renamed !== undefined) this.#doom(log.directory, renamed, log.config.fileDeleteDelayMs);
+    await this.#remove(log, log.config.fileDeleteDelayMs);
   }
 
   /** A log that the metadata does not know, or of an earlier topic of that name: kept under another name, never served. */
   async setAside(log: PartitionLog): Promise<void> {
-    await this.#remove(log, '-stray');
+    await this.#remove(log, undefined);
   }
 
   /** A clean shutdown: the next start scans nothing. Appends are over. */
@@ -187,7 +201,8 @@ export class LogStore {
   async #openDisk(disk: Disk, isFirst: boolean): Promise<void> {
     const { nodeId, minFreeBytes, journalFileBytes = JOURNAL_FILE_BYTES, journalAbove = JOURNAL_ABOVE } = this.#options;
     const onOffline = (_directory: LogDirectory, reason: string): void => this.#wentOffline(reason);
-    const meta = await claimDirectory(this.#ports, disk, nodeId);
+    const meta = isFirst ? await claimDirectory(this.#ports, disk, nodeId) : await this.#claim(disk);
+    if (meta === undefined) return;
     const directoryOptions = { minFreeBytes, journalFileBytes, journalAbove, onOffline };
     try {
       const content = await openDirectory(this.#ports, disk);
@@ -199,16 +214,19 @@ export class LogStore {
       });
       this.#members.push({ directory, meta });
       for (const path of content.doomed) this.#doom(directory, path, 0);
-      for (const each of content.unidentified) this.#quarantine({ ...each, directory });
+      for (const each of content.unidentified) {
+        this.#quarantine({ ...each, directory }, content.pointOf(each.topic, each.partition));
+      }
       const shared = { ...this.#shared(directory), config: defaultLogConfig() };
       await eachOf(content.logs, LOAD_PARALLEL, async (found) => {
-        const loaded = await loadLog(directory, found, content.pointOf(found.topic, found.partition), shared);
-        if (!(loaded instanceof PartitionLog)) this.#quarantine(loaded);
+        const point = content.pointOf(found.topic, found.partition);
+        const loaded = await loadLog(directory, found, point, shared);
+        if (!(loaded instanceof PartitionLog)) this.#quarantine(loaded, point);
         else if (this.get(found.topic, found.partition) === undefined) {
           this.#logs.set(partitionName(found.topic, found.partition), loaded);
         } else {
           await loaded.abandon();
-          this.#quarantine({ ...found, directory, reason: 'another data directory holds the partition, too' });
+          this.#quarantine({ ...found, directory, reason: 'another data directory holds the partition, too' }, point);
         }
       });
     } catch (failure) {
@@ -217,7 +235,23 @@ export class LogStore {
     }
   }
 
+  /** Undefined: the directory is offline. */
+  async #claim(disk: Disk): Promise<MetaProperties | undefined> {
+    try {
+      return await claimDirectory(this.#ports, disk, this.#options.nodeId);
+    } catch (failure) {
+      const isOthers =
+        codeOf(failure) === 'ELOCKED' || (failure instanceof DirectoryError && failure.code === 'foreign');
+      if (codeOf(failure) === undefined || isOthers) throw failure;
+      // Its own id is on it, and is not told to anyone while it is offline.
+      const meta = { clusterId: undefined, directoryId: ZERO_UUID, nodeId: this.#options.nodeId };
+      this.#openedOffline(disk, meta, failure as Error);
+      return undefined;
+    }
+  }
+
   #openedOffline(disk: Disk, meta: MetaProperties, failure: Error): void {
+    this.#isPartial = true;
     let member = this.#members.find(({ directory }) => directory.disk === disk);
     if (member === undefined) {
       const directory = new LogDirectory(this.#ports, disk, meta.directoryId, {
@@ -243,9 +277,10 @@ export class LogStore {
     };
   }
 
-  #quarantine(log: Quarantined): void {
+  #quarantine(log: Quarantined, { recoveryPoint, logStartOffset }: LoadPoint): void {
     this.#quarantined.push(log);
-    const { folder, reason, directory } = log;
+    const { topic, partition, folder, reason, directory } = log;
+    directory.keepOffsets({ topic, partition, recoveryPoint, logStartOffset });
     this.#ports.logger.error(
       { directory: directory.disk.path, log: folder, reason },
       'a log is quarantined: not served',
@@ -254,16 +289,18 @@ export class LogStore {
 
   /** A quarantined log of this very topic keeps its place; one of another topic is set aside. */
   async #makeWay(topic: string, topicId: Uuid, partition: number): Promise<boolean> {
+    const leaving = this.#leaving.get(partitionName(topic, partition));
+    if (leaving !== undefined && !(await this.#move(leaving))) return false;
     const place = this.#quarantined.findIndex((log) => log.topic === topic && log.partition === partition);
     const known = this.#quarantined[place];
     if (known === undefined) return true;
     if (known.topicId === undefined || known.topicId === topicId || known.directory.isOffline) return false;
-    this.#quarantined.splice(place, 1);
-    await this.#rename(known, '-stray');
+    if (!(await this.#move({ ...known, deleteAfterMs: undefined }))) return false;
+    this.#quarantined.splice(this.#quarantined.indexOf(known), 1);
     return true;
   }
 
-  async #remove(log: PartitionLog, suffix: LogDirSuffix): Promise<string | undefined> {
+  async #remove(log: PartitionLog, deleteAfterMs: number | undefined): Promise<void> {
     const name = partitionName(log.topic, log.partition);
     this.#logs.delete(name);
     await log.abandon();
@@ -271,24 +308,30 @@ export class LogStore {
       name,
       log.released().finally(() => this.#releasing.delete(name)),
     );
-    return log.directory.isOffline ? undefined : await this.#rename(log, suffix);
+    const { topic, partition, folder, directory } = log;
+    const leaving = { topic, partition, folder, directory, deleteAfterMs };
+    if (!directory.isOffline && !(await this.#move(leaving))) this.#leaving.set(name, leaving);
   }
 
-  async #rename(
-    { topic, partition, folder, directory }: Pick<PartitionLog, 'topic' | 'partition' | 'folder' | 'directory'>,
-    suffix: LogDirSuffix,
-  ): Promise<string | undefined> {
+  /** Gives the log's folder another name; false if it still has its own. */
+  async #move(log: Leaving): Promise<boolean> {
+    const { topic, partition, folder, directory, deleteAfterMs } = log;
+    const suffix = deleteAfterMs === undefined ? '-stray' : '-delete';
     const unique = new Uint8Array(16);
     this.#ports.random.secret(unique);
     const renamed = renamedLogDirName(topic, partition, Buffer.from(unique).toString('hex'), suffix);
     try {
       await directory.disk.rename(folder, renamed);
-      await directory.disk.syncDir('');
-      return renamed;
     } catch (failure) {
       directory.caught(`rename of ${folder}`, failure);
-      return undefined;
+      return false;
     }
+    this.#leaving.delete(partitionName(topic, partition));
+    directory.releaseOffsets(log);
+    if (deleteAfterMs !== undefined) this.#doom(directory, renamed, deleteAfterMs);
+    // Whatever is made in its place makes both names durable with its own.
+    await directory.disk.syncDir('').catch((failure) => directory.caught(`rename of ${folder}`, failure));
+    return true;
   }
 
   #doom(directory: LogDirectory, path: string, delayMs: number): void {

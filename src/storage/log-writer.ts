@@ -58,6 +58,8 @@ export class LogWriter implements CommitMember {
   #synced: Offset;
   #durable: Offset;
   #collected: Offset;
+  /** What flush.policy=os has acknowledged, synced or not. */
+  #acknowledgedUnsynced: Offset;
   #opening = false;
   #writing = false;
   #syncing = false;
@@ -72,6 +74,7 @@ export class LogWriter implements CommitMember {
     this.#synced = end;
     this.#durable = end;
     this.#collected = end;
+    this.#acknowledgedUnsynced = end;
   }
 
   set policy(policy: FlushPolicy) {
@@ -102,6 +105,11 @@ export class LogWriter implements CommitMember {
   collect(into: JournalEntry[], bytesMax: number): number {
     const { topicId, partition } = this.#owner;
     let bytes = 0;
+    if (this.#synced < this.#acknowledgedUnsynced) {
+      // Behind a hole that a power cut leaves, a record of the journal is of no use.
+      this.sync(() => {});
+      return 0;
+    }
     this.#collected = this.#durable;
     this.#tail.forEach(this.#durable, this.#written, (entry) => {
       if (bytes >= bytesMax) return false;
@@ -143,6 +151,7 @@ export class LogWriter implements CommitMember {
     this.#synced = Math.min(this.#synced, end) as Offset;
     this.#durable = Math.min(this.#durable, end) as Offset;
     this.#collected = Math.min(this.#collected, end) as Offset;
+    this.#acknowledgedUnsynced = Math.min(this.#acknowledgedUnsynced, end) as Offset;
     for (const target of this.#targets) target.written = Math.min(target.written, end) as Offset;
   }
 
@@ -192,7 +201,10 @@ export class LogWriter implements CommitMember {
     target.segment.writtenBytes = endPosition;
     this.#directory.wrote();
     if (this.#policy === 'fsync') this.#directory.commits.add(this);
-    else this.#advance(end);
+    else {
+      this.#acknowledgedUnsynced = end;
+      this.#advance(end);
+    }
     this.#writeNext();
   }
 

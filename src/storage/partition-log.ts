@@ -1,5 +1,6 @@
 import { assert, at } from '#base/assert';
 import type { Timestamp } from '#base/ports';
+import { partitionMetadataText } from '#log/checkpoint-files';
 import { readEndMarker } from '#log/end-marker';
 import { LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, segmentFileName } from '#log/file-names';
 import type { LeaderEpochCache } from '#log/leader-epoch-cache';
@@ -7,7 +8,7 @@ import type { ProducerStates } from '#log/producer-state';
 import type { AbortedTransaction } from '#log/transaction-index';
 import type { LeaderEpoch, Offset, Uuid } from '#model/ids';
 import { type BatchHeader, isControl, patchBatch } from '#protocol/record-batch';
-import { joinPath, replaceFile, syncPath, writeNew } from './files.ts';
+import { joinPath, replaceFile, writeNew } from './files.ts';
 import type { LogConfig } from './log-config.ts';
 import type { DirectoryLog, LogDirectory } from './log-directory.ts';
 import { type FoundTimestamp, LogReader } from './log-reader.ts';
@@ -53,6 +54,8 @@ export interface LogParts {
   /** The files are as a clean shutdown has left them. */
   readonly isAsClosed: boolean;
   readonly logStartOffset: Offset;
+  /** As it was saved: what recovery has found above it is saved by the log's checkpoints, from now on. */
+  readonly recoveryPoint: Offset;
   /** A number in [0, 1). */
   readonly jitter: () => number;
   readonly doom: (path: string, delayMs: number) => void;
@@ -123,7 +126,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#epochsUnread = parts.epochsSaved === 'unread';
     this.#isAsClosed = parts.isAsClosed;
     this.#isNamed = parts.isNamed;
-    this.#recoveryPoint = this.#end;
+    this.#recoveryPoint = parts.recoveryPoint;
     this.#tail = new LogTail(parts.cache, this.#end);
     this.#writer = new LogWriter(this, parts.directory, this.#tail, parts.config.flushPolicy, this.#end);
     this.#reader = new LogReader(parts.directory, this.#segments);
@@ -144,7 +147,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
 
   /** All below it is durable by the log's flush policy. */
   get durableOffset(): Offset {
-    return this.#writer.durableOffset;
+    // A log that is being cut ends below before its files do.
+    return Math.min(this.#writer.durableOffset, this.#end) as Offset;
   }
 
   get recoveryPoint(): Offset {
@@ -290,11 +294,12 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     // Before the queue: should there be no room, the way back is queued by then.
     await this.#writer.flush();
     await this.#queued(async () => {
-      if (this.directory.isOffline) return;
+      // A log that found no way back has forgotten its producers; the next start finds them in its batches.
+      if (this.directory.isOffline || this.#rewinding !== undefined) return;
       if (!this.#isAsClosed) {
         await this.#flushSealed();
         this.#active.indexes?.seal();
-        // Unsynced, as the snapshot: should the power go now, they are made anew.
+        // What is new in them is not synced, as the snapshot: recovery finds out should the power go now.
         await this.#active.flushIndexes(this.directory.disk, 'complete');
         await this.#saveEpochs();
         await this.#snapshot(this.#end, this.producers.takeSnapshot(), false);
@@ -334,10 +339,10 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
       const synced = this.#writer.syncedOffset;
       await this.#saveEpochs();
       if (this.#appendedBytes - this.#snapshotAtBytes >= SNAPSHOT_BYTES && this.#rewinding === undefined) {
+        await this.#active.flushIndexes(this.directory.disk, 'synced');
         await this.#snapshot(this.#end, this.producers.takeSnapshot(), false);
       }
       await this.#flushSealed();
-      await this.#active.flushIndexes(this.directory.disk, 'grown');
       this.#recoveryPoint = synced;
     }).catch((failure) => this.directory.caught(`checkpoint of ${this.#folder}`, failure));
   }
@@ -345,7 +350,9 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   /** A log that nobody has written to costs no sync: should it vanish with the power, it is made again. */
   async name(): Promise<void> {
     const { disk } = this.directory;
-    if (!this.#isNamed) await syncPath(disk, joinPath(this.#folder, PARTITION_METADATA));
+    // Written again: a sync that has failed for want of room may have dropped what it was to write.
+    if (!this.#isNamed)
+      await writeNew(disk, joinPath(this.#folder, PARTITION_METADATA), partitionMetadataText(this.topicId), true);
     await disk.syncDir(this.#folder);
     if (!this.#isNamed) await this.directory.syncNames();
     this.#isNamed = true;
@@ -425,6 +432,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#rewinding = pending;
     this.#tail.truncateTo(cut.offset);
     this.#end = Math.min(this.#end, cut.offset) as Offset;
+    // The batch that holds the log's start goes as a whole.
+    this.#start = Math.min(this.#start, cut.offset) as Offset;
     await directory.journal.release(this.#writer);
     // On disk, too, and also if an earlier attempt came no further than here.
     this.#recoveryPoint = Math.min(this.#recoveryPoint, cut.offset) as Offset;
@@ -433,7 +442,6 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     await dropSegments(log, keep + 1);
     await dropSnapshotsAbove(log, cut.offset);
     await cutFile(log, last, cut.position);
-    directory.indexes.forget(last);
     const recovered = await recoverLog({
       ...log,
       config: this.#config,
@@ -444,11 +452,11 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
       isSmall: false,
     });
     if ('quarantine' in recovered) return directory.fail(recovered.quarantine);
+    // Also what somebody has begun to load while it was cut.
+    directory.indexes.forget(last);
     this.#epochsChanged = true;
     this.#active = last;
     this.#end = recovered.end;
-    // The batch that holds the log's start has gone as a whole.
-    this.#start = Math.min(this.#start, recovered.end) as Offset;
     this.#writer.rewound(recovered.end);
     // Meanwhile its leader may have sent it further back.
     if (this.#rewinding === pending) this.#rewinding = undefined;
@@ -468,7 +476,11 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     );
     await this.directory.saveOffsets();
     if (this.#writer.syncedOffset < this.#start && !(await this.#writer.flush())) return;
-    for (const segment of this.#segments.splice(0, expired.count)) await this.#retire(segment);
+    for (let count = expired.count; count > 0; count -= 1) {
+      // It stays in the list until it is gone: should that fail, the next round tries again.
+      await this.#retire(at(this.#segments, 0));
+      this.#segments.shift();
+    }
     await this.#dropSnapshots();
   }
 

@@ -42,12 +42,13 @@ export class ReplayWriter {
     if (this.#heldBytes >= HELD_BYTES_MAX) await this.#flush();
   }
 
-  /** Everything is written and synced, and the files are closed. */
-  async finish(): Promise<void> {
+  /** Everything is written and synced, and the files are closed. Gives their paths. */
+  async finish(): Promise<readonly string[]> {
     await this.#flush();
     const written = [...this.#known].flatMap(([path, isThere]) => (isThere ? [path] : []));
     await eachOf(written, PARALLEL, (path) => this.#with(path, async (file) => void (await syncFile(file))));
     await this.#files.close();
+    return written;
   }
 
   async #flush(): Promise<void> {

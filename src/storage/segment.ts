@@ -15,12 +15,17 @@ const TRANSACTION_ENTRY_BYTES = 34;
 interface IndexFile {
   readonly extension: SegmentExtension;
   readonly entryBytes: number;
-  /** -1: the file may hold anything and is to be written anew. */
+  /** Entries; -1: the file may hold anything and is to be written anew. */
   flushed: number;
+  /** Entries that are in the file for good. */
+  synced: number;
 }
 
-/** 'grown': only what is new. 'complete': the files are there, if only empty. 'synced': for good, but for their names. */
-export type IndexFlush = 'grown' | 'complete' | 'synced';
+/** 'complete': the files are there, if only empty. 'synced': for good, but for their names. */
+export type IndexFlush = 'complete' | 'synced';
+
+/** A smaller segment is scanned whole, which costs less than opening its other files: about 0.1 ms at 2 GB/s. */
+export const INDEXED_BYTES_MIN = 256 * 1024;
 
 export interface SegmentFacts {
   readonly folder: string;
@@ -56,12 +61,13 @@ export class Segment {
   indexes: SegmentIndexes | undefined;
   /** Undefined while no transaction was aborted. */
   transactions: TransactionIndex | undefined;
-  readonly #offsetsFile: IndexFile = { extension: '.index', entryBytes: OFFSET_ENTRY_BYTES, flushed: 0 };
-  readonly #timesFile: IndexFile = { extension: '.timeindex', entryBytes: TIME_ENTRY_BYTES, flushed: 0 };
+  readonly #offsetsFile: IndexFile = { extension: '.index', entryBytes: OFFSET_ENTRY_BYTES, flushed: 0, synced: 0 };
+  readonly #timesFile: IndexFile = { extension: '.timeindex', entryBytes: TIME_ENTRY_BYTES, flushed: 0, synced: 0 };
   readonly #transactionsFile: IndexFile = {
     extension: '.txnindex',
     entryBytes: TRANSACTION_ENTRY_BYTES,
     flushed: 0,
+    synced: 0,
   };
 
   constructor({ folder, baseOffset, createdAt, jitterMs }: SegmentFacts) {
@@ -128,13 +134,12 @@ export class Segment {
   /** The indexes are made anew; the files hold something else. */
   rebuilt(indexes: SegmentIndexes): void {
     this.indexes = indexes;
-    this.#offsetsFile.flushed = -1;
-    this.#timesFile.flushed = -1;
+    for (const file of [this.#offsetsFile, this.#timesFile]) forgetContent(file);
   }
 
   /** The indexes were cut, which the files do not show. */
   transactionsCut(): void {
-    this.#transactionsFile.flushed = -1;
+    forgetContent(this.#transactionsFile);
   }
 
   /** Nothing more is appended here. */
@@ -145,6 +150,12 @@ export class Segment {
     this.maxTimestamp = this.indexes.maxTimestamp;
   }
 
+  /** It is scanned again, and may grow. */
+  reopen(): void {
+    this.sealed = false;
+    this.maxTimestamp = undefined;
+  }
+
   /** Of a sealed segment whose index files are complete. */
   forgetIndexes(): void {
     assert(this.sealed, 'the active segment needs its indexes');
@@ -152,8 +163,8 @@ export class Segment {
   }
 
   /**
-   * Writes what the offset and time index files lack. They are hints, rebuilt where they are missing, and so need no sync
-   * but when the segment is sealed. Called once at a time.
+   * Writes what the offset and time index files lack. They are rebuilt where they are missing, but nothing tells that one has lost
+   * its end: they are synced before a producer snapshot or a recovery point lets recovery skip what they index. Called once at a time.
    */
   async flushIndexes(disk: Disk, how: IndexFlush): Promise<void> {
     const { indexes } = this;
@@ -179,17 +190,25 @@ export class Segment {
   ): Promise<void> {
     const first = Math.max(0, target.flushed);
     const count = index.entryCount;
-    if (count === target.flushed && how === 'grown') return;
+    // What a large segment's file held before must not come back with the power: it looks as sound as this.
+    const syncs = how === 'synced' || (target.flushed < 0 && this.sizeBytes >= INDEXED_BYTES_MIN);
+    if (count > 0 && count === target.flushed && (!syncs || count === target.synced)) return;
     // A copy: the index goes on growing, or is cut, while this is written.
     const bytes = index.bytes(first).slice();
     const file = await disk.open(this.path(target.extension), 'write');
     try {
       if (target.flushed <= 0) await file.truncate(0);
       if (bytes.length > 0) await writeAt(file, [bytes], first * target.entryBytes);
-      if (how === 'synced') await syncFile(file);
+      if (syncs) await syncFile(file);
     } finally {
       await file.close();
     }
     target.flushed = count;
+    if (syncs) target.synced = count;
   }
+}
+
+function forgetContent(file: IndexFile): void {
+  file.flushed = -1;
+  file.synced = 0;
 }

@@ -66,28 +66,35 @@ describe('the commit journal', () => {
     expect(names.filter((name) => name.includes('journal'))).toEqual([]);
   });
 
-  test('with damage between its records takes the directory offline: what follows was acknowledged', async () => {
-    const harness = await Harness.open({ disks: 2 });
-    const all = await logs(harness);
-    for (let round = 0; round < 3; round += 1) {
-      for (const log of all) appended(log, batch());
-      await harness.settle();
-    }
-    await harness.crash();
-    harness.world.kill('node');
-    await harness.world.complete(Promise.all(harness.faults.map((fault) => fault.close())));
-    const disk = harness.disks[1] as Disk;
-    await harness.world.complete(restoreAndDamage(disk));
-    await harness.start();
-    expect(harness.store.offlineDirectoryCount).toBe(1);
-    expect(
-      harness.lines.some(({ fields }) => JSON.stringify(fields).includes('is damaged, and records follow it')),
-    ).toBe(true);
-  });
+  test.each([
+    ['the bytes', 100],
+    ['the header', 2],
+    ['the sizes', 29],
+  ])(
+    'with damage to %s of one of its records takes the directory offline: what follows was acknowledged',
+    async (_part, place) => {
+      const harness = await Harness.open({ disks: 2 });
+      const all = await logs(harness);
+      for (let round = 0; round < 3; round += 1) {
+        for (const log of all) appended(log, batch());
+        await harness.settle();
+      }
+      await harness.crash();
+      harness.world.kill('node');
+      await harness.world.complete(Promise.all(harness.faults.map((fault) => fault.close())));
+      const disk = harness.disks[1] as Disk;
+      await harness.world.complete(restoreAndDamage(disk, place));
+      await harness.start();
+      expect(harness.store.offlineDirectoryCount).toBe(1);
+      expect(
+        harness.lines.some(({ fields }) => JSON.stringify(fields).includes('is damaged, and records follow it')),
+      ).toBe(true);
+    },
+  );
 });
 
 /** The start has emptied the journal by a new header: puts the old one's records in force again, and breaks the first. */
-async function restoreAndDamage(disk: Disk): Promise<void> {
+async function restoreAndDamage(disk: Disk, place: number): Promise<void> {
   for (const name of ['commit-journal-a', 'commit-journal-b']) {
     const bytes = await readWhole(disk, name);
     const file = await openToRead(disk, name);
@@ -97,7 +104,7 @@ async function restoreAndDamage(disk: Disk): Promise<void> {
     const { codecs } = await import('./support.ts');
     const generation = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(4096 + 8));
     bytes.set(encodeFileHeader(generation, (part, seed) => codecs.crc32c(part, seed)));
-    bytes[4096 + 100] = (bytes[4096 + 100] as number) ^ 1;
+    bytes[4096 + place] = (bytes[4096 + place] as number) ^ 1;
     const target = await disk.open(name, 'write');
     await writeAt(target, [bytes], 0);
     await target.close();

@@ -47,6 +47,17 @@ export class LogModel {
     return Buffer.concat(this.batches.filter(({ next }) => next > from).map(({ bytes }) => bytes));
   }
 
+  /** The first record with the highest timestamp. Those of a batch rise by one. */
+  latestRecord(): { offset: number; timestamp: number; leaderEpoch: number } | undefined {
+    let latest: { offset: number; timestamp: number; leaderEpoch: number } | undefined;
+    for (const { bytes, next } of this.batches) {
+      const { maxTimestamp, partitionLeaderEpoch } = headersOf(bytes)[0] as BatchHeader;
+      if (latest !== undefined && maxTimestamp <= latest.timestamp) continue;
+      latest = { offset: next - 1, timestamp: maxTimestamp, leaderEpoch: partitionLeaderEpoch };
+    }
+    return latest;
+  }
+
   /** As one would have it who had followed every append. */
   producerSnapshot(): Uint8Array {
     const states = new ProducerStates((bytes, seed) => codecs.crc32c(bytes, seed), {

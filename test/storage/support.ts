@@ -1,4 +1,4 @@
-import type { Disk, Logger, Ports } from '#base/ports';
+import type { Disk, Done, File, Logger, Ports } from '#base/ports';
 import { FaultDisk, type FaultDiskOptions } from '#faults/fault-disk';
 import { type LeaderEpoch, leaderEpoch, nodeId, type Offset, offset, uuid } from '#model/ids';
 import { createCodecs } from '#platform/codecs';
@@ -115,11 +115,14 @@ export class Harness {
   readonly offlineReasons: string[] = [];
   /** Read at each operation; a test may set it. */
   strike: FaultDiskOptions['strike'];
+  /** Whether nothing at all can be done on a disk. */
+  failAll: (disk: Disk) => boolean = () => false;
   faults: FaultDisk[] = [];
   ports!: Ports;
   store!: LogStore;
   readonly #options: HarnessOptions;
   readonly #ignoreSync: boolean;
+  #life = { alive: true };
 
   constructor(options: HarnessOptions = {}) {
     this.#options = options;
@@ -142,14 +145,16 @@ export class Harness {
       (disk) =>
         new FaultDisk(this.world.clock, disk, {
           ignoreSync: this.#ignoreSync,
-          strike: (operation, path) => this.strike?.(operation, path),
+          strike: (operation, path) => (this.failAll(disk) ? { fail: 'EIO' } : this.strike?.(operation, path)),
         }),
     );
     return this.#open();
   }
 
   async #open(): Promise<LogStore> {
-    this.ports = this.world.ports('node', { disks: this.faults.map(withHarnessLock) });
+    this.#life = { alive: true };
+    const life = this.#life;
+    this.ports = this.world.ports('node', { disks: this.faults.map((fault) => withHarnessLock(fault, life)) });
     this.store = await this.world.complete(
       LogStore.open(this.ports, {
         nodeId: nodeId(1),
@@ -161,6 +166,13 @@ export class Harness {
       }),
     );
     return this.store;
+  }
+
+  /** kill -9 and restart: the machine goes on, and has all that was written. */
+  async kill(): Promise<LogStore> {
+    this.world.kill('node');
+    this.#life.alive = false;
+    return this.#open();
   }
 
   /** Power cut and restart. */
@@ -245,14 +257,39 @@ export class Harness {
   }
 }
 
-/** The harness closes it, which may be later than its user does, and unlocks it with that. */
-function withHarnessLock(disk: Disk): Disk {
+/** The harness closes it, which may be later than its user does, and unlocks it with that. Nothing completes for a user that is dead. */
+function withHarnessLock(disk: Disk, life: { readonly alive: boolean }): Disk {
   return new Proxy(disk, {
     get(target, name) {
       if (name === 'close') return async () => {};
       if (name === 'lock') return () => target.lock().catch(() => {});
       const value = Reflect.get(target, name, target);
-      return typeof value === 'function' ? value.bind(target) : value;
+      if (typeof value !== 'function') return value;
+      return async (...args: unknown[]) => {
+        const outcome: unknown = await value.apply(target, args).finally(() => whileAlive(life));
+        return name === 'open' ? mortal(outcome as File, life) : outcome;
+      };
     },
   });
+}
+
+function whileAlive({ alive }: { readonly alive: boolean }): Promise<void> {
+  return alive ? Promise.resolve() : new Promise(() => {});
+}
+
+function mortal(file: File, life: { readonly alive: boolean }): File {
+  const answered =
+    (done: Done): Done =>
+    (failure, bytes) => {
+      if (life.alive) done(failure, bytes);
+    };
+  const surviving = <T>(promise: Promise<T>): Promise<T> => promise.finally(() => whileAlive(life));
+  return {
+    read: (into, at, done) => file.read(into, at, answered(done)),
+    write: (chunks, at, done) => file.write(chunks, at, answered(done)),
+    sync: (done) => file.sync(answered(done)),
+    sizeBytes: () => surviving(file.sizeBytes()),
+    truncate: (sizeBytes) => surviving(file.truncate(sizeBytes)),
+    close: () => surviving(file.close()),
+  };
 }
