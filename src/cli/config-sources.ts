@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { parseJavaProperties } from '#base/java-properties';
-import { BROKER_ALIASES, BROKER_CONFIG_NAMES } from '#model/broker-config';
+import { BROKER_ALIASES, BROKER_CONFIG_NAMES, type BrokerConfig } from '#model/broker-config';
+import { INERT_BROKER_CONFIGS } from '#model/inert-config';
 import { nearestName } from '#model/nearest-name';
 import { type ParsedBrokerConfig, parseBrokerConfig } from '#model/parse-broker-config';
 
@@ -36,8 +37,33 @@ export function resolveConfig(sources: Sources): ParsedBrokerConfig {
   assign(entries, sources.flags);
   assign(entries, setEntries(sources.set));
   const parsed = parseBrokerConfig(entries);
-  if ('errors' in parsed) throw new UsageError(parsed.errors.join('\n         '));
+  const errors = 'errors' in parsed ? parsed.errors : unservable(parsed.config);
+  if ('errors' in parsed || errors.length > 0) throw new UsageError(errors.join('\n         '));
   return parsed;
+}
+
+/** What a node of this version would take and not do: worse than a refusal. */
+function unservable(config: BrokerConfig): readonly string[] {
+  const errors: string[] = [];
+  if (config.logDirs.length === 0)
+    errors.push('log.dirs (--data-dir) names no folder: a node keeps its data somewhere');
+  const severalNodes: readonly (readonly [string, boolean])[] = [
+    ['process.roles other than broker,controller', config.processRoles.length !== 2],
+    ['controller.quorum.voters with other nodes', config.controllerQuorumVoters.some(isOther(config.nodeId))],
+    ['controller.quorum.bootstrap.servers with several addresses', config.controllerQuorumBootstrapServers.length > 1],
+    ['cluster.target.size above 1', (config.clusterTargetSize ?? 1) > 1],
+  ];
+  for (const [what, given] of severalNodes) if (given) errors.push(notOfOneNode(what));
+  return errors;
+}
+
+function isOther(nodeId: number): (voter: string) => boolean {
+  return (voter) => Number(voter.split('@', 1)[0]) !== nodeId;
+}
+
+/** The sentence for what makes sense with several nodes only: a node that took and ignored it would be no cluster. */
+export function notOfOneNode(what: string): string {
+  return `${what} is not supported: this version runs clusters of one node`;
 }
 
 /** Two names of one config (log.dirs, data-dir) are one entry between sources; within one they must agree. */
@@ -62,8 +88,12 @@ function setEntries(texts: readonly string[]): Map<string, string> {
 }
 
 export function environmentEntries(environment: Readonly<Record<string, string | undefined>>): Map<string, string> {
+  // Those without an effect too: a map that asks for TLS on a listener must be seen wherever it stands.
   const names = new Map(
-    [...BROKER_CONFIG_NAMES, ...BROKER_ALIASES.keys()].map((name) => [environmentName(name), name]),
+    [...INERT_BROKER_CONFIGS, ...BROKER_CONFIG_NAMES, ...BROKER_ALIASES.keys()].map((name) => [
+      environmentName(name),
+      name,
+    ]),
   );
   const kafka = new Map<string, string>();
   const own = new Map<string, string>();
@@ -97,7 +127,8 @@ export function fileEntries(path: string): Map<string, string> {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new UsageError(`the config file cannot be read: ${(error as Error).message}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new UsageError(`the config file cannot be read: ${code === 'EISDIR' ? `${path} is a folder` : message}`);
   }
   return path.endsWith('.properties') ? propertiesEntries(path, text) : yamlEntries(path, text);
 }

@@ -1,13 +1,21 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { run } from '../../src/cli/run.ts';
+import { run as runCommand } from '../../src/cli/run.ts';
+import { nodeEnvironment, repositoryRoot } from '../support/odradek-process.ts';
+import { run } from '../support/process.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
-afterEach(() => vi.restoreAllMocks());
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+});
 
 /** What a user sees of a call that is refused before anything starts. */
 async function refused(...args: readonly string[]): Promise<{ readonly status: unknown; readonly said: string }> {
   const exit = vi.spyOn(process, 'exit').mockImplementation((() => {}) as () => never);
   const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-  await run(args);
+  await runCommand(args);
   const said = write.mock.calls.map(([text]) => String(text)).join('');
   return { status: exit.mock.calls[0]?.[0], said };
 }
@@ -29,10 +37,22 @@ describe('the command line', () => {
 
   test.each<readonly [string, readonly string[], RegExp]>([
     ['no command', [], /Say what to do/],
-    ['an unknown command', ['strat'], /Did you mean start/],
-    ['an unknown flag', ['start', '--data-dirs', 'x'], /Unknown arguments?: data-dirs/],
-    ['an unknown flag of up', ['up', '--listen', 'x'], /Unknown argument: listen/],
-    ['a word too many', ['start', 'now'], /now/],
+    ['an unknown command', ['strat'], /: Unknown command: strat \(there are up and start\)\n$/],
+    ['an unknown flag', ['start', '--data-dirs', 'x'], /: Unknown flag: --data-dirs \(did you mean --data-dir\?\)\n$/],
+    ['an unknown flag with =', ['start', '--listn=a:1'], /: Unknown flag: --listn \(did you mean --listen\?\)\n$/],
+    ['an unknown short flag', ['start', '-x'], /: Unknown flag: -x\n$/],
+    [
+      'an unknown flag before any command',
+      ['--verbose'],
+      /odradek: Say what to do: see odradek --help\n$|Unknown flag: --verbose\n$/,
+    ],
+    ['an unknown flag of up', ['up', '--listen', 'x'], /: Unknown flag: --listen\n$/],
+    ['a word too many', ['start', 'now'], /: Unknown argument: now\n$/],
+    ['a flag without its value', ['start', '--data-dir'], /Not enough arguments following: data-dir/],
+    ['-c without a file', ['start', '-c'], /Not enough arguments following: c/],
+    ['an empty data directory', ['start', '--data-dir', ''], /log\.dirs \(--data-dir\) names no folder/],
+    ['an empty data directory of up', ['up', '--data-dir='], /log\.dirs \(--data-dir\) names no folder/],
+    ['a config file that is a folder', ['start', '-c', '/'], /cannot be read: \/ is a folder/],
     ['--set without a value', ['start', '--set'], /Not enough arguments following: set/],
     ['--set without =', ['start', '--set', 'num.partitions'], /--set takes KEY=VALUE, not "num.partitions"/],
     ['an unknown --set', ['start', '--set', 'num.partition=1'], /num\.partition \(did you mean num\.partitions\?\)/],
@@ -54,5 +74,22 @@ describe('the command line', () => {
     expect(status).toBe(USAGE);
     expect(said).toMatch(/^odradek: /);
     expect(said).toMatch(sentence);
+  });
+
+  test.each(['start', 'up'])('refuses an ODRADEK_LOG_LEVEL that is none, for %s', async (command) => {
+    vi.stubEnv('ODRADEK_LOG_LEVEL', 'loud');
+    const { status, said } = await refused(command, '--data-dir', '/nowhere/odradek');
+    expect(said).toBe('odradek: ODRADEK_LOG_LEVEL is one of debug, info, warn, error, not "loud"\n');
+    expect(status).toBe(USAGE);
+  });
+
+  test('leaves no temporary folder behind when up --ephemeral is refused', async () => {
+    using folder = temporaryFolder('refused');
+    const script = join(repositoryRoot, 'src/cli/main.ts');
+    const env = { ...nodeEnvironment(), TMPDIR: folder.path, ODRADEK_NO_SUCH_CONFIG: '1' };
+    const { status, output } = await run(process.execPath, [script, 'up', '--ephemeral'], { timeoutMs: 20_000, env });
+    expect(output).toContain('ODRADEK_NO_SUCH_CONFIG');
+    expect(status).toBe(USAGE);
+    expect(readdirSync(folder.path).filter((name) => name.startsWith('odradek-'))).toEqual([]);
   });
 });

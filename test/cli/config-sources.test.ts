@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { resolveConfig, type Sources, UsageError } from '../../src/cli/config-sources.ts';
+import { repositoryRoot } from '../support/odradek-process.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const folder = temporaryFolder('config');
@@ -150,5 +151,78 @@ describe('the sources of a config', () => {
     expect(complaint({ flags: { listeners: 'SSL://127.0.0.1:9093' } })).toMatch(
       /SSL, which this version does not serve/,
     );
+    const environment = {
+      KAFKA_LISTENERS: 'OUTER://0.0.0.0:9092',
+      KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: 'OUTER:SASL_SSL',
+    };
+    expect(complaint({ environment })).toMatch(/OUTER:.* asks for SASL_SSL/);
+  });
+
+  test.each(['controller', 'broker'])('refuse process.roles=%s, which one node cannot live on', (roles) => {
+    expect(complaint({ set: [`process.roles=${roles}`] })).toBe(
+      'process.roles other than broker,controller is not supported: this version runs clusters of one node',
+    );
+  });
+
+  test.each<readonly [string, string]>([
+    ['other voters', 'controller.quorum.voters=1@a:9093,2@b:9093,3@c:9093'],
+    ['another voter', 'controller.quorum.voters=2@b:9093'],
+    ['several bootstrap servers', 'controller.quorum.bootstrap.servers=a:9093,b:9093'],
+    ['a target size of three', 'cluster.target.size=3'],
+  ])('refuse %s rather than ignore them', (_what, setting) => {
+    expect(complaint({ set: [setting] })).toMatch(/: this version runs clusters of one node$/);
+  });
+
+  test("take the roles and the quorum of Kafka's file for a single node", () => {
+    const text = [
+      'process.roles=controller,broker',
+      'node.id=3',
+      'controller.quorum.voters=3@localhost:9093',
+      'controller.quorum.bootstrap.servers=localhost:9093',
+      'listeners=PLAINTEXT://:9092,CONTROLLER://:9093',
+      'advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093',
+      'controller.listener.names=CONTROLLER',
+      'listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL',
+    ];
+    expect(resolved({ file: properties(text.join('\n')) })).toMatchObject({
+      nodeId: 3,
+      listeners: ['PLAINTEXT://:9092'],
+      advertisedListeners: ['PLAINTEXT://localhost:9092'],
+    });
+  });
+
+  test('refuse an empty log.dirs', () => {
+    expect(complaint({ set: ['log.dirs='] })).toMatch(/^log\.dirs \(--data-dir\) names no folder/);
+    expect(complaint({ file: yaml('log.dirs: []') })).toMatch(/^log\.dirs \(--data-dir\) names no folder/);
+    expect(complaint({ set: ['log.dirs=/a,,/b'] })).toMatch(/log\.dirs: Configuration values must not be empty/);
+  });
+
+  test("take the container image's file, under the variables of a compose file for Kafka", () => {
+    const file = join(repositoryRoot, 'deploy/docker.yaml');
+    expect(resolved({ file })).toMatchObject({
+      listeners: ['PLAINTEXT://0.0.0.0:9092'],
+      advertisedListeners: ['PLAINTEXT://localhost:9092'],
+      httpListener: '0.0.0.0:9094',
+      logDirs: ['/var/lib/odradek'],
+    });
+    const environment = {
+      KAFKA_NODE_ID: '2',
+      KAFKA_PROCESS_ROLES: 'broker,controller',
+      KAFKA_CONTROLLER_QUORUM_VOTERS: '2@broker:29093',
+      KAFKA_LISTENERS: 'INNER://broker:29092,CONTROLLER://broker:29093,HOST://0.0.0.0:9092',
+      KAFKA_ADVERTISED_LISTENERS: 'INNER://broker:29092,HOST://localhost:9092',
+      KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: 'CONTROLLER:PLAINTEXT,INNER:PLAINTEXT,HOST:PLAINTEXT',
+      KAFKA_INTER_BROKER_LISTENER_NAME: 'INNER',
+      KAFKA_CONTROLLER_LISTENER_NAMES: 'CONTROLLER',
+      KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR: '1',
+      KAFKA_HEAP_OPTS: '-Xmx1g',
+      CLUSTER_ID: 'MkU3OEVBNTcwNTJENDM2Qk',
+    };
+    expect(resolved({ file, environment })).toMatchObject({
+      nodeId: 2,
+      listeners: ['INNER://broker:29092', 'HOST://0.0.0.0:9092'],
+      advertisedListeners: ['INNER://broker:29092', 'HOST://localhost:9092'],
+      logDirs: ['/var/lib/odradek'],
+    });
   });
 });

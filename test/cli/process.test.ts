@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -27,6 +27,11 @@ function occupy(port: number): Promise<Server> {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', () => resolve(server));
   });
+}
+
+/** What `up --ephemeral` made in its TMPDIR, where Node keeps its compile cache too. */
+function dataFolders(path: string): readonly string[] {
+  return readdirSync(path).filter((name) => name.startsWith('odradek-'));
 }
 
 async function startNode(name: string): Promise<OdradekProcess> {
@@ -59,12 +64,66 @@ describe('odradek as a process', { timeout: 2 * timeoutMs }, () => {
     const node = await startNode('held');
     const elsewhere = ['--data-dir', dataDir('held'), '--listen', '127.0.0.1:0', ...anyHttp];
     const second = await odradek('start', ...elsewhere);
-    expect(second.output).toMatch(/held is in use by/);
+    expect(second.output).toMatch(/^odradek: the data directory \S+held is in use by another process\n$/);
     expect(second.status).toBe(1);
     expect(await node.stop()).toBe(0);
     const foreign = await odradek('start', '--node-id', '2', ...elsewhere);
     expect(foreign.output).toMatch(/held belongs to node 1, not 2/);
     expect(foreign.status).toBe(1);
+  });
+
+  test('names the path when the data directory cannot be one', async () => {
+    writeFileSync(dataDir('file'), '');
+    const { status, output } = await odradek(
+      'start',
+      '--data-dir',
+      dataDir('file'),
+      '--listen',
+      '127.0.0.1:0',
+      ...anyHttp,
+    );
+    expect(output).toMatch(/^odradek: the data directory cannot be used: [A-Z]+: [^:]+, mkdir '\S+file'\n$/);
+    expect(status).toBe(1);
+  });
+
+  test('up proposes another port where its own is in use, and --ephemeral leaves nothing behind', async () => {
+    const port = await freePort();
+    const occupant = await occupy(port);
+    const args = [main, 'up', '--ephemeral', '--port', String(port)];
+    using temporary = temporaryFolder('up');
+    const env = { ...nodeEnvironment(), TMPDIR: temporary.path };
+    const { status, output } = await run(process.execPath, args, { timeoutMs, env });
+    occupant.close();
+    expect(output).toBe(
+      `odradek: PLAINTEXT cannot listen on 127.0.0.1:${port}: the address is in use; is one up already? --port takes another\n`,
+    );
+    expect(status).toBe(1);
+    expect(dataFolders(temporary.path)).toEqual([]);
+  });
+
+  test('up takes its addresses from the environment where no --port is given', async () => {
+    const { port, httpPort } = await freeAddress();
+    const env = {
+      ...nodeEnvironment(),
+      ODRADEK_LISTENERS: `PLAINTEXT://127.0.0.1:${port}`,
+      ODRADEK_HTTP_LISTENER: `127.0.0.1:${httpPort}`,
+      ODRADEK_DATA_DIR: dataDir('from-environment'),
+    };
+    const child = spawn(process.execPath, [main, 'up'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    try {
+      const welcome = await new Promise<string>((resolve, reject) => {
+        child.stdout.setEncoding('utf8').once('data', resolve);
+        child.once('exit', (status) => reject(new Error(`ended with ${status}`)));
+      });
+      expect(welcome).toContain(`bootstrap servers  127.0.0.1:${port}\n`);
+      expect(welcome).toContain(`http://127.0.0.1:${httpPort} `);
+      expect(welcome).toContain(`${dataDir('from-environment')}\n`);
+      child.kill('SIGTERM');
+      expect(await ended).toBe(0);
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 
   test('logs JSON to standard error where that is no terminal, warns once of what has no effect, and ends with 0 on SIGTERM', async () => {
