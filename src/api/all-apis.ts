@@ -8,6 +8,7 @@ import { deleteTopicsApi } from './delete-topics.ts';
 import { describeClusterApi } from './describe-cluster.ts';
 import { describeConfigsApi } from './describe-configs.ts';
 import { describeLogDirsApi } from './describe-log-dirs.ts';
+import { describeQuorumApi } from './describe-quorum.ts';
 import { describeTopicPartitionsApi } from './describe-topic-partitions.ts';
 import { fetchApi } from './fetch.ts';
 import { findCoordinatorApi } from './find-coordinator.ts';
@@ -50,6 +51,7 @@ export const ALL_APIS: readonly Api[] = [
   deleteGroupsApi,
   incrementalAlterConfigsApi,
   offsetDeleteApi,
+  describeQuorumApi,
   describeClusterApi,
   describeTopicPartitionsApi,
 ];

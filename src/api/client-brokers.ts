@@ -1,4 +1,5 @@
 import type { MetadataImage } from '#metadata/image';
+import type { Broker } from '#runtime/broker';
 
 export interface ClientBroker {
   readonly nodeId: number;
@@ -14,4 +15,9 @@ export function clientBrokers(image: MetadataImage, listenerName: string): Clien
     if (broker.fenced || listener === undefined) return [];
     return [{ nodeId: broker.id, host: listener.host, port: listener.port, rack: broker.rack }];
   });
+}
+
+/** Whom clients are told to send what the controller decides. Any broker passes it on: this one, if the controller is none that they reach. */
+export function controllerFor({ controller, nodeId }: Broker, brokers: readonly ClientBroker[]): number {
+  return brokers.find((broker) => broker.nodeId === controller.controllerId)?.nodeId ?? nodeId;
 }

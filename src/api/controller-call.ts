@@ -2,7 +2,7 @@ import type { CommandOf, OperationName, ResponseOf } from '#metadata/controller'
 import { type Fault, fault } from '#metadata/decision';
 import { ErrorCode } from '#model/errors';
 import type { Broker } from '#runtime/broker';
-import type { Submitted } from '#runtime/metadata-controller';
+import type { Submitted } from '#runtime/controller-link';
 
 /**
  * The controller's response, once its records are committed and in effect here; a Fault if it cannot be had within `timeoutMs`. After
@@ -18,7 +18,7 @@ export function askController<Name extends OperationName>(
     const deadline = broker.deadlines.after(Math.max(0, timeoutMs), () => {
       resolve(fault(ErrorCode.RequestTimedOut, 'The request timed out.'));
     });
-    broker.controller.submit(operation, command).then(
+    broker.controller.submit(operation, command, timeoutMs).then(
       (answer: Submitted<Name>) => {
         broker.deadlines.cancel(deadline);
         resolve(refusal(answer) ?? (answer as ResponseOf<Name>));
@@ -33,7 +33,9 @@ function refusal(answer: object | string): Fault | undefined {
     case 'busy':
       return fault(ErrorCode.RequestTimedOut, 'The controller has too much to do.');
     case 'stopped':
-      return fault(ErrorCode.RequestTimedOut, 'The controller is stopping.');
+      return fault(ErrorCode.RequestTimedOut, 'This node is stopping.');
+    case 'timeout':
+      return fault(ErrorCode.RequestTimedOut, 'No controller has answered in time.');
     case 'full':
       return fault(ErrorCode.KafkaStorageError, "The controller's disk is full.");
     default:

@@ -3,7 +3,7 @@ import { readDescribeClusterRequest } from '#protocol/generated/describe-cluster
 import { writeDescribeClusterResponse } from '#protocol/generated/describe-cluster-response';
 import { api } from './api.ts';
 import { CLUSTER_OPERATIONS, NOT_ASKED_OPERATIONS } from './authorized-operations.ts';
-import { clientBrokers } from './client-brokers.ts';
+import { clientBrokers, controllerFor } from './client-brokers.ts';
 
 const DESCRIBE_CLUSTER = 60;
 const BROKERS = 1;
@@ -23,7 +23,8 @@ export const describeClusterApi = api(
         brokers: [],
       };
     }
-    const brokers = clientBrokers(broker.image, exchange.listenerName).map(({ nodeId, host, port, rack }) => ({
+    const live = clientBrokers(broker.image, exchange.listenerName);
+    const brokers = live.map(({ nodeId, host, port, rack }) => ({
       brokerId: nodeId,
       host,
       port,
@@ -36,7 +37,7 @@ export const describeClusterApi = api(
       errorMessage: null,
       endpointType: BROKERS,
       clusterId,
-      controllerId: broker.nodeId,
+      controllerId: controllerFor(broker, live),
       brokers,
       clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
         ? CLUSTER_OPERATIONS

@@ -8,7 +8,7 @@ import type { Broker } from '#runtime/broker';
 import { isInternalTopic } from '#runtime/internal-topics';
 import { api } from './api.ts';
 import { CLUSTER_OPERATIONS, NOT_ASKED_OPERATIONS, TOPIC_OPERATIONS } from './authorized-operations.ts';
-import { clientBrokers } from './client-brokers.ts';
+import { clientBrokers, controllerFor } from './client-brokers.ts';
 
 const METADATA = 3;
 /** Versions 10 and 11 have topic ids in their layout and no use for them. */
@@ -20,11 +20,12 @@ export const metadataApi = api(
   writeMetadataResponse,
   (request, { broker, header, exchange }) => {
     const topics = askedTopics(request, broker, header.apiVersion);
+    const brokers = clientBrokers(broker.image, exchange.listenerName);
     return {
       throttleTimeMs: 0,
-      brokers: clientBrokers(broker.image, exchange.listenerName),
+      brokers,
       clusterId: broker.image.cluster?.id ?? null,
-      controllerId: broker.nodeId,
+      controllerId: controllerFor(broker, brokers),
       topics,
       clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
         ? CLUSTER_OPERATIONS

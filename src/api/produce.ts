@@ -16,6 +16,8 @@ const OLDEST_SERVED = 3;
 const FIRST_WITH_ZSTD = 7;
 const FIRST_WITH_TOPIC_IDS = 13;
 /** The admin client's own tools may write internal topics; everybody else may not. */
+/** The acks of a producer that waits for every replica in sync. */
+const ALL = -1;
 const INTERNAL_WRITER = '__admin_client';
 
 type TopicAnswer = NonNullable<ProduceResponseInput['responses']>[number];
@@ -74,6 +76,10 @@ function serveProduce(request: ProduceRequest, context: ApiContext): void {
           : broker.partitions.findByName(topic.name, part.index);
       if (typeof found === 'number') {
         round.refuse(answer, found);
+        continue;
+      }
+      if (acks === ALL && found.replicaCount > 1) {
+        round.refuse(answer, ErrorCode.NotEnoughReplicas, 'followers do not replicate in this version');
         continue;
       }
       const records = part.records?.[0];

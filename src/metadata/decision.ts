@@ -4,6 +4,7 @@ import type { BrokerConfig } from '#model/broker-config';
 import { topicDefaults } from '#model/config-layers';
 import { ErrorCode } from '#model/errors';
 import { parseBrokerConfig } from '#model/parse-broker-config';
+import type { PlantedBugs } from '#model/planted-bugs';
 import type { MetadataImage } from './image.ts';
 import { type MetadataRecord, ResourceType } from './records.ts';
 
@@ -13,6 +14,7 @@ export interface ControllerState {
   readonly random: Random;
   /** The broker configs given at start (`ParsedBrokerConfig.given`): the cluster's defaults, as far as they are not derived. */
   readonly given: ReadonlyMap<string, string>;
+  readonly planted: PlantedBugs;
 }
 
 /** The response holds once the records, which are one atomic entry, are committed. Without records it holds at once. */

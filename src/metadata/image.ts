@@ -168,6 +168,35 @@ export class MetadataImage {
     }
   }
 
+  /** Takes over all that `other` holds, which nobody uses any more; the delta is the difference. */
+  become(other: MetadataImage): void {
+    assert(other.#index >= this.#index, `an image at ${other.#index} in place of one at ${this.#index}`);
+    this.#noteTopics(other);
+    for (const [mine, its] of [
+      [this.#configs, other.#configs],
+      [other.#configs, this.#configs],
+    ] as const) {
+      for (const [key, configs] of mine) {
+        const [type, name] = splitConfigKey(key);
+        const isGone = type === ResourceType.Topic && !other.#topicsByName.has(name);
+        if (!isGone && !isSameMap(configs, its.get(key) ?? NO_CONFIGS)) this.#delta.config(type, name);
+      }
+    }
+    for (const id of new Set([...this.#brokers.keys(), ...other.#brokers.keys()])) this.#delta.broker(id);
+    this.#delta.cluster();
+    this.#index = other.#index;
+    this.#cluster = other.#cluster;
+    this.#producerIds = other.#producerIds;
+    this.#featuresEpoch = other.#featuresEpoch;
+    this.#partitionCount = other.#partitionCount;
+    refill(this.#features, other.#features);
+    refill(this.#brokers, other.#brokers);
+    refill(this.#topics, other.#topics);
+    refill(this.#topicsByName, other.#topicsByName);
+    refill(this.#topicsByCollisionKey, other.#topicsByCollisionKey);
+    refill(this.#configs, other.#configs);
+  }
+
   /** The changes since the last call. */
   takeDelta(): MetadataDelta {
     return this.#delta.take(this.#index);
@@ -208,6 +237,19 @@ export class MetadataImage {
       configs,
       producerIds: this.#producerIds,
     });
+  }
+
+  #noteTopics(other: MetadataImage): void {
+    for (const { id, name, partitions } of this.#topics.values())
+      if (!other.#topics.has(id)) this.#delta.topicDeleted(name, id, partitions);
+    for (const { id, name, partitions } of other.#topics.values()) {
+      const mine = this.#topics.get(id);
+      if (mine === undefined) this.#delta.topicCreated(name, id);
+      for (const after of partitions) {
+        const before = mine?.partitions[after.partition];
+        if (before?.partitionEpoch !== after.partitionEpoch) this.#delta.partition(name, id, before, after);
+      }
+    }
   }
 
   #replayBootstrap(record: BootstrapRecord): void {
@@ -348,6 +390,15 @@ function configKey(type: ResourceType, name: string): string {
 function splitConfigKey(key: string): readonly [ResourceType, string] {
   const slash = key.indexOf('/');
   return [Number(key.slice(0, slash)) as ResourceType, key.slice(slash + 1)];
+}
+
+function refill<K, V>(map: Map<K, V>, from: ReadonlyMap<K, V>): void {
+  map.clear();
+  for (const [key, value] of from) map.set(key, value);
+}
+
+function isSameMap(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
 }
 
 /** By UTF-16 units: the same on every machine. */

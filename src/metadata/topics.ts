@@ -22,6 +22,8 @@ import { placeReplicas } from './placement.ts';
 import { type MetadataRecord, ResourceType } from './records.ts';
 
 export interface NewTopic {
+  /** Chosen by the broker that passes the request on: given again, it is answered as the first time. */
+  readonly id?: Uuid;
   readonly name: string;
   /** -1: the default, or as many as there are assignments. */
   readonly partitionCount: number;
@@ -96,7 +98,7 @@ function createTopic(
     return fault(ErrorCode.PolicyViolation, 'Excessively large number of partitions per request.');
   }
 
-  const id = newUuid(state.random);
+  const id = topic.id ?? newUuid(state.random);
   const records: MetadataRecord[] = [{ kind: 'topic', name, id }];
   const configs = new Map<string, string>();
   for (const [key, value] of topic.configs) {

@@ -21,16 +21,19 @@ export interface ParsedBrokerConfig {
 
 const SECURE = new Set(['SSL', 'SASL_PLAINTEXT', 'SASL_SSL']);
 
+/** As far as followers replicate: a larger factor would promise what no broker keeps. */
+const REPLICAS_MAX = 1;
+
 /**
  * Replication defaults by the size that the cluster is meant to have (design.md): they hold unless the config is given.
  * min.insync.replicas is clamped to a topic's replication factor where it is used.
  */
 export function sizedDefaults(targetSize: number): ReadonlyMap<string, string> {
-  const factor = String(Math.min(3, targetSize));
+  const factor = Math.min(REPLICAS_MAX, targetSize);
   return new Map([
-    ['default.replication.factor', factor],
-    ['min.insync.replicas', targetSize >= 3 ? '2' : '1'],
-    ['offsets.topic.replication.factor', factor],
+    ['default.replication.factor', String(factor)],
+    ['min.insync.replicas', factor >= 3 ? '2' : '1'],
+    ['offsets.topic.replication.factor', String(factor)],
   ]);
 }
 

@@ -1,46 +1,37 @@
-import { ALL_APIS } from '#api/all-apis';
-import { Dispatcher } from '#api/dispatch';
 import { assert } from '#base/assert';
 import { Deadlines } from '#base/deadlines';
-import type { Endpoint, IoError, Ports } from '#base/ports';
-import { isFault } from '#metadata/decision';
-import type { MetadataImage } from '#metadata/image';
-import { type BrokerListener, ResourceType } from '#metadata/records';
-import type { NewTopic } from '#metadata/topics';
-import { ErrorCode, errorName } from '#model/errors';
-import { SUPPORTED_FEATURES } from '#model/features';
+import type { Ports } from '#base/ports';
+import type { BrokerListener } from '#metadata/records';
+import { ErrorCode } from '#model/errors';
 import { type NodeId, nodeId } from '#model/ids';
-import { type ListenerAddress, parseEndpoint, parseListener } from '#model/listener';
 import type { ParsedBrokerConfig } from '#model/parse-broker-config';
+import { NO_PLANTED_BUGS, type PlantedBugs } from '#model/planted-bugs';
 import { newUuid } from '#model/uuids';
-import { KafkaListener } from '#net/kafka-listener';
-import { Broker, brokerLayers, type ControllerClient } from '#runtime/broker';
-import { GroupHost, offsetsTopic } from '#runtime/group-host';
-import { OFFSETS_TOPIC } from '#runtime/internal-topics';
-import { MetadataController } from '#runtime/metadata-controller';
-import { MetadataQuorum } from '#runtime/metadata-quorum';
-import { PartitionTable } from '#runtime/partition-table';
-import { ProducerIds } from '#runtime/producer-ids';
-import { TopicCreator } from '#runtime/topic-creator';
+import type { MetadataQuorum } from '#runtime/metadata-quorum';
 import { LogStore } from '#storage/log-store';
-import { registerNodeMetrics } from './node-metrics.ts';
+import { joinAsBroker, type NodeBroker, openBroker } from './node-broker.ts';
+import { NodeError } from './node-error.ts';
+import { registerBrokerMetrics, registerQuorumMetrics } from './node-metrics.ts';
+import { type NodeIdentity, type NodeQuorum, openQuorum } from './node-quorum.ts';
 
-const RESPONSE_MEMORY_BYTES = 64 << 20;
+export { NodeError } from './node-error.ts';
 
-/** Why a node cannot start or go on, in a sentence for its user. */
-export class NodeError extends Error {
-  override readonly name = 'NodeError';
-}
+/** How long a stopping node lets others take over what it leads. */
+const HANDOVER_MS = 1_000;
 
 type Closer = () => Promise<void>;
 
-/** What a running node is made of. */
+/** What a running node is made of; `broker` is undefined on one that is a controller only. */
 interface Running {
   readonly store: LogStore;
-  readonly quorum: MetadataQuorum;
-  readonly broker: Broker;
-  readonly listener: KafkaListener;
-  readonly listeners: readonly BrokerListener[];
+  readonly deadlines: Deadlines;
+  readonly part: NodeQuorum;
+  readonly broker: NodeBroker | undefined;
+}
+
+export interface NodeOptions {
+  /** Faults for tests of the simulator. */
+  readonly planted?: PlantedBugs;
 }
 
 /**
@@ -50,33 +41,42 @@ interface Running {
 export class Node {
   readonly #ports: Ports;
   readonly #given: ParsedBrokerConfig;
-  readonly #id: NodeId;
+  readonly #identity: NodeIdentity;
+  #quorum: MetadataQuorum | undefined;
   #running: Running | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
+  #abort: (reason: Error) => void = () => {};
 
-  constructor(ports: Ports, config: ParsedBrokerConfig) {
+  constructor(ports: Ports, config: ParsedBrokerConfig, { planted = NO_PLANTED_BUGS }: NodeOptions = {}) {
     this.#ports = ports;
     this.#given = config;
-    this.#id = nodeId(config.config.nodeId);
+    this.#identity = { id: nodeId(config.config.nodeId), incarnation: newUuid(ports.random), planted };
   }
 
   get id(): NodeId {
-    return this.#id;
+    return this.#identity.id;
   }
 
   /** Whether clients are served. */
   get ready(): boolean {
-    return this.#running !== undefined && this.#stopping === undefined;
+    if (this.#running === undefined || this.#stopping !== undefined) return false;
+    const { broker } = this.#running;
+    return broker === undefined || broker.lifecycle.registered?.fenced === false;
   }
 
   /** Where clients reach it, by listener; the first is the one to tell a user. */
   get listeners(): readonly BrokerListener[] {
-    return this.#running?.listeners ?? [];
+    return this.#running?.broker?.listeners ?? [];
   }
 
   get clusterId(): string | undefined {
-    return this.#running?.quorum.image.cluster?.id;
+    return this.#quorum?.image.cluster?.id;
+  }
+
+  /** Its replica of the metadata log, for checkers: read only. Undefined before it is recovered. */
+  view(): MetadataQuorum | undefined {
+    return this.#quorum;
   }
 
   /** Rejects with NodeError, or with the error of the part that could not start; what was opened is closed by then. */
@@ -88,18 +88,28 @@ export class Node {
 
   async #start(): Promise<void> {
     const opened: Closer[] = [];
+    const aborted = new Promise<never>((_, reject) => {
+      this.#abort = reject;
+    });
+    const opening = this.#open(opened);
     try {
-      this.#running = await this.#open(opened);
+      this.#running = await Promise.race([opening, aborted]);
     } catch (failure) {
-      for (const close of opened.reverse()) await close();
+      for (const close of opened.splice(0).reverse()) await close();
+      // It was given up in the middle of a step, which may have opened one thing more.
+      opening
+        .catch(() => {})
+        .then(async () => {
+          for (const close of opened.reverse()) await close();
+        });
       throw failure;
     }
-    const { listener, listeners, quorum } = this.#running;
-    listener.serve();
+    const { broker } = this.#running;
+    broker?.listener.serve();
     this.#ports.logger.info(
       {
-        listeners: listeners.map(({ name, host, port }) => `${name}://${host}:${port}`),
-        clusterId: quorum.image.cluster?.id,
+        listeners: this.listeners.map(({ name, host, port }) => `${name}://${host}:${port}`),
+        clusterId: this.clusterId,
       },
       'node started',
     );
@@ -107,87 +117,41 @@ export class Node {
 
   /** Adds to `opened` how each part is closed again. */
   async #open(opened: Closer[]): Promise<Running> {
-    const { config, given, inert } = this.#given;
+    const { config, inert } = this.#given;
     const ports = this.#ports;
     for (const name of inert) ports.logger.warn({ config: name }, 'this config of Kafka has no effect here');
 
     const store = await LogStore.open(ports, {
-      nodeId: this.#id,
+      nodeId: this.id,
       tailCacheBytes: config.logTailCacheBytes,
       minFreeBytes: config.logDirMinFreeBytes,
       retentionCheckMs: config.logRetentionCheckIntervalMs,
       onAllOffline: (reason) => ports.fatal(new NodeError(`no data directory is left: ${reason}`)),
     });
     opened.push(() => store.close());
-    const quorum = await this.#openQuorum(store);
-    opened.push(() => quorum.close());
-    const cluster = quorum.image.cluster;
-    assert(cluster !== undefined, 'the quorum has bootstrapped');
-    await store.setClusterId(cluster.id);
-
     const deadlines = new Deadlines(ports.clock);
     opened.push(async () => deadlines.close());
-    const metadata = new MetadataController(quorum, ports.random.fork('controller'), given);
-    const layers = () => brokerLayers(quorum.image, this.#id, given);
-    const partitions = new PartitionTable(this.#id, quorum.image, store, ports.logger, layers);
-    const controller: ControllerClient = {
-      async submit(operation, command) {
-        const response = await metadata.submit(operation, command);
-        await partitions.settled();
-        return response;
-      },
-    };
-    const broker = new Broker(
-      { ports, nodeId: this.#id, given, config, image: quorum.image, controller, store },
-      {
-        deadlines,
-        partitions,
-        producerIds: new ProducerIds(() => this.#allocateProducerIds(broker)),
-        topicCreator: new TopicCreator((name) => createOnRequest(broker, name), ports.logger),
-        groups: new GroupHost({
-          ports,
-          nodeId: this.#id,
-          image: quorum.image,
-          partitions,
-          deadlines,
-          config: () => broker.config,
-          createOffsetsTopic: () => broker.topicCreator.request(OFFSETS_TOPIC),
-        }),
-      },
-    );
-    broker.servedApis = ALL_APIS.map(({ key }) => key);
-    partitions.observe(broker.groups);
+    const part = await openQuorum(ports, this.#given, store, deadlines, this.#identity, opened);
+    const { quorum } = part;
+    this.#quorum = quorum;
+    registerQuorumMetrics(ports.metrics, part);
+    quorum.start();
+    // The first entry names the cluster.
+    await quorum.whenApplied(1);
+    const { cluster } = quorum.image;
+    assert(cluster !== undefined, 'the log begins with the cluster');
+    await store.setClusterId(cluster.id);
+    if (!config.processRoles.includes('broker')) return { store, deadlines, part, broker: undefined };
 
-    const dispatcher = new Dispatcher(broker, ALL_APIS);
-    const listener = new KafkaListener(
-      ports,
-      {
-        maxRequestBytes: config.socketRequestMaxBytes,
-        requestMemoryBytes: config.requestMemoryBytes,
-        responseMemoryBytes: RESPONSE_MEMORY_BYTES,
-        maxConnections: config.maxConnections,
-        maxConnectionsPerIp: config.maxConnectionsPerIp,
-        maxIdleMs: config.connectionsMaxIdleMs < 0 ? Number.POSITIVE_INFINITY : config.connectionsMaxIdleMs,
-      },
-      (exchange) => dispatcher.serve(exchange),
-    );
-    opened.push(() => listener.close());
-    const listeners = await this.#openListeners(listener);
-    await this.#register(metadata, quorum.image, store, listeners);
-    await partitions.setStraysAside();
-    quorum.publisher.subscribe((delta) => {
-      partitions.apply(delta);
-      broker.groups.topicsDeleted(delta.topicsDeleted);
-      if (delta.configs.some(({ type }) => type === ResourceType.Broker)) broker.refreshConfig();
-    });
-    await partitions.settled();
-    registerNodeMetrics(ports.metrics, broker, listener, quorum);
-    return { store, quorum, broker, listener, listeners };
+    const broker = await openBroker(ports, this.#given, store, deadlines, this.#identity, part, opened);
+    await joinAsBroker(broker, part);
+    registerBrokerMetrics(ports.metrics, broker.broker, broker.listener);
+    return { store, deadlines, part, broker };
   }
 
   /**
-   * Drops its clients, whose unanswered requests may have been carried out or not, then leaves clean checkpoints, so that the next
-   * start scans nothing. A node that is starting is stopped as soon as it has started.
+   * Hands over what it leads, drops its clients, whose unanswered requests may have been carried out or not, then leaves clean
+   * checkpoints, so that the next start scans nothing. A node that is starting gives that up: its `start` rejects.
    */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
@@ -195,115 +159,34 @@ export class Node {
   }
 
   async #stop(): Promise<void> {
-    // What is half started is stopped when it is whole; one that cannot start has closed what it had, and its caller knows why.
+    this.#abort(new NodeError('the node was stopped while it was starting'));
     await this.#starting?.catch(() => {});
     const running = this.#running;
     if (running === undefined) return;
-    const { listener, broker, quorum, store } = running;
-    await listener.close();
-    await quorum.close();
-    await broker.partitions.settled();
-    broker.partitions.retireAll(ErrorCode.NotLeaderOrFollower);
-    broker.deadlines.close();
+    const { store, deadlines, part, broker } = running;
+    if (broker !== undefined) await this.#leave(broker, part);
+    await part.quorum.resign(HANDOVER_MS);
+    part.link.stop();
+    part.sessions.stop();
+    await part.quorum.close();
+    await part.peers.close();
+    if (broker !== undefined) {
+      const { partitions } = broker.broker;
+      await partitions.settled();
+      partitions.retireAll(ErrorCode.NotLeaderOrFollower);
+    }
+    deadlines.close();
     await store.close();
     this.#ports.logger.info({}, 'node stopped');
   }
 
-  async #openQuorum(store: LogStore): Promise<MetadataQuorum> {
-    const { config } = this.#given;
-    const [disk] = this.#ports.disks;
-    const peer = parseEndpoint(config.peerListener);
-    assert(disk !== undefined && peer !== undefined, 'the config has a data directory and a peer listener');
-    const voter = { id: this.#id, directoryId: store.metadataDirectoryId, host: peer.host, port: peer.port };
-    return await MetadataQuorum.open(this.#ports, disk, {
-      voter,
-      targetSize: config.clusterTargetSize ?? 1,
-      snapshotBytes: config.metadataLogMaxRecordBytesBetweenSnapshots,
-      snapshotIntervalMs: config.metadataLogMaxSnapshotIntervalMs,
-      onFailed: (failure) => this.#ports.fatal(new NodeError(`the metadata log cannot be written: ${failure.message}`)),
-    });
+  /** Others lead its partitions by the time that its clients are dropped, where there are others. */
+  async #leave({ broker, lifecycle, listener }: NodeBroker, { quorum, link }: NodeQuorum): Promise<void> {
+    const { id, brokerEpoch } = { id: this.id, brokerEpoch: lifecycle.brokerEpoch };
+    const isAlone = quorum.image.brokers.size <= 1;
+    if (!isAlone && brokerEpoch >= 0 && broker.config.controlledShutdownEnable)
+      await link.submit('fenceBroker', { id, brokerEpoch }, HANDOVER_MS);
+    lifecycle.stop();
+    await listener.close();
   }
-
-  /** Binds every address; what clients are told is the advertised address, else the bound one. */
-  async #openListeners(listener: KafkaListener): Promise<BrokerListener[]> {
-    const { config } = this.#given;
-    const advertised = new Map((config.advertisedListeners ?? []).map((text) => [address(text).name, address(text)]));
-    const opened: BrokerListener[] = [];
-    for (const text of config.listeners) {
-      const { name, host, port } = address(text);
-      const bound = await this.#bind(listener, name, { host, port });
-      const told = advertised.get(name);
-      const toldHost = told?.host ?? host;
-      opened.push({
-        name,
-        host: toldHost === '' || toldHost === '0.0.0.0' || toldHost === '::' ? 'localhost' : toldHost,
-        port: told === undefined || told.port === 0 ? bound.port : told.port,
-      });
-    }
-    return opened;
-  }
-
-  async #bind(listener: KafkaListener, name: string, at: Endpoint): Promise<Endpoint> {
-    try {
-      return await listener.bind(this.#ports.network, name, at);
-    } catch (cause) {
-      const { code, message } = cause as IoError;
-      const reason = code === 'EEXIST' ? 'the address is in use' : message;
-      throw new NodeError(`${name} cannot listen on ${at.host}:${at.port}: ${reason}`, { cause });
-    }
-  }
-
-  async #register(
-    metadata: MetadataController,
-    image: MetadataImage,
-    store: LogStore,
-    listeners: readonly BrokerListener[],
-  ): Promise<void> {
-    assert(image.cluster !== undefined, 'the quorum has bootstrapped');
-    const registered = await metadata.submit('registerBroker', {
-      clusterId: image.cluster.id,
-      broker: {
-        id: this.#id,
-        incarnation: newUuid(this.#ports.random),
-        rack: this.#given.config.brokerRack ?? null,
-        listeners,
-        directories: store.directoryIds,
-        features: SUPPORTED_FEATURES.map(({ name, min, max }) => ({ name, min, max })),
-      },
-    });
-    if (typeof registered === 'string' || isFault(registered)) {
-      const reason =
-        typeof registered === 'string' ? registered : `${errorName(registered.errorCode)}: ${registered.message}`;
-      throw new NodeError(`the node cannot register with its cluster: ${reason}`);
-    }
-    await metadata.submit('unfenceBroker', {
-      id: this.#id,
-      brokerEpoch: image.brokers.get(this.#id)?.brokerEpoch ?? -1,
-    });
-  }
-
-  async #allocateProducerIds(broker: Broker) {
-    const { image, nodeId: id } = broker;
-    const block = await broker.controller.submit('allocateProducerIds', {
-      id,
-      brokerEpoch: image.brokers.get(id)?.brokerEpoch ?? -1,
-    });
-    if (typeof block === 'string' || block.errorCode !== ErrorCode.None) return undefined;
-    return { first: block.first, count: block.count };
-  }
-}
-
-function address(text: string): ListenerAddress {
-  const parsed = parseListener(text);
-  assert(parsed !== undefined, 'listeners are validated with the config');
-  return parsed;
-}
-
-async function createOnRequest(broker: Broker, name: string) {
-  const asDefault: NewTopic = { name, partitionCount: -1, replicationFactor: -1, assignments: [], configs: new Map() };
-  const topic = name === OFFSETS_TOPIC ? offsetsTopic(broker.config) : asDefault;
-  const created = await broker.controller.submit('createTopics', { topics: [topic], validateOnly: false });
-  if (typeof created === 'string') return { error: ErrorCode.RequestTimedOut, message: `the controller is ${created}` };
-  const [outcome] = created;
-  return { error: outcome?.errorCode ?? ErrorCode.UnknownServerError, message: outcome?.message ?? null };
 }

@@ -2,7 +2,15 @@
  * What the replicas of the metadata log say to each other, one way each: any message may be lost, repeated or late. The driver puts
  * them on the peers' connections; decoding checks shapes, the machine checks sense.
  */
+import type { NodeId, Uuid } from '#model/ids';
 import type { ReplicaKey, Voter } from '#model/voter';
+
+/** Where a node's peer listener is. A `Voter` is one as well. */
+export interface PeerAddress {
+  readonly id: NodeId;
+  readonly host: string;
+  readonly port: number;
+}
 
 /** One atomic batch of records; the payload is never changed. */
 export interface RaftEntry {
@@ -54,10 +62,14 @@ export interface AppendResponse {
   readonly epoch: number;
   readonly from: ReplicaKey;
   readonly round: number;
-  /** The entries fit behind `prevIndex`; else `lastIndex` says where the leader may try next. */
+  /** Of the request that it answers. */
+  readonly prevIndex: number;
+  /** The entries fit behind `prevIndex`; else `lastIndex` and `lastEpoch` are a hint where the logs may part (the paper's §5.3). */
   readonly success: boolean;
   /** On success: everything up to it equals the leader's log, and is on the follower's disk up to `durableIndex`. */
   readonly lastIndex: number;
+  /** Of the follower's entry at `lastIndex`. */
+  readonly lastEpoch: number;
   readonly durableIndex: number;
 }
 
@@ -122,3 +134,26 @@ export type RaftMessage =
   | TakeOver
   | JoinRequest
   | JoinResponse;
+
+/** Of a node that was given a list of voters, before it belongs to a cluster, and the answer to it (see FirstQuorum). */
+export interface Introduction {
+  readonly kind: 'introduction';
+  readonly key: ReplicaKey;
+  /** As its configuration lists them; empty if it was given none. */
+  readonly voters: readonly PeerAddress[];
+  /** 'empty': there is no entry of the metadata log on its disk. */
+  readonly state: 'empty' | 'member';
+  /** Of a member. */
+  readonly clusterId: Uuid | undefined;
+}
+
+/** The first entry of the log, for a voter that it names and whose disk is still empty. */
+export interface Bootstrap {
+  readonly kind: 'bootstrap';
+  readonly entry: RaftEntry;
+}
+
+export type FirstQuorumMessage = Introduction | Bootstrap;
+
+/** All that replicas say to each other one way. */
+export type ReplicaMessage = RaftMessage | FirstQuorumMessage;

@@ -9,9 +9,10 @@ import { SUPPORTED_FEATURES, type SupportedFeature } from '#model/features';
 import type { NodeId } from '#model/ids';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import type { LogStore } from '#storage/log-store';
+import type { Submitted } from './controller-link.ts';
+import type { QuorumDescription } from './controller-protocol.ts';
 import { FetchSessions } from './fetch-sessions.ts';
 import type { GroupHost } from './group-host.ts';
-import type { Submitted } from './metadata-controller.ts';
 import type { PartitionTable } from './partition-table.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import type { TopicCreator } from './topic-creator.ts';
@@ -19,7 +20,15 @@ import { Traffic } from './traffic.ts';
 
 /** The way to the active controller: resolves once the decision's records are committed here and their effects are done. */
 export interface ControllerClient {
-  submit<Name extends OperationName>(operation: Name, command: CommandOf<Name>): Promise<Submitted<Name>>;
+  submit<Name extends OperationName>(
+    operation: Name,
+    command: CommandOf<Name>,
+    timeoutMs: number,
+  ): Promise<Submitted<Name>>;
+  /** As the active controller sees it; undefined if there is none within `timeoutMs`. */
+  describeQuorum(timeoutMs: number): Promise<QuorumDescription | undefined>;
+  /** Of the quorum's leader; undefined while none is known. */
+  readonly controllerId: NodeId | undefined;
 }
 
 export interface BrokerParts {

@@ -2,37 +2,59 @@ import { Fifo } from '#base/fifo';
 import type { Random } from '#base/ports';
 import { type CommandOf, decide, type OperationName, type ResponseOf } from '#metadata/controller';
 import type { ControllerState } from '#metadata/decision';
+import type { PlantedBugs } from '#model/planted-bugs';
 import type { MetadataQuorum } from './metadata-quorum.ts';
 
 /** Commands that may wait; more are answered 'busy'. */
 const QUEUE_MAX = 1000;
 
-/** 'busy', 'full' (no room on the disk): nothing was done. 'stopped': the node is ending; it may have been done or not. */
-export type Submitted<Name extends OperationName> = ResponseOf<Name> | 'busy' | 'full' | 'stopped';
+/**
+ * 'busy', 'full' (no room on the disk), 'notController': nothing was done, nor will be. 'unknown': it may be done or not; the node is
+ * ending, or has lost sight of the quorum.
+ */
+export type Undecided = 'busy' | 'full' | 'notController' | 'unknown';
+
+/** The response holds on every node whose image has reached `index`. */
+export interface Decided<Name extends OperationName> {
+  readonly response: ResponseOf<Name>;
+  readonly index: number;
+}
+
+interface Waiting {
+  decide(): void;
+  refuse(why: Undecided): void;
+}
 
 /**
- * The active controller: takes commands one after another, so that each decision sees the records of all before it, and answers when
- * they are committed and published.
+ * The decisions of the active controller, if this node is it: takes commands one after another, so that each sees the records of all
+ * before it, and answers when they are committed and published. What needs no records is answered only once a majority has confirmed
+ * that this node still leads.
  */
 export class MetadataController {
   readonly #quorum: MetadataQuorum;
   readonly #state: ControllerState;
-  readonly #queue = new Fifo<() => void>();
+  readonly #queue = new Fifo<Waiting>();
   #deciding = false;
 
   /** `given`: see ControllerState. */
-  constructor(quorum: MetadataQuorum, random: Random, given: ReadonlyMap<string, string>) {
+  constructor(quorum: MetadataQuorum, random: Random, given: ReadonlyMap<string, string>, planted: PlantedBugs) {
     this.#quorum = quorum;
-    this.#state = { image: quorum.image, random, given };
+    this.#state = { image: quorum.image, random, given, planted };
+    quorum.onRole(() => {
+      if (quorum.isActive) this.#next();
+      else for (const waiting of this.#queue.drain()) waiting.refuse('notController');
+    });
   }
 
-  submit<Name extends OperationName>(operation: Name, command: CommandOf<Name>): Promise<Submitted<Name>> {
-    return new Promise((resolve) => {
-      if (this.#queue.length >= QUEUE_MAX) {
-        resolve('busy');
-        return;
-      }
-      this.#queue.push(() => this.#decide(operation, command, resolve));
+  get isActive(): boolean {
+    return this.#quorum.isActive;
+  }
+
+  submit<Name extends OperationName>(operation: Name, command: CommandOf<Name>): Promise<Decided<Name> | Undecided> {
+    return new Promise((answer) => {
+      if (!this.#quorum.isActive) return answer('notController');
+      if (this.#queue.length >= QUEUE_MAX) return answer('busy');
+      this.#queue.push({ decide: () => this.#decide(operation, command, answer), refuse: answer });
       this.#next();
     });
   }
@@ -40,25 +62,27 @@ export class MetadataController {
   #decide<Name extends OperationName>(
     operation: Name,
     command: CommandOf<Name>,
-    answer: (submitted: Submitted<Name>) => void,
+    answer: (decided: Decided<Name> | Undecided) => void,
   ): void {
     const { records, response } = decide(operation, this.#state, command);
     if (records.length === 0) {
+      const { index } = this.#quorum.image;
       this.#deciding = false;
-      answer(response);
+      this.#quorum.confirm((isLeader) => answer(isLeader ? { response, index } : 'notController'));
       return;
     }
     this.#quorum.propose(records, (result) => {
       this.#deciding = false;
-      answer(typeof result === 'string' ? result : response);
+      if (typeof result === 'object') answer({ response, index: result.index });
+      else answer(result === 'lost' ? 'notController' : result);
       this.#next();
     });
   }
 
   #next(): void {
-    while (!this.#deciding && this.#queue.length > 0) {
+    while (!this.#deciding && this.#queue.length > 0 && this.#quorum.isActive) {
       this.#deciding = true;
-      this.#queue.shift()();
+      this.#queue.shift().decide();
     }
   }
 }

@@ -1,117 +1,288 @@
 /**
- * The metadata log of a quorum with one voter: an entry is committed when it is on this disk. Committed entries are replayed into the
- * image, published, and only then confirmed, all in the order of the log.
+ * One node's replica of the metadata log: drives the consensus machine with the disk, the clock and what peers say, replays committed
+ * entries into the image, publishes them, and only then confirms them, all in the order of the log. It decides nothing itself.
  */
 import { assert } from '#base/assert';
 import { Fifo } from '#base/fifo';
-import type { Disk, IoError, Ports, Timer } from '#base/ports';
+import type { Disk, Mono, Ports, Timer } from '#base/ports';
 import { bootstrap } from '#metadata/brokers';
 import { MetadataImage } from '#metadata/image';
 import { RecordCodec } from '#metadata/record-codec';
 import type { MetadataRecord } from '#metadata/records';
+import { bootstrapIn, votersIn } from '#metadata/voters';
+import type { NodeId, Uuid } from '#model/ids';
+import type { PlantedBugs } from '#model/planted-bugs';
 import type { Voter } from '#model/voter';
+import { FirstQuorum } from '#raft/first-quorum';
+import type { PeerAddress, RaftEntry, ReplicaMessage } from '#raft/messages';
+import { Raft } from '#raft/raft';
+import type { HardState, LogPosition, RaftOutput, RaftRole, ReplicaProgress } from '#raft/raft-types';
 import { RaftLog, type RecoveredRaftLog } from '#storage/raft-log';
 import { MetadataPublisher } from './metadata-publisher.ts';
+import { MetadataSnapshots } from './metadata-snapshots.ts';
+import { QuorumLog } from './quorum-log.ts';
+import { SnapshotSender } from './snapshot-sender.ts';
 
 export interface MetadataQuorumOptions {
-  /** This node, the only voter. Its directory is the one that holds the log. */
-  readonly voter: Voter;
+  /** This node, with its own peer address. Its directory is the one that holds the log. */
+  readonly self: Voter;
+  /** The first voters, as every one of them is told; this node alone founds a cluster at once. Empty: it joins by nobody's list. */
+  readonly voters: readonly PeerAddress[];
   /** Recorded at first start, see cluster.target.size. */
   readonly targetSize: number;
-  /** A snapshot takes the place of the log after so many bytes of records, */
   readonly snapshotBytes: number;
-  /** or so long after the first record that it lacks; 0 for never. */
+  /** See MetadataSnapshotsOptions. */
   readonly snapshotIntervalMs: number;
-  /** The disk failed: nothing is committed any more. Called once; the process should end. */
-  readonly onFailed: (failure: IoError) => void;
+  readonly electionTimeoutMs: number;
+  readonly heartbeatMs: number;
+  readonly planted: PlantedBugs;
+  /** Best effort, in order as far as nothing is lost. */
+  readonly send: (to: PeerAddress, message: ReplicaMessage) => void;
+  /** The log's first entry is on this disk: the node belongs to the cluster from now on, or has before. */
+  readonly joined: (clusterId: Uuid) => void;
+  /** Nothing is committed here any more. Called once; the process should end. */
+  readonly onFailed: (failure: Error) => void;
 }
+
+/**
+ * Confirms a proposal once it is committed, replayed and published here. 'lost', 'full' (no room on the disk): it is not committed, nor
+ * will be. 'unknown': it may be.
+ */
+export type Proposed = (result: { readonly index: number } | 'lost' | 'full' | 'unknown') => void;
 
 /** The folder of the metadata log within the data directory. */
 export const METADATA_FOLDER = 'metadata';
 
-/**
- * Confirms a proposal once it is committed, replayed and published. 'full': the disk has no room, and nothing was done. 'stopped':
- * it may be committed or not.
- */
-export type Proposed = (result: { readonly index: number } | 'full' | 'stopped') => void;
-
-/** Encoded in one go when a snapshot is written: about a millisecond's work. */
-const SNAPSHOT_SLICE_RECORDS = 500;
+/** Replayed in one turn at most, so that others have theirs. */
+const ENTRIES_PER_TURN = 200;
+const INTRODUCTION_MS = 100;
 
 interface Proposal {
   readonly index: number;
-  readonly records: readonly MetadataRecord[];
+  readonly epoch: number;
+  readonly at: Mono;
   readonly done: Proposed;
+}
+
+interface Waiting {
+  readonly index: number;
+  readonly run: () => void;
 }
 
 export class MetadataQuorum {
   readonly image: MetadataImage;
   readonly publisher: MetadataPublisher;
-  /** Of this process's leadership: higher than that of any process before it. */
-  readonly epoch: number;
-  readonly #log: RaftLog;
-  readonly #codec: RecordCodec;
-  readonly #ports: Pick<Ports, 'clock' | 'logger'>;
+  readonly self: Voter;
+  /** Of proposals, from the append to the effect, in milliseconds; for metrics. */
+  onCommit: (latencyMs: number) => void = () => {};
+  readonly #ports: Pick<Ports, 'clock' | 'random' | 'logger'>;
   readonly #options: MetadataQuorumOptions;
-  readonly #snapshotTimer: Timer;
-  /** Appended, not yet on disk. Its bound is that of the callers: the controller proposes one at a time. */
+  readonly #log: RaftLog;
+  readonly #operations: QuorumLog;
+  readonly #sender: SnapshotSender;
+  readonly #snapshots: MetadataSnapshots;
+  readonly #codec: RecordCodec;
+  readonly #raft: Raft;
+  readonly #firstQuorum: FirstQuorum;
+  readonly #timer: Timer;
+  #armedFor: Mono = Number.POSITIVE_INFINITY;
+  /** Appended here, not yet applied. Its bound is that of the callers: the controller proposes one at a time. */
   readonly #proposals = new Fifo<Proposal>();
-  #appliedEpoch: number;
-  #bytesSinceSnapshot = 0;
-  #snapshotting: Promise<void> | undefined;
+  /** As many as there are callers. */
+  readonly #reads = new Map<number, (isLeader: boolean) => void>();
+  /** By index, ascending; as many as there are requests that wait for their effect. */
+  #waiting: Waiting[] = [];
+  readonly #roleListeners: (() => void)[] = [];
+  /** Of payloads in the log that are not replayed yet. */
+  readonly #decoded = new WeakMap<Uint8Array, readonly MetadataRecord[]>();
+  /** What the leader's snapshot, which is coming in, makes. */
+  #incoming: MetadataImage | undefined;
+  #applied: LogPosition;
+  /** The epoch in which this node has become the active controller. */
+  #activeEpoch = -1;
+  #lastRole = '';
+  #version = 0;
+  #elections = 0;
+  #isPumping = false;
+  #pumpAgain = false;
+  #deferred = false;
   #stopped = false;
 
   private constructor(
-    ports: Pick<Ports, 'clock' | 'logger'>,
+    ports: Pick<Ports, 'clock' | 'random' | 'logger'>,
     options: MetadataQuorumOptions,
     log: RaftLog,
-    codec: RecordCodec,
-    image: MetadataImage,
-    epoch: number,
+    recovered: RecoveredRaftLog,
   ) {
     this.#ports = ports;
     this.#options = options;
     this.#log = log;
-    this.#codec = codec;
-    this.image = image;
-    this.publisher = new MetadataPublisher(image);
-    this.epoch = epoch;
-    this.#appliedEpoch = log.lastEpoch;
-    this.#snapshotTimer = ports.clock.timer(() => this.#startSnapshot());
+    this.self = options.self;
+    this.#codec = new RecordCodec();
+    this.image = new MetadataImage();
+    const { snapshot, entries, hardState } = recovered;
+    for (const chunk of snapshot?.chunks ?? [])
+      for (const record of this.#codec.decode(chunk)) this.image.replay(record, snapshot?.index ?? 0);
+    this.publisher = new MetadataPublisher(this.image);
+    this.#applied = { index: snapshot?.index ?? 0, epoch: snapshot?.epoch ?? 0 };
+    const now = ports.clock.now();
+    this.#raft = new Raft(
+      {
+        self: options.self,
+        random: ports.random.fork('raft'),
+        electionTimeoutMs: options.electionTimeoutMs,
+        heartbeatMs: options.heartbeatMs,
+        votersIn: (payload) => votersIn(this.#recordsOf(payload)),
+        leaderPayload: this.#codec.encode([{ kind: 'noOp' }]),
+        wantsVote: options.voters.some(({ id }) => id === options.self.id),
+        contacts: options.voters.filter(({ id }) => id !== options.self.id),
+        planted: options.planted,
+      },
+      {
+        hardState,
+        snapshot: snapshot && {
+          index: snapshot.index,
+          epoch: snapshot.epoch,
+          voters: this.image.cluster?.voters ?? [],
+        },
+        entries,
+      },
+      now,
+    );
+    this.#firstQuorum = new FirstQuorum(
+      {
+        self: options.self,
+        voters: options.voters,
+        random: ports.random.fork('first quorum'),
+        introductionMs: INTRODUCTION_MS,
+        bootstrapIn: (payload) => bootstrapIn(this.#recordsOf(payload)),
+        member: this.#membership(),
+      },
+      now,
+    );
+    this.#operations = new QuorumLog(log, {
+      hardStateSaved: (state) => this.#input((at) => this.#raft.hardStateSaved(state, at)),
+      persisted: (index, generation) => this.#input((at) => this.#raft.persisted(index, generation, at)),
+      full: () => this.#diskFull(),
+      snapshotStored: (position) => this.#input(() => this.#raft.snapshotStored(position)),
+      snapshotInstalled: (covers) => this.#input(() => this.#snapshotInstalled(covers)),
+      failed: (failure) => this.#fail(failure),
+    });
+    this.#sender = new SnapshotSender(log, (to, chunk) => this.#input((at) => this.#raft.snapshotRead(to, chunk, at)));
+    this.#snapshots = new MetadataSnapshots(
+      ports,
+      { log, operations: this.#operations, image: this.image, codec: this.#codec },
+      {
+        snapshotBytes: options.snapshotBytes,
+        snapshotIntervalMs: options.snapshotIntervalMs,
+        planted: options.planted,
+        applied: () => this.#applied,
+        compacted: (covers) => this.#input(() => this.#raft.compacted(covers)),
+        onFailed: (failure) => this.#fail(failure),
+      },
+    );
+    this.#timer = ports.clock.timer((lateMs) => {
+      this.#armedFor = Number.POSITIVE_INFINITY;
+      this.#input((at) => {
+        this.#raft.tick(at, lateMs);
+        this.#firstQuorum.tick(at);
+      });
+    });
   }
 
   /**
-   * Recovers the log and leads in a new epoch; on an empty disk it makes a new cluster. Rejects with RaftLogError or
-   * MalformedRecordError when the log cannot be trusted, with IoError when it cannot be read or written.
+   * Recovers the log. Rejects with RaftLogError or MalformedRecordError when the log cannot be trusted, with IoError when it cannot be
+   * read or written. Nothing happens before `start`.
    */
   static async open(
     ports: Pick<Ports, 'clock' | 'random' | 'codecs' | 'logger'>,
     disk: Disk,
     options: MetadataQuorumOptions,
   ): Promise<MetadataQuorum> {
-    const { id, directoryId } = options.voter;
+    const { directoryId } = options.self;
     const crc32c = ports.codecs.crc32c.bind(ports.codecs);
     const { log, recovered } = await RaftLog.open(disk, { crc32c, folder: METADATA_FOLDER, directoryId });
     try {
-      const codec = new RecordCodec();
-      const image = new MetadataImage();
-      const logBytes = replayRecovered(recovered, codec, image);
-      const epoch = recovered.hardState.epoch + 1;
-      await log.saveHardState({ epoch, votedFor: { id, directoryId } });
-      const quorum = new MetadataQuorum(ports, options, log, codec, image, epoch);
-      await quorum.#begin(
-        bootstrap({ image, random: ports.random, given: new Map() }, bootstrapCommand(options)).records,
-      );
-      quorum.#countBytes(logBytes);
-      return quorum;
+      return new MetadataQuorum(ports, options, log, recovered);
     } catch (failure) {
       await log.close();
       throw failure;
     }
   }
 
+  start(): void {
+    const member = this.#membership();
+    if (member !== undefined) this.#options.joined(member.clusterId);
+    this.#input(() => {});
+  }
+
+  /** Rises with every change of what the members below say. */
+  get version(): number {
+    return this.#version;
+  }
+
+  get role(): RaftRole {
+    return this.#raft.role;
+  }
+
+  get epoch(): number {
+    return this.#raft.epoch;
+  }
+
+  /** With its address; undefined while none is known. */
+  get leader(): Voter | undefined {
+    return this.#raft.leader;
+  }
+
+  get leaderId(): NodeId | undefined {
+    return this.#raft.leader?.id;
+  }
+
+  /** It leads, and has replayed everything that was committed before: the active controller. */
+  get isActive(): boolean {
+    return this.#raft.isActive && this.#activeEpoch === this.#raft.epoch && !this.#stopped;
+  }
+
+  get hardState(): HardState {
+    return this.#raft.hardState;
+  }
+
+  /** By the latest change in the log, committed or not. */
+  get voters(): readonly Voter[] {
+    return this.#raft.voters;
+  }
+
+  get votersIndex(): number {
+    return this.#raft.votersIndex;
+  }
+
+  get mayChangeVoters(): boolean {
+    return this.#raft.mayChangeVoters;
+  }
+
   get lastIndex(): number {
-    return this.#log.lastIndex;
+    return this.#raft.lastIndex;
+  }
+
+  get durableIndex(): number {
+    return this.#raft.durableIndex;
+  }
+
+  get commitIndex(): number {
+    return this.#raft.commitIndex;
+  }
+
+  /** The last entry that the image holds. */
+  get appliedIndex(): number {
+    return this.#applied.index;
+  }
+
+  get snapshotIndex(): number {
+    return this.#raft.snapshot.index;
+  }
+
+  get snapshotEpoch(): number {
+    return this.#raft.snapshot.epoch;
   }
 
   /** Of all segments on disk. */
@@ -119,8 +290,29 @@ export class MetadataQuorum {
     return this.#log.sizeBytes;
   }
 
-  get snapshotIndex(): number {
-    return this.#log.snapshotIndex;
+  /** How often this node has stood for election. */
+  get electionCount(): number {
+    return this.#elections;
+  }
+
+  /** Of an entry in memory, or of what precedes the first. */
+  epochAt(index: number): number | undefined {
+    return this.#raft.epochAt(index);
+  }
+
+  /** Of an entry in memory; borrowed. */
+  payloadAt(index: number): Uint8Array | undefined {
+    return this.#raft.entry(index)?.payload;
+  }
+
+  /** The leader's view of all replicas, itself first; empty elsewhere. */
+  progress(): readonly ReplicaProgress[] {
+    return this.#raft.progress(this.#ports.clock.now());
+  }
+
+  /** Whether it leads and is active, or whom it follows, has changed: `run` reads it here. */
+  onRole(run: () => void): void {
+    this.#roleListeners.push(run);
   }
 
   /**
@@ -129,137 +321,275 @@ export class MetadataQuorum {
    */
   propose(records: readonly MetadataRecord[], done: Proposed): void {
     assert(records.length > 0, 'an entry has records');
-    if (this.#stopped) {
-      this.#ports.clock.defer(() => done('stopped'));
+    const now = this.#ports.clock.now();
+    const payload = this.#codec.encode(records);
+    this.#decoded.set(payload, records);
+    const index = this.isActive ? this.#raft.propose(payload, now) : undefined;
+    if (index === undefined) {
+      const answer = this.#stopped ? 'unknown' : 'lost';
+      this.#ports.clock.defer(() => done(answer));
       return;
     }
-    const entry = { index: this.#log.lastIndex + 1, epoch: this.epoch, payload: this.#codec.encode(records) };
-    this.#proposals.push({ index: entry.index, records, done });
-    this.#log.append([entry], (failure) => {
-      if (this.#stopped) return;
-      if (failure?.code === 'ENOSPC') this.#proposals.shift().done('full');
-      else if (failure !== undefined) this.#fail(failure);
-      else this.#commit(this.#proposals.shift(), entry.payload.length);
+    this.#proposals.push({ index, epoch: this.#raft.epoch, at: now, done });
+    this.#pump();
+  }
+
+  /** Whether this node still was the active controller at some time after the call, and has applied all that was committed by then (thesis §6.4). */
+  confirm(done: (isLeader: boolean) => void): void {
+    if (!this.isActive) {
+      this.#ports.clock.defer(() => done(false));
+      return;
+    }
+    this.#input(() => this.#reads.set(this.#raft.read(), done));
+  }
+
+  /** Resolves when the image holds that entry; never after a stop. */
+  whenApplied(index: number): Promise<void> {
+    if (index <= this.#applied.index) return Promise.resolve();
+    return new Promise((run) => {
+      const at = this.#waiting.findLastIndex((other) => other.index <= index) + 1;
+      this.#waiting.splice(at, 0, { index, run });
     });
   }
 
-  /** Stops: what is not confirmed yet is answered 'stopped' within the call. The disk is quiet when it resolves. */
+  received(message: ReplicaMessage, from: PeerAddress): void {
+    this.#input((now) => {
+      if (message.kind === 'introduction' || message.kind === 'bootstrap') this.#firstQuorum.received(message, from);
+      else this.#raft.received(message, from, now);
+    });
+  }
+
+  /** A connection to the node stands. */
+  connected(id: NodeId): void {
+    this.#input(() => this.#firstQuorum.connected(id));
+  }
+
+  /** A connection with the node is lost; `byPeer`: it was closed or reset at the other end. */
+  disconnected(id: NodeId, byPeer: boolean): void {
+    if (byPeer || this.#raft.role === 'leader') this.#input((now) => this.#raft.disconnected(id, now));
+  }
+
+  /** Hands the leadership over, if it has it and there is someone to take it. Resolves when it leads no more, or after `patienceMs`. */
+  async resign(patienceMs: number): Promise<void> {
+    if (this.#raft.role !== 'leader' || this.voters.length < 2) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#ports.clock.timer(() => resolve());
+      timer.arm(patienceMs);
+      this.onRole(() => {
+        if (this.#raft.role === 'leader') return;
+        timer.disarm();
+        resolve();
+      });
+      this.#input((now) => this.#raft.transfer(undefined, now));
+    });
+  }
+
+  /** Stops: what is not confirmed yet is answered within the call. The disk is quiet when it resolves. */
   async close(): Promise<void> {
     this.#stop();
-    await this.#snapshotting;
+    await this.#snapshots.close();
+    await this.#sender.close();
+    await this.#operations.close();
     await this.#log.close();
   }
 
-  /** Before anyone else can propose. */
-  #begin(records: readonly MetadataRecord[]): Promise<void> {
-    if (records.length === 0) {
-      this.publisher.publish();
-      return Promise.resolve();
+  #input(act: (now: Mono) => void): void {
+    if (this.#stopped) return;
+    act(this.#ports.clock.now());
+    this.#pump();
+  }
+
+  /** Does what the machines say until they have nothing more to say. */
+  #pump(): void {
+    if (this.#isPumping) {
+      this.#pumpAgain = true;
+      return;
     }
-    const entry = { index: this.#log.lastIndex + 1, epoch: this.epoch, payload: this.#codec.encode(records) };
-    return new Promise((resolve, reject) => {
-      this.#log.append([entry], (failure) => {
-        if (failure !== undefined) return reject(failure);
-        this.#apply(records, entry.index);
-        this.#countBytes(entry.payload.length);
-        resolve();
-      });
+    this.#isPumping = true;
+    do {
+      this.#pumpAgain = false;
+      this.#takeFirstQuorum();
+      this.#carryOut(this.#raft.takeOutput(this.#ports.clock.now()));
+      this.#apply();
+    } while (this.#pumpAgain && !this.#stopped);
+    this.#isPumping = false;
+    this.#version += 1;
+    if (this.#stopped) return;
+    this.#noteRole();
+    this.#arm();
+  }
+
+  #carryOut(output: RaftOutput): void {
+    if (output.truncateFrom !== undefined) this.#loseProposals(output.truncateFrom, 'lost');
+    for (const piece of output.storeSnapshot) {
+      if (piece.position === 0) this.#incoming = new MetadataImage();
+      assert(this.#incoming !== undefined, 'a snapshot comes from its first piece on');
+      for (const record of this.#codec.decode(piece.payload)) this.#incoming.replay(record, piece.index);
+    }
+    this.#operations.carryOut(output);
+    for (const { to, message } of output.messages) this.#options.send(to, message);
+    for (const wanted of output.sendSnapshot) this.#sender.want(wanted);
+    for (const to of output.releaseSnapshot) this.#sender.release(to);
+    for (const ticket of output.refusedReads) this.#answerRead(ticket, false);
+    for (const { ticket, index } of output.reads)
+      void this.whenApplied(index).then(() => this.#answerRead(ticket, !this.#stopped));
+  }
+
+  #answerRead(ticket: number, isLeader: boolean): void {
+    const done = this.#reads.get(ticket);
+    this.#reads.delete(ticket);
+    if (done !== undefined) this.#ports.clock.defer(() => done(isLeader));
+  }
+
+  #takeFirstQuorum(): void {
+    if (this.#firstQuorum.stage !== 'member' && this.#raft.durableIndex > 0) this.#noteJoined();
+    const { messages, propose, accept, notice } = this.#firstQuorum.takeOutput();
+    for (const { to, message } of messages) this.#options.send(to, message);
+    const now = this.#ports.clock.now();
+    if (accept !== undefined) this.#raft.bootstrap(accept, now);
+    if (propose !== undefined) this.#raft.bootstrap(this.#foundingEntry(propose), now);
+    if (notice !== undefined) this.#ports.logger.info({}, `this node ${notice}`);
+  }
+
+  #foundingEntry(voters: readonly Voter[]): RaftEntry {
+    const { targetSize } = this.#options;
+    const state = {
+      image: this.image,
+      random: this.#ports.random,
+      given: new Map<string, string>(),
+      planted: this.#options.planted,
+    };
+    const { records } = bootstrap(state, { voters, targetSize });
+    return { index: 1, epoch: 0, payload: this.#codec.encode(records) };
+  }
+
+  #noteJoined(): void {
+    const member = this.#membership();
+    assert(member !== undefined, 'the log begins with the cluster');
+    const isFirst = this.#raft.epoch === 0;
+    this.#firstQuorum.joined(member);
+    this.#options.joined(member.clusterId);
+    // The last of a majority to have the first entry finds the others ready to vote.
+    if (isFirst) this.#raft.campaign(this.#ports.clock.now());
+  }
+
+  #membership(): { readonly clusterId: Uuid; readonly bootstrap: RaftEntry | undefined } | undefined {
+    const first = this.#raft.entry(1);
+    const founded = first === undefined ? undefined : bootstrapIn(this.#recordsOf(first.payload));
+    const clusterId = founded?.clusterId ?? this.image.cluster?.id;
+    return clusterId === undefined ? undefined : { clusterId, bootstrap: first };
+  }
+
+  #recordsOf(payload: Uint8Array): readonly MetadataRecord[] {
+    let records = this.#decoded.get(payload);
+    if (records === undefined) {
+      records = this.#codec.decode(payload);
+      this.#decoded.set(payload, records);
+    }
+    return records;
+  }
+
+  #apply(): void {
+    let count = 0;
+    while (this.#applied.index < this.#raft.commitIndex && !this.#stopped) {
+      if (count === ENTRIES_PER_TURN) return this.#applyLater();
+      count += 1;
+      const entry = this.#raft.entry(this.#applied.index + 1);
+      assert(entry !== undefined, `the committed entry ${this.#applied.index + 1} is in memory`);
+      for (const record of this.#recordsOf(entry.payload)) this.image.replay(record, entry.index);
+      this.#decoded.delete(entry.payload);
+      this.#applied = { index: entry.index, epoch: entry.epoch };
+      this.publisher.publish();
+      this.#confirmProposals(entry);
+      this.#wake();
+      this.#snapshots.replayed(entry.payload.length);
+    }
+    if (this.#raft.isActive) this.#activeEpoch = this.#raft.epoch;
+  }
+
+  #applyLater(): void {
+    if (this.#deferred) return;
+    this.#deferred = true;
+    this.#ports.clock.defer(() => {
+      this.#deferred = false;
+      this.#input(() => {});
     });
   }
 
-  #commit({ index, records, done }: Proposal, payloadBytes: number): void {
-    this.#apply(records, index);
-    done({ index });
-    this.#countBytes(payloadBytes);
-  }
-
-  #apply(records: readonly MetadataRecord[], index: number): void {
-    for (const record of records) this.image.replay(record, index);
-    this.#appliedEpoch = this.epoch;
-    this.publisher.publish();
-  }
-
-  #countBytes(payloadBytes: number): void {
-    if (payloadBytes === 0) return;
-    const { snapshotBytes, snapshotIntervalMs } = this.#options;
-    if (this.#bytesSinceSnapshot === 0 && snapshotIntervalMs > 0) this.#snapshotTimer.arm(snapshotIntervalMs);
-    this.#bytesSinceSnapshot += payloadBytes;
-    if (this.#bytesSinceSnapshot >= snapshotBytes) this.#startSnapshot();
-  }
-
-  #startSnapshot(): void {
-    if (this.#snapshotting !== undefined || this.#stopped || this.image.index <= this.#log.snapshotIndex) return;
-    this.#snapshotTimer.disarm();
-    this.#bytesSinceSnapshot = 0;
-    this.#snapshotting = this.#writeSnapshot().then(
-      () => {
-        this.#snapshotting = undefined;
-      },
-      (failure: IoError) => {
-        this.#snapshotting = undefined;
-        if (failure.code !== 'ENOSPC') return this.#fail(failure);
-        this.#ports.logger.warn({ failure: failure.message }, 'no room for a snapshot of the metadata log');
-      },
-    );
-  }
-
-  /** In slices between other work: what the records describe is fixed at the start. */
-  async #writeSnapshot(): Promise<void> {
-    const { index } = this.image;
-    const records = this.image.snapshot();
-    const writer = await this.#log.beginSnapshot(index, this.#appliedEpoch);
-    try {
-      let slice = take(records, SNAPSHOT_SLICE_RECORDS);
-      while (slice.length > 0 && !this.#stopped) {
-        await writer.append(this.#codec.encode(slice));
-        slice = take(records, SNAPSHOT_SLICE_RECORDS);
-      }
-      if (this.#stopped) return await writer.abandon();
-      await this.#log.compact(writer);
-    } catch (failure) {
-      await writer.abandon();
-      throw failure;
+  #confirmProposals({ index, epoch }: RaftEntry): void {
+    for (;;) {
+      const proposal = this.#proposals.peek();
+      if (proposal === undefined || proposal.index > index) return;
+      this.#proposals.shift();
+      const isThis = proposal.index === index && proposal.epoch === epoch;
+      if (isThis) this.onCommit(this.#ports.clock.now() - proposal.at);
+      proposal.done(isThis ? { index } : 'lost');
     }
-    this.#ports.logger.info({ index }, 'metadata log compacted into a snapshot');
   }
 
-  #fail(failure: IoError): void {
+  #loseProposals(from: number, why: 'lost' | 'full' | 'unknown'): void {
+    const proposals = this.#proposals.drain();
+    for (const proposal of proposals) if (proposal.index < from) this.#proposals.push(proposal);
+    for (const { index, done } of proposals) if (index >= from) done(why);
+  }
+
+  #wake(): void {
+    let count = 0;
+    while ((this.#waiting[count]?.index ?? Number.POSITIVE_INFINITY) <= this.#applied.index) count += 1;
+    for (const { run } of this.#waiting.splice(0, count)) run();
+  }
+
+  #diskFull(): void {
+    this.#ports.logger.warn({}, 'no room on the disk of the metadata log: nothing is appended to it');
+    this.#input((now) => {
+      this.#loseProposals(this.#raft.durableIndex + 1, 'full');
+      this.#raft.diskFull(now);
+    });
+  }
+
+  #snapshotInstalled(covers: LogPosition): void {
+    const made = this.#incoming;
+    this.#incoming = undefined;
+    assert(made?.cluster !== undefined && made.index === covers.index, 'the snapshot that was installed was read');
+    this.image.become(made);
+    this.#applied = { index: covers.index, epoch: covers.epoch };
+    this.#raft.snapshotInstalled({ index: covers.index, epoch: covers.epoch, voters: made.cluster.voters });
+    this.#snapshots.replaced();
+    for (const { index, done } of this.#proposals.drain()) done(index <= covers.index ? 'unknown' : 'lost');
+    this.publisher.publish();
+    this.#wake();
+  }
+
+  #noteRole(): void {
+    const { role, epoch, leaderId } = this;
+    const state = `${role} ${epoch} ${leaderId} ${this.isActive}`;
+    if (state === this.#lastRole) return;
+    if (role === 'candidate' && !this.#lastRole.startsWith(`candidate ${epoch} `)) this.#elections += 1;
+    this.#lastRole = state;
+    this.#ports.logger.info({ role, epoch, leader: leaderId, active: this.isActive }, 'metadata quorum');
+    for (const run of this.#roleListeners) run();
+  }
+
+  #arm(): void {
+    const deadline = Math.min(this.#raft.deadline, this.#firstQuorum.deadline);
+    if (deadline === this.#armedFor || deadline === Number.POSITIVE_INFINITY) return;
+    this.#armedFor = deadline;
+    this.#timer.arm(Math.max(0, deadline - this.#ports.clock.now()));
+  }
+
+  #fail(failure: Error): void {
     if (this.#stopped) return;
     this.#stop();
     this.#options.onFailed(failure);
   }
 
   #stop(): void {
+    if (this.#stopped) return;
     this.#stopped = true;
-    this.#snapshotTimer.disarm();
-    for (const { done } of this.#proposals.drain()) done('stopped');
+    this.#timer.disarm();
+    this.#loseProposals(0, 'unknown');
+    for (const done of this.#reads.values()) done(false);
+    this.#reads.clear();
+    for (const run of this.#roleListeners) run();
   }
-}
-
-function bootstrapCommand({ voter, targetSize }: MetadataQuorumOptions) {
-  return { voters: [voter], targetSize };
-}
-
-/** Returns the payload bytes of the entries behind the snapshot. With one voter all that is on disk is committed. */
-function replayRecovered(recovered: RecoveredRaftLog, codec: RecordCodec, image: MetadataImage): number {
-  const { snapshot, entries } = recovered;
-  for (const chunk of snapshot?.chunks ?? []) {
-    for (const record of codec.decode(chunk)) image.replay(record, snapshot?.index ?? 0);
-  }
-  let payloadBytes = 0;
-  for (const { index, payload } of entries) {
-    for (const record of codec.decode(payload)) image.replay(record, index);
-    payloadBytes += payload.length;
-  }
-  return payloadBytes;
-}
-
-function take<T>(from: Iterator<T>, countMax: number): readonly T[] {
-  const items: T[] = [];
-  while (items.length < countMax) {
-    const { done, value } = from.next();
-    if (done === true) break;
-    items.push(value);
-  }
-  return items;
 }

@@ -1,6 +1,6 @@
 import { assert } from '#base/assert';
 import type { Logger } from '#base/ports';
-import type { MetadataDelta, PartitionDelta } from '#metadata/delta';
+import type { MetadataDelta, PartitionDelta, TopicRemoval } from '#metadata/delta';
 import type { MetadataImage } from '#metadata/image';
 import { ResourceType } from '#metadata/records';
 import { type BrokerLayers, topicDefaults } from '#model/config-layers';
@@ -26,7 +26,7 @@ export interface PartitionObserver {
 }
 
 /**
- * The partitions that this node holds, kept in step with the metadata: each delta opens, closes and configures logs. Lookups answer
+ * The partitions that this node leads, kept in step with the metadata: each delta opens, closes and configures logs. Lookups answer
  * the code that a client must see.
  */
 export class PartitionTable {
@@ -115,19 +115,26 @@ export class PartitionTable {
   }
 
   async #apply(delta: MetadataDelta): Promise<void> {
-    for (const { id } of delta.topicsDeleted) await this.#remove(id);
+    for (const removal of delta.topicsDeleted) await this.#remove(removal);
     for (const change of delta.partitions) await this.#applyPartition(change);
     this.#applyConfigs(delta);
   }
 
   async #applyPartition({ topic, topicId, partition: index, after }: PartitionDelta): Promise<void> {
-    if (!after.replicas.includes(this.#node)) return;
-    const entry = this.#entry(topic, topicId);
-    const held = entry.partitions[index];
-    if (held !== undefined) {
-      held.leaderEpoch = after.leaderEpoch;
+    const known = this.#byId.get(topicId);
+    const held = known?.partitions[index];
+    if (after.leader !== this.#node) {
+      if (known === undefined || held === undefined) return;
+      known.partitions[index] = undefined;
+      this.#retire(held, ErrorCode.NotLeaderOrFollower);
       return;
     }
+    if (held !== undefined) {
+      held.leaderEpoch = after.leaderEpoch;
+      held.replicaCount = after.replicas.length;
+      return;
+    }
+    const entry = this.#entry(topic, topicId);
     const found = this.#store.get(topic, index);
     const log = found ?? (await this.#store.create(topic, topicId, index, entry.config));
     if (log === undefined)
@@ -137,21 +144,21 @@ export class PartitionTable {
       );
     if (found !== undefined) found.updateConfig(entry.config);
     const partition = new Partition(topic, topicId, index, after.leaderEpoch, log);
+    partition.replicaCount = after.replicas.length;
     entry.partitions[index] = partition;
     for (const observer of this.#observers) observer.opened(partition);
   }
 
-  async #remove(topicId: Uuid): Promise<void> {
-    const entry = this.#byId.get(topicId);
-    if (entry === undefined) return;
-    this.#byId.delete(topicId);
-    this.#byName.delete(entry.name);
-    for (const partition of entry.partitions) {
-      if (partition === undefined) continue;
-      this.#retire(partition, ErrorCode.UnknownTopicOrPartition);
+  async #remove({ id, name, partitions }: TopicRemoval): Promise<void> {
+    const entry = this.#byId.get(id);
+    this.#byId.delete(id);
+    if (entry !== undefined) this.#byName.delete(name);
+    for (const partition of entry?.partitions ?? [])
+      if (partition !== undefined) this.#retire(partition, ErrorCode.UnknownTopicOrPartition);
+    for (const { partition } of partitions) {
       // Also the log of a partition that is offline: it must not be taken for that of a later topic of this name.
-      const log = this.#store.get(entry.name, partition.index);
-      if (log !== undefined) await this.#store.delete(log);
+      const log = this.#store.get(name, partition);
+      if (log?.topicId === id) await this.#store.delete(log);
     }
   }
 

@@ -39,6 +39,8 @@ export class Partition implements LogListener {
   readonly topic: string;
   readonly topicId: Uuid;
   readonly index: number;
+  /** As the metadata have it. */
+  replicaCount = 1;
   #log: PartitionLog | undefined;
   #leaderEpoch: LeaderEpoch;
   #highWatermark: Offset;

@@ -12,6 +12,7 @@ import { offeredVersions } from '#protocol/offered-apis';
 import { Reader } from '#protocol/reader';
 import { Writer } from '#protocol/writer';
 import { type Broker, brokerLayers, type ControllerClient } from '#runtime/broker';
+import type { QuorumDescription } from '#runtime/controller-protocol';
 import { GroupHost } from '#runtime/group-host';
 import { isInternalTopic, OFFSETS_TOPIC } from '#runtime/internal-topics';
 import { Partition } from '#runtime/partition';
@@ -38,6 +39,8 @@ export class ApiStage {
   readonly broker: Broker;
   /** What the controller answers instead, if not undefined; 'never' leaves the request without an answer. */
   refusal: 'busy' | 'full' | 'stopped' | 'never' | undefined;
+  /** What the active controller says of the quorum; undefined: there is none. */
+  quorum: QuorumDescription | undefined;
   readonly #partitions = new Map<string, Partition>();
 
   constructor(settings: Readonly<Record<string, string>> = {}) {
@@ -55,6 +58,8 @@ export class ApiStage {
         this.#openPartitions();
         return Promise.resolve(response);
       },
+      describeQuorum: () => Promise.resolve(this.quorum),
+      controllerId: ME,
     };
     const quiet = () => {};
     const ports = {

@@ -5,6 +5,7 @@ import { MetadataImage } from '#metadata/image';
 import type { MetadataRecord } from '#metadata/records';
 import { SUPPORTED_FEATURES } from '#model/features';
 import { type NodeId, nodeId, type Uuid, uuidFromBytes } from '#model/ids';
+import { NO_PLANTED_BUGS } from '#model/planted-bugs';
 
 /** Counts up, so that tests can tell what was drawn. */
 export function countingRandom(): Random {
@@ -60,7 +61,7 @@ export class TestCluster {
   }
 
   run<Name extends OperationName>(operation: Name, command: CommandOf<Name>): ResponseOf<Name> {
-    const state = { image: this.image, random: this.#random, given: this.given };
+    const state = { image: this.image, random: this.#random, given: this.given, planted: NO_PLANTED_BUGS };
     const { records, response } = decide(operation, state, command);
     this.lastRecords = records;
     this.replay(records);

@@ -176,21 +176,11 @@ describe('parsing the entries of a file', () => {
     expect(errors({ listeners })[0]).toContain(problem);
   });
 
-  test.each([
-    [1, 1],
-    [2, 2],
-    [3, 3],
-    [5, 3],
-  ])('makes %i brokers replicate %i times unless told otherwise', (size, factor) => {
-    expect(parsed({ 'cluster.target.size': String(size) }).config.defaultReplicationFactor).toBe(factor);
-    expect(parsed({}, size).config.offsetsTopicReplicationFactor).toBe(factor);
+  test.each([1, 2, 3, 5])('keeps one replica of a topic on %i brokers unless told otherwise', (size) => {
+    expect(parsed({ 'cluster.target.size': String(size) }).config.defaultReplicationFactor).toBe(1);
+    expect(parsed({}, size).config.offsetsTopicReplicationFactor).toBe(1);
     expect(parsed({ 'default.replication.factor': '2' }, size).config.defaultReplicationFactor).toBe(2);
-    expect(sizedDefaults(size).get('min.insync.replicas')).toBe(size >= 3 ? '2' : '1');
-  });
-
-  test('takes the target size from the voters if nothing else tells it', () => {
-    const voters = '1@a:9093,2@b:9093,3@c:9093';
-    expect(parsed({ 'controller.quorum.voters': voters }).config.defaultReplicationFactor).toBe(3);
+    expect(sizedDefaults(size).get('min.insync.replicas')).toBe('1');
   });
 });
 

@@ -102,6 +102,8 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       return { groupId: GROUP, topics: [{ name, partitions: [{ partitionIndex: 0 }] }] };
     case ApiKey.DescribeTopicPartitions:
       return { topics: [{ name }], responsePartitionLimit: 10, cursor: null };
+    case ApiKey.DescribeQuorum:
+      return { topics: [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }] };
     case ApiKey.DescribeCluster:
       return { includeClusterAuthorizedOperations: true };
     case ApiKey.ListGroups:

@@ -247,7 +247,7 @@ describe('a node', () => {
     const parsed = parseBrokerConfig(new Map([['listeners', 'PLAINTEXT://n:9092']]));
     if ('errors' in parsed) throw new Error(parsed.errors.join());
     node = new Node(world.ports('n', { disks: [world.disk('d')] }), parsed);
-    const starting = node.start();
+    const starting = expect(node.start()).rejects.toThrow('was stopped while it was starting');
     await world.complete(node.stop());
     await starting;
     const refused = client();

@@ -510,7 +510,8 @@ describe('where groups are', () => {
 });
 
 test('the offsets topic is compacted and made as the broker configs say', () => {
-  const parsed = parseBrokerConfig(new Map([['offsets.topic.num.partitions', '7']]), 3);
+  const given = { 'offsets.topic.num.partitions': '7', 'offsets.topic.replication.factor': '3' };
+  const parsed = parseBrokerConfig(new Map(Object.entries(given)), 3);
   if (!('config' in parsed)) throw new Error(parsed.errors.join());
   expect(offsetsTopic(parsed.config)).toEqual({
     name: OFFSETS_TOPIC,

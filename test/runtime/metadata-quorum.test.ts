@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { IoErrorCode, Ports } from '#base/ports';
+import type { IoError, IoErrorCode, Ports } from '#base/ports';
 import { type DiskOperation, FaultDisk } from '#faults/fault-disk';
 import type { MetadataDelta } from '#metadata/delta';
 import type { MetadataRecord } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
 import { nodeId, type Uuid, uuid } from '#model/ids';
+import { NO_PLANTED_BUGS } from '#model/planted-bugs';
 import { createCodecs } from '#platform/codecs';
 import { MetadataController } from '#runtime/metadata-controller';
 import { MetadataQuorum, type MetadataQuorumOptions } from '#runtime/metadata-quorum';
@@ -19,7 +20,7 @@ const codecs = createCodecs();
 /** One node's metadata, over a disk that survives power cuts. */
 class Node {
   readonly world: SimWorld;
-  readonly failures: (string | undefined)[] = [];
+  readonly failures: string[] = [];
   /** Set while the disk shall fail. */
   broken: { readonly operation: DiskOperation; readonly code: IoErrorCode } | undefined;
   readonly operations: DiskOperation[] = [];
@@ -44,17 +45,28 @@ class Node {
     this.ports = this.world.ports('node', { disks: [this.disk] });
   }
 
-  open(options: Partial<MetadataQuorumOptions> = {}): Promise<MetadataQuorum> {
-    return this.world.complete(
+  /** The only voter: it is the active controller when it has found its log whole. */
+  async open(options: Partial<MetadataQuorumOptions> = {}): Promise<MetadataQuorum> {
+    const self = { id: nodeId(1), directoryId: DIRECTORY, host: 'localhost', port: 9093 };
+    const quorum = await this.world.complete(
       MetadataQuorum.open(this.ports, this.disk, {
-        voter: { id: nodeId(1), directoryId: DIRECTORY, host: 'localhost', port: 9093 },
+        self,
+        voters: [self],
         targetSize: 1,
         snapshotBytes: 1e9,
         snapshotIntervalMs: 0,
-        onFailed: (failure) => this.failures.push(failure.code),
+        electionTimeoutMs: 1000,
+        heartbeatMs: 100,
+        planted: NO_PLANTED_BUGS,
+        send: () => {},
+        joined: () => {},
+        onFailed: (failure) => this.failures.push((failure as IoError).code),
         ...options,
       }),
     );
+    quorum.start();
+    await this.world.run(() => quorum.isActive || this.failures.length > 0);
+    return quorum;
   }
 
   async crash(): Promise<void> {
@@ -81,11 +93,11 @@ describe('opening the quorum', () => {
     const first = await node.open({ targetSize: 3 });
     const { cluster } = first.image;
     expect(cluster).toMatchObject({ targetSize: 3, voters: [{ id: 1, directoryId: DIRECTORY }] });
-    expect([first.epoch, first.lastIndex]).toEqual([1, 1]);
+    expect([first.epoch, first.lastIndex]).toEqual([1, 2]);
     await node.crash();
     const second = await node.open({ targetSize: 5 });
     expect(second.image.cluster).toEqual(cluster);
-    expect([second.epoch, second.lastIndex]).toEqual([2, 1]);
+    expect([second.epoch, second.lastIndex]).toEqual([2, 3]);
   });
 
   test('leads in a new epoch at every start', async () => {
@@ -127,11 +139,11 @@ describe('a proposal', () => {
     expect(seen).toEqual([]);
     await node.world.run(() => seen.length === 6);
     expect(seen).toEqual([
-      'published a at 2 of 2',
+      'published a at 3 of 3',
       'confirmed a',
-      'published b at 3 of 3',
+      'published b at 4 of 4',
       'confirmed b',
-      'published c at 4 of 4',
+      'published c at 5 of 5',
       'confirmed c',
     ]);
   });
@@ -171,7 +183,7 @@ describe('a proposal', () => {
     await node.world.run(() => results.length === 2);
     quorum.propose([topic('c', 3)], (result) => results.push(result));
     await node.world.run(() => results.length === 3);
-    expect([results, node.failures]).toEqual([['stopped', 'stopped', 'stopped'], [code]]);
+    expect([results, node.failures]).toEqual([['unknown', 'unknown', 'unknown'], [code]]);
     expect(quorum.image.topicCount).toBe(0);
   });
 
@@ -181,7 +193,8 @@ describe('a proposal', () => {
     node.broken = { operation: 'write', code: 'ENOSPC' };
     expect(await propose(node, quorum, [topic('a', 1)])).toBe('full');
     node.broken = undefined;
-    expect(await propose(node, quorum, [topic('b', 2)])).toEqual({ index: 2 });
+    await node.world.run(() => quorum.isActive);
+    expect(await propose(node, quorum, [topic('b', 2)])).toEqual({ index: 4 });
     expect([quorum.image.topic('a'), node.failures]).toEqual([undefined, []]);
     await node.crash();
     expect((await node.open()).image.topic('b')).toBeDefined();
@@ -193,7 +206,7 @@ describe('a proposal', () => {
     const results: unknown[] = [];
     for (const [at, name] of ['a', 'b'].entries()) quorum.propose([topic(name, at)], (result) => results.push(result));
     await node.world.complete(quorum.close());
-    expect([results, node.failures]).toEqual([['stopped', 'stopped'], []]);
+    expect([results, node.failures]).toEqual([['unknown', 'unknown'], []]);
   });
 });
 
@@ -220,13 +233,13 @@ describe('a snapshot', () => {
     const node = new Node(21);
     const quorum = await node.open({ snapshotIntervalMs: 1000 });
     await node.world.run(node.world.clock.now() + 1100);
-    expect(quorum.snapshotIndex).toBe(1);
+    expect(quorum.snapshotIndex).toBe(2);
     await node.world.run(node.world.clock.now() + 5000);
     await propose(node, quorum, [topic('a', 1)]);
     await node.world.run(node.world.clock.now() + 900);
-    expect(quorum.snapshotIndex).toBe(1);
-    await node.world.run(node.world.clock.now() + 200);
     expect(quorum.snapshotIndex).toBe(2);
+    await node.world.run(node.world.clock.now() + 200);
+    expect(quorum.snapshotIndex).toBe(3);
   });
 
   test('without room is tried again later, and stops nothing', async () => {
@@ -238,7 +251,7 @@ describe('a snapshot', () => {
     expect([quorum.snapshotIndex, node.failures]).toEqual([0, []]);
     await propose(node, quorum, [topic('a', 1)]);
     await node.world.run(node.world.clock.now() + 1100);
-    expect(quorum.snapshotIndex).toBe(2);
+    expect(quorum.snapshotIndex).toBe(3);
   });
 
   test('under way is given up by a close', async () => {
@@ -276,7 +289,7 @@ describe('the controller', () => {
 
   async function controllerOf(node: Node) {
     const quorum = await node.open();
-    const controller = new MetadataController(quorum, node.ports.random, new Map());
+    const controller = new MetadataController(quorum, node.ports.random, new Map(), NO_PLANTED_BUGS);
     const clusterId = quorum.image.cluster?.id ?? DIRECTORY;
     const broker = {
       id: nodeId(1),
@@ -299,7 +312,10 @@ describe('the controller', () => {
       ['t', 't'].map((name) => controller.submit('createTopics', { topics: [newTopic(name)], validateOnly: false })),
     );
     const results = await node.world.complete(twice);
-    expect(results).toMatchObject([[{ errorCode: ErrorCode.None }], [{ errorCode: ErrorCode.TopicAlreadyExists }]]);
+    expect(results).toMatchObject([
+      { response: [{ errorCode: ErrorCode.None }] },
+      { response: [{ errorCode: ErrorCode.TopicAlreadyExists }] },
+    ]);
   });
 
   test('answers when the change can be seen', async () => {
@@ -322,18 +338,20 @@ describe('the controller', () => {
     expect(results.filter((result) => result === 'busy')).toHaveLength(9);
   });
 
-  test('says full and stopped, and is not held up by either', async () => {
+  test('says what became of a command when the disk is full, when there is no controller, and when it stops', async () => {
     const node = new Node(43);
     const { controller, quorum } = await controllerOf(node);
     const create = (name: string) =>
       controller.submit('createTopics', { topics: [newTopic(name)], validateOnly: false });
     node.broken = { operation: 'write', code: 'ENOSPC' };
     expect(await node.world.complete(create('a'))).toBe('full');
+    expect(await node.world.complete(create('a'))).toBe('notController');
     node.broken = undefined;
-    expect(await node.world.complete(create('a'))).toMatchObject([{ errorCode: ErrorCode.None }]);
+    await node.world.run(() => quorum.isActive);
+    expect(await node.world.complete(create('a'))).toMatchObject({ response: [{ errorCode: ErrorCode.None }] });
     const pending = Promise.all([create('b'), create('c')]);
     const closed = quorum.close();
-    expect(await node.world.complete(pending)).toEqual(['stopped', 'stopped']);
+    expect(await node.world.complete(pending)).toEqual(['unknown', 'notController']);
     await node.world.complete(closed);
   });
 
@@ -350,7 +368,7 @@ describe('the controller', () => {
             const allocate = () => {
               void controller.submit('allocateProducerIds', { id: nodeId(1), brokerEpoch }).then((block) => {
                 if (typeof block === 'string') return;
-                given.push(block.first);
+                given.push(block.response.first);
                 allocate();
               });
             };

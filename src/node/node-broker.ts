@@ -1,0 +1,200 @@
+/** The node's part as a broker: listeners for Kafka clients, partitions, group coordinators, and its registration. */
+import { ALL_APIS } from '#api/all-apis';
+import { Dispatcher } from '#api/dispatch';
+import { assert } from '#base/assert';
+import type { Deadlines } from '#base/deadlines';
+import type { Endpoint, IoError, Ports } from '#base/ports';
+import { type BrokerListener, ResourceType } from '#metadata/records';
+import type { NewTopic } from '#metadata/topics';
+import { ErrorCode } from '#model/errors';
+import { SUPPORTED_FEATURES } from '#model/features';
+import { type ListenerAddress, parseListener } from '#model/listener';
+import type { ParsedBrokerConfig } from '#model/parse-broker-config';
+import { newUuid } from '#model/uuids';
+import { KafkaListener } from '#net/kafka-listener';
+import { Broker, brokerLayers, type ControllerClient } from '#runtime/broker';
+import { BrokerLifecycle } from '#runtime/broker-lifecycle';
+import { GroupHost, offsetsTopic } from '#runtime/group-host';
+import { OFFSETS_TOPIC } from '#runtime/internal-topics';
+import { PartitionTable } from '#runtime/partition-table';
+import { ProducerIds } from '#runtime/producer-ids';
+import { TopicCreator } from '#runtime/topic-creator';
+import type { LogStore } from '#storage/log-store';
+import { NodeError } from './node-error.ts';
+import type { NodeIdentity, NodeQuorum } from './node-quorum.ts';
+
+const RESPONSE_MEMORY_BYTES = 64 << 20;
+/** How long the node itself waits for a decision that no client's own time-out bounds. */
+const DECISION_MS = 10_000;
+
+export interface NodeBroker {
+  readonly broker: Broker;
+  readonly listener: KafkaListener;
+  readonly listeners: readonly BrokerListener[];
+  readonly lifecycle: BrokerLifecycle;
+}
+
+/** Adds to `opened` how each part is closed again. Nothing is registered or served yet. */
+export async function openBroker(
+  ports: Ports,
+  parsed: ParsedBrokerConfig,
+  store: LogStore,
+  deadlines: Deadlines,
+  node: NodeIdentity,
+  { quorum, link, host }: NodeQuorum,
+  opened: (() => Promise<void>)[],
+): Promise<NodeBroker> {
+  const { config, given } = parsed;
+  const { image } = quorum;
+  const layers = () => brokerLayers(image, node.id, given);
+  const partitions = new PartitionTable(node.id, image, store, ports.logger, layers);
+  const controller: ControllerClient = {
+    async submit(operation, command, timeoutMs) {
+      const response = await link.submit(operation, command, timeoutMs);
+      await partitions.settled();
+      return response;
+    },
+    describeQuorum: (timeoutMs) => link.describeQuorum(host, timeoutMs),
+    get controllerId() {
+      return quorum.leaderId;
+    },
+  };
+  const broker = new Broker(
+    { ports, nodeId: node.id, given, config, image, controller, store },
+    {
+      deadlines,
+      partitions,
+      producerIds: new ProducerIds(() => allocateProducerIds(broker)),
+      topicCreator: new TopicCreator((name) => createOnRequest(broker, name), ports.logger),
+      groups: new GroupHost({
+        ports,
+        nodeId: node.id,
+        image,
+        partitions,
+        deadlines,
+        config: () => broker.config,
+        createOffsetsTopic: () => broker.topicCreator.request(OFFSETS_TOPIC),
+      }),
+    },
+  );
+  broker.servedApis = ALL_APIS.map(({ key }) => key);
+  partitions.observe(broker.groups);
+  const dispatcher = new Dispatcher(broker, ALL_APIS);
+  const listener = new KafkaListener(
+    ports,
+    {
+      maxRequestBytes: config.socketRequestMaxBytes,
+      requestMemoryBytes: config.requestMemoryBytes,
+      responseMemoryBytes: RESPONSE_MEMORY_BYTES,
+      maxConnections: config.maxConnections,
+      maxConnectionsPerIp: config.maxConnectionsPerIp,
+      maxIdleMs: config.connectionsMaxIdleMs < 0 ? Number.POSITIVE_INFINITY : config.connectionsMaxIdleMs,
+    },
+    (exchange) => dispatcher.serve(exchange),
+  );
+  opened.push(() => listener.close());
+  const listeners = await openListeners(ports, parsed, listener);
+  const lifecycle = new BrokerLifecycle(
+    ports,
+    { quorum, link, host },
+    {
+      heartbeatMs: config.brokerHeartbeatIntervalMs,
+      registration: {
+        id: node.id,
+        incarnation: node.incarnation,
+        rack: config.brokerRack ?? null,
+        listeners,
+        directories: store.directoryIds,
+        features: SUPPORTED_FEATURES.map(({ name, min, max }) => ({ name, min, max })),
+      },
+      onRefused: (reason) => ports.fatal(new NodeError(`the node is no broker of its cluster any more: ${reason}`)),
+    },
+  );
+  opened.push(async () => lifecycle.stop());
+  return { broker, listener, listeners, lifecycle };
+}
+
+/** Registers this process, opens what it leads, and goes on when the controller has let clients come. */
+export async function joinAsBroker({ broker, lifecycle }: NodeBroker, { quorum }: NodeQuorum): Promise<void> {
+  const refusal = await lifecycle.register();
+  if (refusal !== undefined) throw new NodeError(`the node cannot register with its cluster: ${refusal}`);
+  lifecycle.beginHeartbeats();
+  const { partitions } = broker;
+  await partitions.setStraysAside();
+  let letIn: () => void = () => {};
+  const unfenced = new Promise<void>((resolve) => {
+    letIn = resolve;
+  });
+  quorum.publisher.subscribe((delta) => {
+    partitions.apply(delta);
+    broker.groups.topicsDeleted(delta.topicsDeleted);
+    if (delta.configs.some(({ type }) => type === ResourceType.Broker)) broker.refreshConfig();
+    if (lifecycle.registered?.fenced === false) letIn();
+  });
+  await partitions.settled();
+  lifecycle.wantWork();
+  await unfenced;
+  await partitions.settled();
+}
+
+/** Binds every address; what clients are told is the advertised address, else the bound one. */
+async function openListeners(
+  ports: Ports,
+  { config }: ParsedBrokerConfig,
+  listener: KafkaListener,
+): Promise<BrokerListener[]> {
+  const advertised = new Map((config.advertisedListeners ?? []).map((text) => [address(text).name, address(text)]));
+  const opened: BrokerListener[] = [];
+  for (const text of config.listeners) {
+    const { name, host, port } = address(text);
+    const bound = await bind(ports, listener, name, { host, port });
+    const told = advertised.get(name);
+    const toldHost = told?.host ?? host;
+    opened.push({
+      name,
+      host: toldHost === '' || toldHost === '0.0.0.0' || toldHost === '::' ? 'localhost' : toldHost,
+      port: told === undefined || told.port === 0 ? bound.port : told.port,
+    });
+  }
+  return opened;
+}
+
+async function bind(ports: Ports, listener: KafkaListener, name: string, at: Endpoint): Promise<Endpoint> {
+  try {
+    return await listener.bind(ports.network, name, at);
+  } catch (cause) {
+    const { code, message } = cause as IoError;
+    const reason = code === 'EEXIST' ? 'the address is in use' : message;
+    throw new NodeError(`${name} cannot listen on ${at.host}:${at.port}: ${reason}`, { cause });
+  }
+}
+
+async function allocateProducerIds({ controller, image, nodeId: id }: Broker) {
+  const brokerEpoch = image.brokers.get(id)?.brokerEpoch ?? -1;
+  const block = await controller.submit('allocateProducerIds', { id, brokerEpoch }, DECISION_MS);
+  if (typeof block === 'string' || block.errorCode !== ErrorCode.None) return undefined;
+  return { first: block.first, count: block.count };
+}
+
+function address(text: string): ListenerAddress {
+  const parsed = parseListener(text);
+  assert(parsed !== undefined, 'listeners are validated with the config');
+  return parsed;
+}
+
+async function createOnRequest(broker: Broker, name: string) {
+  const id = newUuid(broker.ports.random);
+  const asDefault: NewTopic = {
+    id,
+    name,
+    partitionCount: -1,
+    replicationFactor: -1,
+    assignments: [],
+    configs: new Map(),
+  };
+  const topic = name === OFFSETS_TOPIC ? { ...offsetsTopic(broker.config), id } : asDefault;
+  const created = await broker.controller.submit('createTopics', { topics: [topic], validateOnly: false }, DECISION_MS);
+  if (typeof created === 'string') return { error: ErrorCode.RequestTimedOut, message: `the controller: ${created}` };
+  const [outcome] = created;
+  return { error: outcome?.errorCode ?? ErrorCode.UnknownServerError, message: outcome?.message ?? null };
+}

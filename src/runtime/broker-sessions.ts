@@ -1,0 +1,183 @@
+import type { Clock, Mono, Timer } from '#base/ports';
+import { BrokerLiveness } from '#metadata/broker-liveness';
+import { ErrorCode } from '#model/errors';
+import type { NodeId, Uuid } from '#model/ids';
+import type { PlantedBugs } from '#model/planted-bugs';
+import type { Heartbeat, HeartbeatAnswer } from './controller-protocol.ts';
+import type { MetadataController } from './metadata-controller.ts';
+import type { MetadataQuorum } from './metadata-quorum.ts';
+import type { PeerNetwork } from './peer-network.ts';
+import type { PeerHello } from './peer-types.ts';
+
+export interface BrokerSessionsOptions {
+  readonly sessionMs: number;
+  readonly heartbeatMs: number;
+  readonly planted: PlantedBugs;
+}
+
+const PROBE_MS = 300;
+/** Between the two probes of one suspicion. */
+const PROBE_GAP_MS = 20;
+/** How often voters that want to come or go are looked for. */
+const VOTERS_MS = 300;
+
+/**
+ * The active controller's view of who lives: takes heartbeats, probes who is suspected, fences who is gone and unfences who is back.
+ * The judgement is BrokerLiveness; this carries it out. Idle on every other node.
+ */
+export class BrokerSessions {
+  readonly #clock: Clock;
+  readonly #quorum: MetadataQuorum;
+  readonly #controller: MetadataController;
+  readonly #peers: PeerNetwork;
+  readonly #liveness: BrokerLiveness;
+  readonly #timer: Timer;
+  readonly #votersTimer: Timer;
+  /** Where each incarnation was last heard of; as many as there are brokers. */
+  readonly #heardFrom = new Map<NodeId, Uuid>();
+  readonly #unfencing = new Set<NodeId>();
+  readonly #probing = new Set<NodeId>();
+  #isActive = false;
+  #stopped = false;
+  #lastLeader: { readonly id: NodeId; readonly at: Mono } | undefined;
+
+  constructor(
+    clock: Clock,
+    parts: {
+      readonly quorum: MetadataQuorum;
+      readonly controller: MetadataController;
+      readonly peers: PeerNetwork;
+    },
+    options: BrokerSessionsOptions,
+  ) {
+    this.#clock = clock;
+    this.#quorum = parts.quorum;
+    this.#controller = parts.controller;
+    this.#peers = parts.peers;
+    this.#liveness = new BrokerLiveness(options);
+    this.#timer = clock.timer((lateMs) => {
+      if (!this.#isActive) return;
+      this.#liveness.tick(clock.now(), lateMs);
+      this.#carryOut();
+    });
+    this.#votersTimer = clock.timer(() => this.#tendVoters());
+    parts.quorum.onRole(() => this.#roleChanged());
+  }
+
+  get isActive(): boolean {
+    return this.#isActive;
+  }
+
+  /** Brokers with a session. */
+  get sessionCount(): number {
+    return this.#isActive ? this.#liveness.sessionCount : 0;
+  }
+
+  heard(heartbeat: Heartbeat): HeartbeatAnswer {
+    if (!this.#isActive) return { errorCode: ErrorCode.NotController };
+    const { id, brokerEpoch, incarnation } = heartbeat;
+    const broker = this.#quorum.image.brokers.get(id);
+    if (broker === undefined) return { errorCode: ErrorCode.BrokerIdNotRegistered };
+    if (broker.brokerEpoch !== brokerEpoch || broker.incarnation !== incarnation)
+      return { errorCode: ErrorCode.StaleBrokerEpoch };
+    this.#liveness.heard(id, brokerEpoch, this.#clock.now());
+    this.#heardFrom.set(id, incarnation);
+    // It knows its own registration, and so all that was decided before it came.
+    const isCaughtUp = heartbeat.appliedIndex >= brokerEpoch;
+    if (broker.fenced && heartbeat.wantsWork && isCaughtUp) void this.#unfence(id, brokerEpoch);
+    this.#carryOut();
+    return { errorCode: ErrorCode.None, fenced: broker.fenced };
+  }
+
+  /** A connection with the node is lost by the other end's doing. */
+  lost(peer: PeerHello): void {
+    if (!this.#isActive) return;
+    const broker = this.#quorum.image.brokers.get(peer.id);
+    if (broker === undefined || broker.fenced || broker.incarnation !== peer.incarnation) return;
+    this.#liveness.suspected(peer.id, this.#clock.now());
+    this.#carryOut();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#isActive = false;
+    this.#timer.disarm();
+    this.#votersTimer.disarm();
+  }
+
+  #roleChanged(): void {
+    if (this.#stopped) return;
+    const { isActive, leaderId, self } = this.#quorum;
+    const now = this.#clock.now();
+    if (leaderId !== undefined && leaderId !== self.id) this.#lastLeader = { id: leaderId, at: now };
+    if (isActive === this.#isActive) return;
+    this.#isActive = isActive;
+    if (!isActive) {
+      this.#timer.disarm();
+      this.#votersTimer.disarm();
+      return;
+    }
+    const brokers = [...this.#quorum.image.brokers.values()];
+    this.#liveness.activated(brokers, now);
+    // Whoever has gone meanwhile is found by a probe, the last controller's broker first.
+    const unfenced = brokers.filter(({ fenced, id }) => !fenced && id !== self.id).map(({ id }) => id);
+    unfenced.sort((a, b) => Number(b === this.#lastLeader?.id) - Number(a === this.#lastLeader?.id));
+    for (const id of unfenced) this.#liveness.suspected(id, now);
+    this.#carryOut();
+    this.#votersTimer.arm(VOTERS_MS);
+  }
+
+  #carryOut(): void {
+    const { probe, fence } = this.#liveness.takeOutput();
+    for (const id of probe) void this.#probe(id);
+    for (const command of fence) void this.#controller.submit('fenceBroker', command);
+    const { deadline } = this.#liveness;
+    if (deadline === Number.POSITIVE_INFINITY) this.#timer.disarm();
+    else this.#timer.arm(Math.max(0, deadline - this.#clock.now()));
+  }
+
+  /** Twice, a moment apart: a process that is being replaced refuses once. */
+  async #probe(id: NodeId): Promise<void> {
+    if (this.#probing.has(id)) return;
+    this.#probing.add(id);
+    let outcome = await this.#probeOnce(id);
+    if (outcome === 'refused') {
+      await new Promise<void>((resolve) => this.#clock.timer(() => resolve()).arm(PROBE_GAP_MS));
+      outcome = await this.#probeOnce(id);
+    }
+    this.#probing.delete(id);
+    if (!this.#isActive) return;
+    this.#liveness.probed(id, outcome, this.#clock.now());
+    this.#carryOut();
+  }
+
+  async #probeOnce(id: NodeId): Promise<'alive' | 'refused' | 'silent'> {
+    const address = this.#peers.addressOf(id);
+    const registered = this.#quorum.image.brokers.get(id);
+    if (address === undefined || registered === undefined) return 'silent';
+    const result = await this.#peers.probe(address, PROBE_MS);
+    if (result === 'refused') return 'refused';
+    if (typeof result === 'string') return 'silent';
+    if (result.hello.id !== id) return 'refused';
+    return result.hello.incarnation === registered.incarnation ? 'alive' : 'refused';
+  }
+
+  async #unfence(id: NodeId, brokerEpoch: number): Promise<void> {
+    if (this.#unfencing.has(id)) return;
+    this.#unfencing.add(id);
+    await this.#controller.submit('unfenceBroker', { id, brokerEpoch });
+    this.#unfencing.delete(id);
+  }
+
+  /** A voter whose disk was wiped comes back as an observer that wants a vote: it takes its old self's place once it has caught up. */
+  #tendVoters(): void {
+    if (!this.#isActive) return;
+    this.#votersTimer.arm(VOTERS_MS);
+    if (!this.#quorum.mayChangeVoters) return;
+    const observers = this.#quorum
+      .progress()
+      .filter(({ isVoter, wantsVote, isCaughtUp }) => !isVoter && wantsVote && isCaughtUp)
+      .map(({ key, address }) => ({ ...key, host: address.host, port: address.port }));
+    if (observers.length > 0) void this.#controller.submit('replaceVoter' as never, { observers } as never);
+  }
+}

@@ -1,0 +1,145 @@
+import type { Deadlines } from '#base/deadlines';
+import type { Clock } from '#base/ports';
+import type { CommandOf, OperationName, ResponseOf } from '#metadata/controller';
+import type { ControllerHost } from './controller-host.ts';
+import {
+  DECIDE,
+  DESCRIBE_QUORUM,
+  type DecideAnswer,
+  type DecideRequest,
+  type QuorumAnswer,
+  type QuorumDescription,
+} from './controller-protocol.ts';
+import type { Decided, MetadataController, Undecided } from './metadata-controller.ts';
+import type { MetadataQuorum } from './metadata-quorum.ts';
+import type { PeerNetwork } from './peer-network.ts';
+
+/** Between two tries to find the active controller; an election takes longer. */
+const RETRY_MS = 30;
+/** One try at another node; its own deadlines are shorter. */
+const TRY_MS = 5_000;
+
+/**
+ * Whether a command that may have been carried out already can be given again, and its answer be that of the first time: the topics
+ * of a creation carry ids, registrations an incarnation, and the others say what shall be, not what shall change.
+ */
+const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
+  'registerBroker',
+  'unfenceBroker',
+  'fenceBroker',
+  'createTopics',
+  'alterConfigs',
+  'incrementalAlterConfigs',
+  'allocateProducerIds',
+]);
+
+/** Answers of the controller as its client on any node sees them. */
+export type Submitted<Name extends OperationName> = ResponseOf<Name> | 'busy' | 'full' | 'stopped' | 'timeout';
+
+/**
+ * The way of one node to the active controller, wherever that is: finds it, follows it from node to node, and answers when the decision
+ * is in this node's image too.
+ */
+export class ControllerLink {
+  readonly #clock: Clock;
+  /** For pauses; as many as there are commands under way. */
+  readonly #deadlines: Deadlines;
+  readonly #quorum: MetadataQuorum;
+  readonly #controller: MetadataController;
+  readonly #peers: PeerNetwork;
+  #stopped = false;
+
+  constructor(
+    clock: Clock,
+    deadlines: Deadlines,
+    quorum: MetadataQuorum,
+    controller: MetadataController,
+    peers: PeerNetwork,
+  ) {
+    this.#clock = clock;
+    this.#deadlines = deadlines;
+    this.#quorum = quorum;
+    this.#controller = controller;
+    this.#peers = peers;
+  }
+
+  /** 'timeout' after `timeoutMs` without a controller, or when it cannot be known whether it was done. */
+  async submit<Name extends OperationName>(
+    operation: Name,
+    command: CommandOf<Name>,
+    timeoutMs: number,
+  ): Promise<Submitted<Name>> {
+    const until = this.#clock.now() + timeoutMs;
+    for (;;) {
+      const decided = await this.#try(operation, command, until - this.#clock.now());
+      if (this.#stopped) return 'stopped';
+      if (typeof decided === 'object') {
+        await this.#applied(decided.index, until);
+        return this.#stopped ? 'stopped' : decided.response;
+      }
+      if (decided === 'busy' || decided === 'full') return decided;
+      if (decided === 'unknown' && !REPEATABLE.has(operation)) return 'timeout';
+      if (this.#clock.now() + RETRY_MS >= until) return 'timeout';
+      await this.#pause(RETRY_MS);
+      if (this.#stopped) return 'stopped';
+    }
+  }
+
+  /** Asks the active controller something that is no decision; undefined while there is none, or it does not answer. */
+  async ask(operation: string, body: unknown, timeoutMs: number): Promise<unknown> {
+    const { leaderId } = this.#quorum;
+    if (leaderId === undefined || leaderId === this.#quorum.self.id) return undefined;
+    const answer = await this.#peers.request(leaderId, operation, body, timeoutMs);
+    return answer.failure === undefined ? answer.body : undefined;
+  }
+
+  /** Asks the active controller, here or elsewhere, until it answers. */
+  async describeQuorum(host: ControllerHost, timeoutMs: number): Promise<QuorumDescription | undefined> {
+    const until = this.#clock.now() + timeoutMs;
+    while (!this.#stopped && this.#clock.now() < until) {
+      const answer = this.#quorum.isActive
+        ? await host.describeQuorum()
+        : ((await this.ask(DESCRIBE_QUORUM, null, TRY_MS)) as QuorumAnswer | undefined);
+      if (answer !== undefined && 'leaderId' in answer) return answer;
+      await this.#pause(RETRY_MS);
+    }
+    return undefined;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #try<Name extends OperationName>(
+    operation: Name,
+    command: CommandOf<Name>,
+    leftMs: number,
+  ): Promise<Decided<Name> | Undecided> {
+    const { leaderId, self } = this.#quorum;
+    if (leaderId === undefined) return 'notController';
+    if (leaderId === self.id) return await this.#controller.submit(operation, command);
+    const request: DecideRequest = { operation, command };
+    const answer = await this.#peers.request(leaderId, DECIDE, request, Math.max(1, Math.min(TRY_MS, leftMs)));
+    if (answer.failure === 'timeout' || answer.failure === 'disconnected') return 'unknown';
+    if (answer.failure !== undefined) return 'notController';
+    const body = answer.body as DecideAnswer;
+    return 'undecided' in body ? body.undecided : { index: body.index, response: body.response as ResponseOf<Name> };
+  }
+
+  /** Its own image may be behind, and this node even cut off: then the answer is given without it at the deadline. */
+  async #applied(index: number, until: number): Promise<void> {
+    const leftMs = until - this.#clock.now();
+    if (index <= this.#quorum.appliedIndex || leftMs <= 0) return;
+    await new Promise<void>((resolve) => {
+      const deadline = this.#deadlines.after(leftMs, resolve);
+      void this.#quorum.whenApplied(index).then(() => {
+        this.#deadlines.cancel(deadline);
+        resolve();
+      });
+    });
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#deadlines.after(ms, resolve));
+  }
+}
