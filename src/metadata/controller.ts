@@ -74,3 +74,8 @@ export function decide<Name extends OperationName>(
 ): Decision<ResponseOf<Name>> {
   return DECISIONS[operation](state, command);
 }
+
+/** Whether this version knows a command of that name: another node asks by it. */
+export function isOperation(name: string): name is OperationName {
+  return Object.hasOwn(DECISIONS, name);
+}

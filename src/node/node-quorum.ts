@@ -58,7 +58,10 @@ export async function openQuorum(
       roles: config.processRoles,
     },
     {
-      connected: (peer) => made?.quorum.connected(peer.id),
+      connected: (peer) => {
+        made?.quorum.connected(peer.id);
+        made?.sessions.greeted(peer);
+      },
       disconnected: (peer, _direction, cause) => {
         const byPeer = cause === 'end' || cause === 'reset';
         made?.quorum.disconnected(peer.id, byPeer);

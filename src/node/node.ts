@@ -183,8 +183,8 @@ export class Node {
   /** Others lead its partitions by the time that its clients are dropped, where there are others. */
   async #leave({ broker, lifecycle, listener }: NodeBroker, { quorum, link }: NodeQuorum): Promise<void> {
     const { id, brokerEpoch } = { id: this.id, brokerEpoch: lifecycle.brokerEpoch };
-    const isAlone = quorum.image.brokers.size <= 1;
-    if (!isAlone && brokerEpoch >= 0 && broker.config.controlledShutdownEnable)
+    const hasOthers = quorum.image.brokers.size > 1 && quorum.leaderId !== undefined;
+    if (hasOthers && brokerEpoch >= 0 && broker.config.controlledShutdownEnable)
       await link.submit('fenceBroker', { id, brokerEpoch }, HANDOVER_MS);
     lifecycle.stop();
     await listener.close();

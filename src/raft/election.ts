@@ -97,12 +97,9 @@ export class Election {
     return this.isElected();
   }
 
-  /** Its own vote counts once it is on disk, as any other. */
+  /** Its own vote counts once it is on disk, as any other: nobody has been asked before that. */
   isElected(): boolean {
-    if (this.#stage !== 'candidate') return false;
-    return this.#replica.outbox.isHardStateSaved
-      ? this.#hasMajority()
-      : this.#replica.membership.isMajority(this.#countGranted());
+    return this.#stage === 'candidate' && this.#replica.outbox.isHardStateSaved && this.#hasMajority();
   }
 
   /** 'stand', 'lead': what follows from it. */
@@ -196,11 +193,9 @@ export class Election {
   }
 
   #hasMajority(): boolean {
-    return this.#replica.membership.isMajority(this.#countGranted() + (this.#replica.isVoter ? 1 : 0));
-  }
-
-  #countGranted(): number {
-    return this.#granted.filter((voter) => this.#replica.membership.has(voter)).length;
+    const { isVoter, membership } = this.#replica;
+    const others = this.#granted.filter((voter) => membership.has(voter)).length;
+    return membership.isMajority(others + (isVoter ? 1 : 0));
   }
 
   #drawDeadline(now: Mono): Mono {

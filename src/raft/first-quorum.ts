@@ -51,7 +51,7 @@ export type FirstQuorumStage = 'waiting' | 'founding' | 'member' | 'observer';
 export class FirstQuorum {
   readonly #options: FirstQuorumOptions;
   readonly #key: ReplicaKey;
-  /** The last that each other voter of the list has said of itself. */
+  /** The last that each other voter of the list has said of itself; it counts if it was said to this very disk. */
   readonly #heard = new Map<NodeId, Introduction>();
   #stage: FirstQuorumStage;
   #member: ClusterMembership | undefined;
@@ -91,7 +91,7 @@ export class FirstQuorum {
   /** A connection to the node stands, by which it can be told at once. */
   connected(id: NodeId): void {
     const peer = this.#others().find((voter) => voter.id === id);
-    if (peer !== undefined && this.#isOpen()) this.#messages.push({ to: peer, message: this.#introduction() });
+    if (peer !== undefined && this.#isOpen()) this.#tell(peer, this.#heard.get(id)?.key);
   }
 
   received(message: FirstQuorumMessage, from: PeerAddress): void {
@@ -138,10 +138,14 @@ export class FirstQuorum {
     return this.#options.voters.filter(({ id }) => id !== this.#key.id);
   }
 
-  #introduction(): Introduction {
+  #tell(to: PeerAddress, receiver: ReplicaKey | undefined): void {
     const { voters } = this.#options;
     const state = this.#member === undefined ? 'empty' : 'member';
-    return { kind: 'introduction', key: this.#key, voters, state, clusterId: this.#member?.clusterId };
+    const clusterId = this.#member?.clusterId;
+    this.#messages.push({
+      to,
+      message: { kind: 'introduction', key: this.#key, to: receiver, voters, state, clusterId },
+    });
   }
 
   /** To the addresses of the list only: whoever else claims an id of the list learns nothing by which he could found a cluster. */
@@ -149,7 +153,7 @@ export class FirstQuorum {
     const { introductionMs, random } = this.#options;
     this.#deadline = this.#isOpen() ? now + introductionMs * (1 + random.uint32() / 2 ** 33) : Number.POSITIVE_INFINITY;
     if (!this.#isOpen()) return;
-    for (const to of this.#others()) this.#messages.push({ to, message: this.#introduction() });
+    for (const to of this.#others()) this.#tell(to, this.#heard.get(to.id)?.key);
   }
 
   #introduced(introduction: Introduction, from: PeerAddress): void {
@@ -157,9 +161,10 @@ export class FirstQuorum {
     const { id } = introduction.key;
     if (id === this.#key.id) return this.#say(`node ${nameOf(from)} claims the id of this node: each needs its own`);
     if (!this.#isOpen() || !this.#others().some((voter) => voter.id === id)) return;
-    const isFirst = !this.#heard.has(id);
+    const isNews = !this.#isSaidToThisDisk(this.#heard.get(id));
     this.#heard.set(id, introduction);
-    if (isFirst) this.connected(id);
+    // It learns this disk's name, or that its own has been heard.
+    if (isNews || !this.#isSaidToThisDisk(introduction)) this.connected(id);
     this.#consider();
   }
 
@@ -171,7 +176,7 @@ export class FirstQuorum {
     const isNamed = named?.voters.some((voter) => isSameReplica(voter, key)) ?? false;
     if (bootstrap !== undefined && isNamed)
       this.#messages.push({ to, message: { kind: 'bootstrap', entry: bootstrap } });
-    else this.#messages.push({ to, message: this.#introduction() });
+    else this.#tell(to, key);
   }
 
   #offered(entry: RaftEntry, from: PeerAddress): void {
@@ -211,7 +216,8 @@ export class FirstQuorum {
           `${listOf(this.#options.voters)}: no cluster is made before the lists are the same`,
       );
     }
-    const missing = said.filter(({ introduction }) => introduction === undefined).map(({ voter }) => nameOf(voter));
+    const silent = said.filter(({ introduction }) => !this.#isSaidToThisDisk(introduction));
+    const missing = silent.map(({ voter }) => nameOf(voter));
     if (missing.length > 0) {
       const disks = missing.length === 1 ? 'its disk' : 'their disks';
       return this.#say(
@@ -226,6 +232,11 @@ export class FirstQuorum {
     this.#stage = 'founding';
     this.#deadline = Number.POSITIVE_INFINITY;
     this.#say('founds a new cluster: the disks of all voters are empty');
+  }
+
+  /** What was said before this disk came to be may be of a time before a cluster that an earlier disk of this node founded. */
+  #isSaidToThisDisk(introduction: Introduction | undefined): boolean {
+    return introduction?.to !== undefined && isSameReplica(introduction.to, this.#key);
   }
 
   #directoryOf(id: NodeId): Uuid {

@@ -84,6 +84,8 @@ export class Following {
 
   snapshotChunk(chunk: SnapshotChunk, leader: Voter): void {
     this.#round = Math.max(this.#round, chunk.round);
+    // The last word on what is being installed is the disk's, whatever a late message or another leader says.
+    if (this.isInstalling) return;
     const { commitIndex, log } = this.#replica;
     const isHere = chunk.index <= commitIndex || log.has({ index: chunk.index, epoch: chunk.indexEpoch });
     if (!isHere) {

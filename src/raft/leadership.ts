@@ -141,6 +141,7 @@ export class Leadership {
       kind: 'snapshotChunk',
       epoch,
       leader: key,
+      to: progress.key,
       index: chunk.index,
       indexEpoch: chunk.epoch,
       position: chunk.position,
@@ -280,6 +281,7 @@ export class Leadership {
       kind: 'append',
       epoch,
       leader: key,
+      to: progress.key,
       prevIndex: after.index,
       prevEpoch: after.epoch,
       entries,
@@ -295,7 +297,7 @@ export class Leadership {
     const progress = this.#find(transfer.to);
     if (progress === undefined || progress.match !== log.lastIndex) return;
     transfer.told = true;
-    outbox.send(progress.address, { kind: 'takeOver', epoch, leader: key });
+    outbox.send(progress.address, { kind: 'takeOver', epoch, leader: key, to: progress.key });
   }
 
   #heard(progress: Progress, round: number): void {

@@ -49,6 +49,8 @@ export interface AppendRequest {
   readonly kind: 'append';
   readonly epoch: number;
   readonly leader: ReplicaKey;
+  /** Whom the leader takes the receiver for: a wiped disk does not follow in place of the replica that the node was. */
+  readonly to: ReplicaKey;
   readonly prevIndex: number;
   readonly prevEpoch: number;
   readonly entries: readonly RaftEntry[];
@@ -78,6 +80,7 @@ export interface SnapshotChunk {
   readonly kind: 'snapshotChunk';
   readonly epoch: number;
   readonly leader: ReplicaKey;
+  readonly to: ReplicaKey;
   /** The last entry that the snapshot covers. */
   readonly index: number;
   readonly indexEpoch: number;
@@ -104,6 +107,7 @@ export interface TakeOver {
   readonly kind: 'takeOver';
   readonly epoch: number;
   readonly leader: ReplicaKey;
+  readonly to: ReplicaKey;
 }
 
 /** From a replica that hears of no leader although it is no candidate: send me the log. Whoever does not lead says who does. */
@@ -139,6 +143,8 @@ export type RaftMessage =
 export interface Introduction {
   readonly kind: 'introduction';
   readonly key: ReplicaKey;
+  /** The receiver, once it has introduced itself: what was said to an earlier disk of a node says nothing to a later one. */
+  readonly to: ReplicaKey | undefined;
   /** As its configuration lists them; empty if it was given none. */
   readonly voters: readonly PeerAddress[];
   /** 'empty': there is no entry of the metadata log on its disk. */

@@ -61,6 +61,8 @@ const LAYOUTS: { readonly [K in Kind]: Layout<K> } = {
       m.epoch,
       m.leader.id,
       m.leader.directoryId,
+      m.to.id,
+      m.to.directoryId,
       m.prevIndex,
       m.prevEpoch,
       m.commitIndex,
@@ -100,6 +102,8 @@ const LAYOUTS: { readonly [K in Kind]: Layout<K> } = {
       m.epoch,
       m.leader.id,
       m.leader.directoryId,
+      m.to.id,
+      m.to.directoryId,
       m.index,
       m.indexEpoch,
       m.position,
@@ -111,6 +115,7 @@ const LAYOUTS: { readonly [K in Kind]: Layout<K> } = {
       kind: 'snapshotChunk',
       epoch: f.epoch(),
       leader: f.key(),
+      to: f.key(),
       index: f.index(),
       indexEpoch: f.epoch(),
       position: f.count(),
@@ -134,8 +139,8 @@ const LAYOUTS: { readonly [K in Kind]: Layout<K> } = {
   },
   takeOver: {
     type: 6,
-    write: (m) => [m.epoch, m.leader.id, m.leader.directoryId],
-    read: (f) => ({ kind: 'takeOver', epoch: f.epoch(), leader: f.key() }),
+    write: (m) => [m.epoch, m.leader.id, m.leader.directoryId, m.to.id, m.to.directoryId],
+    read: (f) => ({ kind: 'takeOver', epoch: f.epoch(), leader: f.key(), to: f.key() }),
   },
   join: {
     type: 7,
@@ -178,6 +183,7 @@ const LAYOUTS: { readonly [K in Kind]: Layout<K> } = {
       m.voters.map(({ id, host, port }) => [id, host, port]),
       m.state === 'member',
       m.clusterId ?? null,
+      m.to === undefined ? null : [m.to.id, m.to.directoryId],
     ],
     read: (f) => ({
       kind: 'introduction',
@@ -185,6 +191,7 @@ const LAYOUTS: { readonly [K in Kind]: Layout<K> } = {
       voters: f.list('voter', (g) => g.address()),
       state: f.boolean() ? 'member' : 'empty',
       clusterId: f.optional((g) => g.uuid()),
+      to: f.optional((g) => g.nested('receiver', (h) => h.key())),
     }),
   },
   bootstrap: {
@@ -238,6 +245,7 @@ function toArray<K extends Kind>(message: MessageOf<K>): readonly unknown[] {
 function readAppend(fields: FieldReader): AppendRequest {
   const epoch = fields.epoch();
   const leader = fields.key();
+  const to = fields.key();
   const prevIndex = fields.index();
   const prevEpoch = fields.epoch();
   const commitIndex = fields.index();
@@ -245,5 +253,5 @@ function readAppend(fields: FieldReader): AppendRequest {
   const entries = fields.list('entry', (entry, position): RaftEntry => {
     return { index: prevIndex + 1 + position, epoch: entry.epoch(), payload: entry.payload() };
   });
-  return { kind: 'append', epoch, leader, prevIndex, prevEpoch, entries, commitIndex, round };
+  return { kind: 'append', epoch, leader, to, prevIndex, prevEpoch, entries, commitIndex, round };
 }

@@ -151,6 +151,8 @@ export class Raft {
 
   /** `from`: the sender, and where its peer listener is, as the connection's hello says. Keeps the payloads of entries and chunks. */
   received(message: RaftMessage, from: PeerAddress, now: Mono): void {
+    // Said to the replica that this node was before its disk was wiped.
+    if ('to' in message && !this.#replica.isSelf(message.to)) return;
     switch (message.kind) {
       case 'voteRequest':
         return this.#voteRequested(message, from, now);

@@ -1,7 +1,8 @@
 import type { Clock, Mono, Timer } from '#base/ports';
 import { BrokerLiveness } from '#metadata/broker-liveness';
+import { isOperation } from '#metadata/controller';
 import { ErrorCode } from '#model/errors';
-import type { NodeId, Uuid } from '#model/ids';
+import type { NodeId } from '#model/ids';
 import type { PlantedBugs } from '#model/planted-bugs';
 import type { Heartbeat, HeartbeatAnswer } from './controller-protocol.ts';
 import type { MetadataController } from './metadata-controller.ts';
@@ -33,8 +34,6 @@ export class BrokerSessions {
   readonly #liveness: BrokerLiveness;
   readonly #timer: Timer;
   readonly #votersTimer: Timer;
-  /** Where each incarnation was last heard of; as many as there are brokers. */
-  readonly #heardFrom = new Map<NodeId, Uuid>();
   readonly #unfencing = new Set<NodeId>();
   readonly #probing = new Set<NodeId>();
   #isActive = false;
@@ -81,7 +80,6 @@ export class BrokerSessions {
     if (broker.brokerEpoch !== brokerEpoch || broker.incarnation !== incarnation)
       return { errorCode: ErrorCode.StaleBrokerEpoch };
     this.#liveness.heard(id, brokerEpoch, this.#clock.now());
-    this.#heardFrom.set(id, incarnation);
     // It knows its own registration, and so all that was decided before it came.
     const isCaughtUp = heartbeat.appliedIndex >= brokerEpoch;
     if (broker.fenced && heartbeat.wantsWork && isCaughtUp) void this.#unfence(id, brokerEpoch);
@@ -91,11 +89,12 @@ export class BrokerSessions {
 
   /** A connection with the node is lost by the other end's doing. */
   lost(peer: PeerHello): void {
-    if (!this.#isActive) return;
-    const broker = this.#quorum.image.brokers.get(peer.id);
-    if (broker === undefined || broker.fenced || broker.incarnation !== peer.incarnation) return;
-    this.#liveness.suspected(peer.id, this.#clock.now());
-    this.#carryOut();
+    if (this.#quorum.image.brokers.get(peer.id)?.incarnation === peer.incarnation) this.#suspect(peer.id);
+  }
+
+  /** A process has greeted this node: if it is not the one that is registered under its id, that one may be gone. */
+  greeted(peer: PeerHello): void {
+    if (this.#quorum.image.brokers.get(peer.id)?.incarnation !== peer.incarnation) this.#suspect(peer.id);
   }
 
   stop(): void {
@@ -125,6 +124,12 @@ export class BrokerSessions {
     for (const id of unfenced) this.#liveness.suspected(id, now);
     this.#carryOut();
     this.#votersTimer.arm(VOTERS_MS);
+  }
+
+  #suspect(id: NodeId): void {
+    if (!this.#isActive || this.#quorum.image.brokers.get(id)?.fenced !== false) return;
+    this.#liveness.suspected(id, this.#clock.now());
+    this.#carryOut();
   }
 
   #carryOut(): void {
@@ -178,6 +183,7 @@ export class BrokerSessions {
       .progress()
       .filter(({ isVoter, wantsVote, isCaughtUp }) => !isVoter && wantsVote && isCaughtUp)
       .map(({ key, address }) => ({ ...key, host: address.host, port: address.port }));
-    if (observers.length > 0) void this.#controller.submit('replaceVoter' as never, { observers } as never);
+    if (observers.length > 0 && isOperation('replaceVoter'))
+      void this.#controller.submit('replaceVoter' as never, { observers } as never);
   }
 }

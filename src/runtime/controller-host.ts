@@ -1,3 +1,4 @@
+import { isOperation } from '#metadata/controller';
 import { ErrorCode } from '#model/errors';
 import type { BrokerSessions } from './broker-sessions.ts';
 import {
@@ -58,6 +59,7 @@ export class ControllerHost {
       const answer = (body: DecideAnswer) => request.answer(body);
       const here = host();
       if (here === undefined) return answer({ undecided: 'notController' });
+      if (!isOperation(operation)) return request.refuse(`this version does not know the command ${operation}`);
       void here.#controller
         .submit(operation, command as never)
         .then((decided) => answer(typeof decided === 'object' ? decided : { undecided: decided }));
