@@ -22,6 +22,9 @@ import { offsetDeleteApi } from './offset-delete.ts';
 import { offsetFetchApi } from './offset-fetch.ts';
 import { offsetForLeaderEpochApi } from './offset-for-leader-epoch.ts';
 import { produceApi } from './produce.ts';
+import { unregisterBrokerApi } from './unregister-broker.ts';
+import { updateFeaturesApi } from './update-features.ts';
+import { addRaftVoterApi, removeRaftVoterApi } from './voters.ts';
 
 /** Every API that a broker serves; ApiVersions offers these and no more. */
 export const ALL_APIS: readonly Api[] = [
@@ -52,6 +55,10 @@ export const ALL_APIS: readonly Api[] = [
   incrementalAlterConfigsApi,
   offsetDeleteApi,
   describeQuorumApi,
+  updateFeaturesApi,
   describeClusterApi,
+  unregisterBrokerApi,
   describeTopicPartitionsApi,
+  addRaftVoterApi,
+  removeRaftVoterApi,
 ];

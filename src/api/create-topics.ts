@@ -2,6 +2,7 @@ import { type Fault, fault, isFault } from '#metadata/decision';
 import type { CreatedTopic, NewTopic } from '#metadata/topics';
 import { type BrokerLayers, describeTopicConfigs } from '#model/config-layers';
 import { ErrorCode } from '#model/errors';
+import { newUuid } from '#model/uuids';
 import { ApiKey } from '#protocol/generated/apis';
 import { type CreateTopicsRequest, readCreateTopicsRequest } from '#protocol/generated/create-topics-request';
 import { type CreatableTopicResultInput, writeCreateTopicsResponse } from '#protocol/generated/create-topics-response';
@@ -24,7 +25,7 @@ export const createTopicsApi = api(
     const created = await askController(
       broker,
       'createTopics',
-      { topics: asked.map(newTopic), validateOnly },
+      { topics: asked.map((topic) => ({ ...newTopic(topic), id: newUuid(broker.ports.random) })), validateOnly },
       timeoutMs,
     );
     const topics = isFault(created)

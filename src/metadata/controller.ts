@@ -10,6 +10,7 @@ import {
   type RegisterBrokerCommand,
   registerBroker,
   unfenceBroker,
+  unregisterBroker,
 } from './brokers.ts';
 import {
   type AlterConfigsCommand,
@@ -19,6 +20,7 @@ import {
   incrementalAlterConfigs,
 } from './configs.ts';
 import type { ControllerState, Decision, Outcome } from './decision.ts';
+import { type UpdateFeaturesCommand, updateFeatures } from './feature-updates.ts';
 import { type CreatedPartitions, type CreatePartitionsCommand, createPartitions } from './partitions.ts';
 import { allocateProducerIds, type ProducerIdBlock } from './producer-ids.ts';
 import {
@@ -30,6 +32,15 @@ import {
   deleteTopics,
 } from './topics.ts';
 
+import {
+  type AddVoterCommand,
+  addVoter,
+  type RemoveVoterCommand,
+  type ReplaceVoterCommand,
+  removeVoter,
+  replaceVoter,
+} from './voters.ts';
+
 interface Does<Command, Response> {
   readonly command: Command;
   readonly response: Response;
@@ -40,6 +51,11 @@ export interface Operations {
   readonly registerBroker: Does<RegisterBrokerCommand, Outcome>;
   readonly unfenceBroker: Does<BrokerCommand, Outcome>;
   readonly fenceBroker: Does<BrokerCommand, Outcome>;
+  readonly unregisterBroker: Does<Pick<BrokerCommand, 'id'>, Outcome>;
+  readonly addVoter: Does<AddVoterCommand, Outcome>;
+  readonly removeVoter: Does<RemoveVoterCommand, Outcome>;
+  readonly replaceVoter: Does<ReplaceVoterCommand, Outcome>;
+  readonly updateFeatures: Does<UpdateFeaturesCommand, Outcome>;
   readonly createTopics: Does<CreateTopicsCommand, readonly CreatedTopic[]>;
   readonly deleteTopics: Does<DeleteTopicsCommand, readonly DeletedTopic[]>;
   readonly createPartitions: Does<CreatePartitionsCommand, readonly CreatedPartitions[]>;
@@ -59,6 +75,11 @@ const DECISIONS: {
   registerBroker,
   unfenceBroker,
   fenceBroker,
+  unregisterBroker,
+  addVoter,
+  removeVoter,
+  replaceVoter,
+  updateFeatures,
   createTopics,
   deleteTopics,
   createPartitions,

@@ -2,7 +2,7 @@
 import { assert, at, unreachable } from '#base/assert';
 import { leaderEpoch, type NodeId, type ProducerId, producerId, type Uuid } from '#model/ids';
 import { topicCollisionKey } from '#model/topic-name';
-import type { Voter } from '#model/voter';
+import type { ReplicaKey, Voter } from '#model/voter';
 import { DeltaBuilder, type MetadataDelta } from './delta.ts';
 import {
   type BootstrapRecord,
@@ -15,6 +15,7 @@ import {
   type PartitionRecord,
   type ProducerIdsRecord,
   ResourceType,
+  type VotersRecord,
 } from './records.ts';
 
 export interface Topic {
@@ -26,7 +27,10 @@ export interface Topic {
 
 export interface Cluster {
   readonly id: Uuid;
+  /** As committed; the quorum itself counts with the latest in its log. */
   readonly voters: readonly Voter[];
+  /** See VotersRecord. */
+  readonly joining: ReplicaKey | null;
   readonly targetSize: number;
 }
 
@@ -124,6 +128,9 @@ export class MetadataImage {
     switch (record.kind) {
       case 'bootstrap':
         this.#replayBootstrap(record);
+        break;
+      case 'voters':
+        this.#replayVoters(record);
         break;
       case 'registerBroker':
         this.#replayRegistration(record.broker, index);
@@ -254,7 +261,14 @@ export class MetadataImage {
 
   #replayBootstrap(record: BootstrapRecord): void {
     assert(this.#cluster === undefined, 'a cluster is bootstrapped once');
-    this.#cluster = { id: record.clusterId, voters: record.voters, targetSize: record.targetSize };
+    const { clusterId: id, voters, targetSize } = record;
+    this.#cluster = { id, voters, joining: null, targetSize };
+    this.#delta.cluster();
+  }
+
+  #replayVoters({ voters, joining }: VotersRecord): void {
+    assert(this.#cluster !== undefined, 'the voters of a cluster');
+    this.#cluster = { ...this.#cluster, voters, joining };
     this.#delta.cluster();
   }
 
@@ -366,7 +380,9 @@ interface Captured {
 function* snapshotRecords(image: Captured): IterableIterator<MetadataRecord> {
   const { cluster } = image;
   if (cluster !== undefined) {
-    yield { kind: 'bootstrap', clusterId: cluster.id, voters: cluster.voters, targetSize: cluster.targetSize };
+    const { id: clusterId, voters, joining, targetSize } = cluster;
+    yield { kind: 'bootstrap', clusterId, voters, targetSize };
+    if (joining !== null) yield { kind: 'voters', voters, joining };
   }
   yield* image.features;
   for (const broker of image.brokers) yield { kind: 'registerBroker', broker };

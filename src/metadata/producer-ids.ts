@@ -12,9 +12,9 @@ export interface ProducerIdBlock extends Outcome {
   readonly count: number;
 }
 
-export function allocateProducerIds({ image }: ControllerState, command: BrokerCommand): Decision<ProducerIdBlock> {
-  const first = image.nextProducerId;
-  const broker = currentBroker(image, command);
+export function allocateProducerIds(state: ControllerState, command: BrokerCommand): Decision<ProducerIdBlock> {
+  const first = state.image.nextProducerId;
+  const broker = currentBroker(state, command);
   if (isFault(broker)) return { records: [], response: { ...broker, first, count: 0 } };
   if (first > Number.MAX_SAFE_INTEGER - PRODUCER_ID_BLOCK_SIZE) {
     const exhausted = fault(ErrorCode.UnknownServerError, 'Exhausted all producer ids.');

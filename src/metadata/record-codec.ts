@@ -5,6 +5,7 @@
  */
 import { Packr } from 'msgpackr';
 import { producerId } from '#model/ids';
+import type { Voter } from '#model/voter';
 import { FieldReader, MalformedRecordError } from './field-reader.ts';
 import { type MetadataRecord, ResourceType } from './records.ts';
 
@@ -165,17 +166,21 @@ const LAYOUTS: { readonly [K in Kind]: Layout<K> } = {
   },
   bootstrap: {
     type: 100,
-    write: (r) => [r.clusterId, r.voters.map((v) => [v.id, v.directoryId, v.host, v.port]), r.targetSize],
+    write: (r) => [r.clusterId, r.voters.map(voterFields), r.targetSize],
     read: (f) => ({
       kind: 'bootstrap',
       clusterId: f.uuid(),
-      voters: f.list('voter', (g) => ({
-        id: g.nodeId(),
-        directoryId: g.uuid(),
-        host: g.string(),
-        port: g.count(PORT_MAX),
-      })),
+      voters: f.list('voter', readVoter),
       targetSize: f.count(),
+    }),
+  },
+  voters: {
+    type: 101,
+    write: (r) => [r.voters.map(voterFields), r.joining === null ? [] : [[r.joining.id, r.joining.directoryId]]],
+    read: (f) => ({
+      kind: 'voters',
+      voters: f.list('voter', readVoter),
+      joining: f.list('joining replica', (g) => ({ id: g.nodeId(), directoryId: g.uuid() }))[0] ?? null,
     }),
   },
 };
@@ -227,6 +232,19 @@ function fromArray(value: unknown): MetadataRecord {
   const record = layout.read(fields);
   fields.end();
   return record;
+}
+
+function voterFields({ id, directoryId, host, port }: Voter): readonly unknown[] {
+  return [id, directoryId, host, port];
+}
+
+function readVoter(fields: FieldReader): Voter {
+  return {
+    id: fields.nodeId(),
+    directoryId: fields.uuid(),
+    host: fields.string(),
+    port: fields.count(PORT_MAX),
+  };
 }
 
 function readResourceType(fields: FieldReader): ResourceType {

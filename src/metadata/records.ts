@@ -3,7 +3,7 @@
  * in which an image changes. The wire form is in record-codec.ts.
  */
 import type { LeaderEpoch, NodeId, ProducerId, Uuid } from '#model/ids';
-import type { Voter } from '#model/voter';
+import type { ReplicaKey, Voter } from '#model/voter';
 
 export interface BrokerListener {
   readonly name: string;
@@ -24,6 +24,14 @@ export interface BootstrapRecord {
   readonly voters: readonly Voter[];
   /** How many brokers the cluster is meant to have; decides the replication defaults. */
   readonly targetSize: number;
+}
+
+/** Takes the place of all voters; counts as soon as its entry is in a log, committed or not. */
+export interface VotersRecord {
+  readonly kind: 'voters';
+  readonly voters: readonly Voter[];
+  /** Whose former disk was removed from the voters, and who is to be added as the next change. */
+  readonly joining: ReplicaKey | null;
 }
 
 /** A registered broker; replaced, never changed. */
@@ -155,6 +163,7 @@ export interface NoOpRecord {
 
 export type MetadataRecord =
   | BootstrapRecord
+  | VotersRecord
   | RegisterBrokerRecord
   | UnregisterBrokerRecord
   | FenceBrokerRecord

@@ -88,6 +88,8 @@ function createTopic(
 ): MadeTopic | Fault {
   const { image } = state;
   const { name } = topic;
+  const own = topic.id === undefined ? undefined : image.topicById(topic.id);
+  if (own?.name === name) return madeBefore(image, own);
   const invalidName = refuseName(image, name, collisionKeys);
   if (invalidName !== undefined) return invalidName;
   const problem = validateTopicConfigs(topic.configs, defaults.topic);
@@ -113,6 +115,16 @@ function createTopic(
   }
   const replicationFactor = placed[0]?.length ?? 0;
   return { records, result: { ...OK, name, id, partitionCount: placed.length, replicationFactor, configs } };
+}
+
+/** The same request has come before, and its answer was lost. */
+function madeBefore(image: MetadataImage, { id, name, partitions }: Topic): MadeTopic {
+  const replicationFactor = partitions[0]?.replicas.length ?? 0;
+  const configs = image.configs(ResourceType.Topic, name);
+  return {
+    records: [],
+    result: { ...OK, name, id, partitionCount: partitions.length, replicationFactor, configs: new Map(configs) },
+  };
 }
 
 function refuseName(image: MetadataImage, name: string, collisionKeys: ReadonlyMap<string, string>): Fault | undefined {

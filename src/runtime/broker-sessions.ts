@@ -1,6 +1,5 @@
 import type { Clock, Mono, Timer } from '#base/ports';
 import { BrokerLiveness } from '#metadata/broker-liveness';
-import { isOperation } from '#metadata/controller';
 import { ErrorCode } from '#model/errors';
 import type { NodeId } from '#model/ids';
 import type { PlantedBugs } from '#model/planted-bugs';
@@ -183,7 +182,6 @@ export class BrokerSessions {
       .progress()
       .filter(({ isVoter, wantsVote, isCaughtUp }) => !isVoter && wantsVote && isCaughtUp)
       .map(({ key, address }) => ({ ...key, host: address.host, port: address.port }));
-    if (observers.length > 0 && isOperation('replaceVoter'))
-      void this.#controller.submit('replaceVoter' as never, { observers } as never);
+    if (observers.length > 0) void this.#controller.submit('replaceVoter', { observers });
   }
 }

@@ -87,6 +87,7 @@ export class ControllerHost {
       endOffset: replica.matchIndex + 1,
       lastFetchTimestamp: toWall(replica.lastContactAt),
       lastCaughtUpTimestamp: toWall(replica.lastCaughtUpAt),
+      isCaughtUp: replica.isCaughtUp,
     }));
     return {
       leaderId: self.id,

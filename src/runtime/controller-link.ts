@@ -1,6 +1,7 @@
 import type { Deadlines } from '#base/deadlines';
 import type { Clock } from '#base/ports';
 import type { CommandOf, OperationName, ResponseOf } from '#metadata/controller';
+import type { NodeId } from '#model/ids';
 import type { ControllerHost } from './controller-host.ts';
 import {
   DECIDE,
@@ -13,6 +14,7 @@ import {
 import type { Decided, MetadataController, Undecided } from './metadata-controller.ts';
 import type { MetadataQuorum } from './metadata-quorum.ts';
 import type { PeerNetwork } from './peer-network.ts';
+import type { PeerAnswer } from './peer-types.ts';
 
 /** Between two tries to find the active controller; an election takes longer. */
 const RETRY_MS = 30;
@@ -47,6 +49,8 @@ export class ControllerLink {
   readonly #quorum: MetadataQuorum;
   readonly #controller: MetadataController;
   readonly #peers: PeerNetwork;
+  /** Tries at another node, by the leader and epoch that were asked: given up when there is a newer one. */
+  readonly #tries = new Set<() => void>();
   #stopped = false;
 
   constructor(
@@ -61,6 +65,9 @@ export class ControllerLink {
     this.#quorum = quorum;
     this.#controller = controller;
     this.#peers = peers;
+    quorum.onRole(() => {
+      for (const reconsider of [...this.#tries]) reconsider();
+    });
   }
 
   /** 'timeout' after `timeoutMs` without a controller, or when it cannot be known whether it was done. */
@@ -119,11 +126,28 @@ export class ControllerLink {
     if (leaderId === undefined) return 'notController';
     if (leaderId === self.id) return await this.#controller.submit(operation, command);
     const request: DecideRequest = { operation, command };
-    const answer = await this.#peers.request(leaderId, DECIDE, request, Math.max(1, Math.min(TRY_MS, leftMs)));
+    const answer = await this.#askWhileLeading(leaderId, request, Math.max(1, Math.min(TRY_MS, leftMs)));
     if (answer.failure === 'timeout' || answer.failure === 'disconnected') return 'unknown';
     if (answer.failure !== undefined) return 'notController';
     const body = answer.body as DecideAnswer;
     return 'undecided' in body ? body.undecided : { index: body.index, response: body.response as ResponseOf<Name> };
+  }
+
+  /** A controller that has stopped without a word would be waited for long after the others have another one. */
+  #askWhileLeading(leaderId: NodeId, request: DecideRequest, timeoutMs: number): Promise<PeerAnswer> {
+    const { epoch } = this.#quorum;
+    return new Promise((resolve) => {
+      const reconsider = (): void => {
+        if (this.#quorum.epoch === epoch && this.#quorum.leaderId === leaderId) return;
+        settle({ failure: 'disconnected', reason: 'there is another controller' });
+      };
+      const settle = (answer: PeerAnswer): void => {
+        this.#tries.delete(reconsider);
+        resolve(answer);
+      };
+      this.#tries.add(reconsider);
+      void this.#peers.request(leaderId, DECIDE, request, timeoutMs).then(settle);
+    });
   }
 
   /** Its own image may be behind, and this node even cut off: then the answer is given without it at the deadline. */

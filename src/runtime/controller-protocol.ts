@@ -41,6 +41,8 @@ export interface QuorumReplica {
   /** By the wall clock; -1 if never. */
   readonly lastFetchTimestamp: number;
   readonly lastCaughtUpTimestamp: number;
+  /** It would not hold up the commits of a quorum that it belonged to. */
+  readonly isCaughtUp: boolean;
 }
 
 /** The quorum as its leader sees it. */

@@ -448,7 +448,7 @@ export class MetadataQuorum {
     const now = this.#ports.clock.now();
     if (accept !== undefined) this.#raft.bootstrap(accept, now);
     if (propose !== undefined) this.#raft.bootstrap(this.#foundingEntry(propose), now);
-    if (notice !== undefined) this.#ports.logger.info({}, `this node ${notice}`);
+    if (notice !== undefined) this.#ports.logger.info({}, `first quorum: ${notice}`);
   }
 
   #foundingEntry(voters: readonly Voter[]): RaftEntry {

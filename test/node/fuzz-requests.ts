@@ -104,6 +104,27 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       return { topics: [{ name }], responsePartitionLimit: 10, cursor: null };
     case ApiKey.DescribeQuorum:
       return { topics: [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }] };
+    case ApiKey.UpdateFeatures:
+      return {
+        timeoutMs: 1000,
+        featureUpdates: [
+          { feature: 'metadata.version', maxVersionLevel: 30, ...(version === 0 ? {} : { upgradeType: 1 }) },
+        ],
+        ...(version === 0 ? {} : { validateOnly: true }),
+      };
+    case ApiKey.UnregisterBroker:
+      return { brokerId: 77 };
+    case ApiKey.AddRaftVoter:
+      return {
+        clusterId: null,
+        timeoutMs: 10,
+        voterId: 77,
+        voterDirectoryId: topicId,
+        listeners: [{ name: 'PEER', host: 'h', port: 9093 }],
+        ...(version === 0 ? {} : { ackWhenCommitted: true }),
+      };
+    case ApiKey.RemoveRaftVoter:
+      return { clusterId: null, voterId: 77, voterDirectoryId: topicId };
     case ApiKey.DescribeCluster:
       return { includeClusterAuthorizedOperations: true };
     case ApiKey.ListGroups:
