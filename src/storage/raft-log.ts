@@ -268,22 +268,25 @@ export class RaftLog {
     });
   }
 
-  /** There was no room: the log is again what it was when the last sync ended. */
+  /** There was no room: the log is again what it was when the last sync ended, for whoever is told so. */
   #undo(appends: readonly Append[], failure: IoError): void {
-    const dropped = [...appends, ...this.#waiting.drain()];
     const segment = this.#lastSegment();
     const kept = this.#durableIndex + 1 - segment.firstIndex;
     segment.sizeBytes = segment.positions[kept] ?? segment.sizeBytes;
     segment.positions.length = kept;
     segment.epochs.length = kept;
-    this.#lastIndex = this.#durableIndex;
-    this.#lastEpoch = this.#epochAt(this.#durableIndex);
     segment.file
       .truncate(segment.sizeBytes)
       .then(() => syncFile(segment.file))
       .then(
-        () => this.#finish(dropped, failure),
-        (worse: IoError) => this.#fail(dropped, worse),
+        () => {
+          // Also what has come meanwhile, of which nobody knew yet that it would follow nothing.
+          const dropped = [...appends, ...this.#waiting.drain()];
+          this.#lastIndex = this.#durableIndex;
+          this.#lastEpoch = this.#epochAt(this.#durableIndex);
+          this.#finish(dropped, failure);
+        },
+        (worse: IoError) => this.#fail(appends, worse),
       );
   }
 
