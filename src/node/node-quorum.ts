@@ -16,6 +16,7 @@ import { MetadataQuorum } from '#runtime/metadata-quorum';
 import { PeerNetwork } from '#runtime/peer-network';
 import type { PeerHello } from '#runtime/peer-types';
 import type { LogStore } from '#storage/log-store';
+import { LeaderlessWarning } from './leaderless.ts';
 import { NodeError } from './node-error.ts';
 
 const ELECTION_TIMEOUT_MS = 1_000;
@@ -28,6 +29,7 @@ export interface NodeQuorum {
   readonly sessions: BrokerSessions;
   readonly host: ControllerHost;
   readonly link: ControllerLink;
+  readonly leaderless: LeaderlessWarning;
 }
 
 export interface NodeIdentity {
@@ -104,6 +106,9 @@ export async function openQuorum(
       ports.fatal(new NodeError(`the metadata log has failed: ${failure.message}`, { cause: failure })),
   });
   opened.push(() => quorum.close());
+  refuseStrangers(quorum, voters, isController);
+  const leaderless = new LeaderlessWarning(ports, quorum, peers);
+  opened.push(async () => leaderless.stop());
   const controller = new MetadataController(quorum, ports.random.fork('controller'), given, planted);
   const sessions = new BrokerSessions(
     ports.clock,
@@ -118,7 +123,7 @@ export async function openQuorum(
   );
   const link = new ControllerLink(clock, deadlines, quorum, controller, peers);
   opened.push(async () => link.stop());
-  made = { peers, quorum, controller, sessions, host, link };
+  made = { peers, quorum, controller, sessions, host, link, leaderless };
   return made;
 }
 
@@ -135,6 +140,26 @@ async function listen(peers: PeerNetwork, listener: string, listed: Endpoint | u
     const reason = code === 'EEXIST' ? 'the address is in use' : message;
     throw new NodeError(`the peer listener cannot listen on ${listener}: ${reason}`, { cause });
   }
+}
+
+/** A data directory remembers its cluster: one that was given to another node, or another cluster, by mistake would found a second one. */
+function refuseStrangers(quorum: MetadataQuorum, listed: readonly PeerAddress[], isController: boolean): void {
+  const { voters, self } = quorum;
+  if (voters.length === 0) return;
+  const own = voters.find(({ directoryId }) => directoryId === self.directoryId);
+  const known = voters.map(({ id, host, port }) => `${id}@${host}:${port}`).join(',');
+  if (own !== undefined && !isController) {
+    throw new NodeError(
+      `the data directory is that of voter ${own.id} of a metadata quorum (${known}), but process.roles lacks controller: ` +
+        'give the node that role, or a data directory of its own',
+    );
+  }
+  if (listed.length === 0 || listed.some(({ id }) => voters.some((voter) => voter.id === id))) return;
+  const given = listed.map(({ id, host, port }) => `${id}@${host}:${port}`).join(',');
+  throw new NodeError(
+    `the data directory belongs to a cluster whose voters are ${known}, and none of the voters given (${given}) is among them: ` +
+      'give the node the voters of its cluster, or a data directory of its own',
+  );
 }
 
 function voterAddress(text: string): PeerAddress {

@@ -17,7 +17,7 @@ import { type NodeIdentity, type NodeQuorum, openQuorum } from './node-quorum.ts
 export { NodeError } from './node-error.ts';
 
 /** How long a stopping node lets others take over what it leads. */
-const HANDOVER_MS = 1_000;
+const HANDOVER_MS = 500;
 
 type Closer = () => Promise<void>;
 
@@ -168,6 +168,7 @@ export class Node {
     await part.quorum.resign(HANDOVER_MS);
     part.link.stop();
     part.sessions.stop();
+    part.leaderless.stop();
     await part.quorum.close();
     await part.peers.close();
     if (broker !== undefined) {

@@ -78,7 +78,7 @@ export class ControllerLink {
   ): Promise<Submitted<Name>> {
     const until = this.#clock.now() + timeoutMs;
     for (;;) {
-      const decided = await this.#try(operation, command, until - this.#clock.now());
+      const decided = await this.#within(this.#try(operation, command, until - this.#clock.now()), until);
       if (this.#stopped) return 'stopped';
       if (typeof decided === 'object') {
         await this.#applied(decided.index, until);
@@ -115,6 +115,20 @@ export class ControllerLink {
 
   stop(): void {
     this.#stopped = true;
+  }
+
+  /** Also this node may be a controller that commits nothing any more. */
+  #within<Name extends OperationName>(
+    tried: Promise<Decided<Name> | Undecided>,
+    until: number,
+  ): Promise<Decided<Name> | Undecided> {
+    return new Promise((resolve) => {
+      const deadline = this.#deadlines.after(Math.max(0, until - this.#clock.now()), () => resolve('unknown'));
+      void tried.then((decided) => {
+        this.#deadlines.cancel(deadline);
+        resolve(decided);
+      });
+    });
   }
 
   async #try<Name extends OperationName>(

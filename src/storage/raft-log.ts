@@ -93,6 +93,10 @@ export class RaftLog {
     const segments: Segment[] = [];
     for (const { cut, ...segment } of found)
       segments.push({ ...segment, file: await reopen(disk, options.folder, segment, cut) });
+    // What a killed process had written it may not have synced: it counts as durable from now on.
+    const last = segments.at(-1);
+    if (last !== undefined) await syncFile(last.file);
+    await disk.syncDir(options.folder);
     const base = snapshot ?? { index: 0, epoch: 0 };
     const log = new RaftLog(disk, options, segments, base, entries.at(-1) ?? base);
     if (segments.length === 0) await log.#addSegment(log.lastIndex + 1);
@@ -333,9 +337,6 @@ export class RaftLog {
 /** Cuts what recovery found torn; nothing may be appended before that is durable. */
 async function reopen(disk: Disk, folder: string, segment: Omit<Segment, 'file'>, cut: boolean): Promise<File> {
   const file = await disk.open(`${folder}/${segmentName(segment.firstIndex)}`, 'write');
-  if (cut) {
-    await file.truncate(segment.sizeBytes);
-    await syncFile(file);
-  }
+  if (cut) await file.truncate(segment.sizeBytes);
   return file;
 }

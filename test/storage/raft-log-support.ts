@@ -62,6 +62,11 @@ export class LogWorld {
     this.disk = this.#newDisk();
   }
 
+  /** SIGKILL: what was written stays, synced or not. */
+  async kill(): Promise<void> {
+    await this.complete(this.disk.abandon());
+  }
+
   names(): Promise<readonly string[]> {
     return this.complete(this.disk.list(FOLDER));
   }

@@ -159,6 +159,26 @@ describe('a raft log', () => {
   });
 });
 
+describe('a killed process', () => {
+  test('leaves nothing that counts and that the next power cut takes', async () => {
+    for (let seed = 100; seed < 140; seed += 1) {
+      let slow = false;
+      const world = new LogWorld(seed, {
+        strike: (operation) => (slow && operation === 'sync' ? { delayMs: 1e6 } : undefined),
+      });
+      const { log } = await world.open();
+      slow = true;
+      log.append(entries(0, 1, ['a', 'b']), () => expect.unreachable('it is not synced'));
+      await world.world.run(world.world.clock.now() + 100);
+      await world.kill();
+      slow = false;
+      const found = texts((await world.open()).recovered.entries);
+      await world.crash();
+      expect(texts((await world.open()).recovered.entries).slice(0, found.length)).toEqual(found);
+    }
+  });
+});
+
 describe('no room on the disk', () => {
   test('drops what was appended and takes more when there is room again', async () => {
     let full = false;
@@ -178,6 +198,28 @@ describe('no room on the disk', () => {
     expect(await world.append(log, entries(1, 2, ['B']))).toBeUndefined();
     await world.crash();
     expect(texts((await world.open()).recovered.entries)).toEqual(['a', 'B']);
+  });
+
+  test('drops also what comes while the log is being cut back', async () => {
+    let full = false;
+    const world = new LogWorld(22, {
+      strike: (operation) => (full && operation === 'write' ? { fail: 'ENOSPC' } : undefined),
+    });
+    const { log } = await world.open();
+    await world.append(log, entries(0, 1, ['a']));
+    full = true;
+    const failures: (string | undefined)[] = [];
+    const fail = (failure: IoError | undefined) => failures.push(failure?.code);
+    log.append(entries(1, 1, ['b']), fail);
+    for (let next = 2; failures.length === 0; next += 1) {
+      log.append(entries(next, 1, ['c']), fail);
+      await world.world.run(world.world.clock.now() + 0.01);
+    }
+    expect(new Set(failures)).toEqual(new Set(['ENOSPC']));
+    expect(failures.length).toBeGreaterThan(2);
+    expect(log.lastIndex).toBe(1);
+    full = false;
+    expect(await world.append(log, entries(1, 2, ['B']))).toBeUndefined();
   });
 
   test('for a new segment is no different', async () => {
