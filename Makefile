@@ -1,4 +1,4 @@
-# Two commands matter: `make up` runs a node here, `make test` runs every test.
+# Two commands matter: `make up` runs a cluster here, `make test` runs every test.
 # Node 26 comes from node_modules; the machine's own Node only has to run npm.
 
 SHELL := /bin/bash
@@ -10,10 +10,11 @@ VITEST := $(BIN)/vitest run --project
 SOURCES := $(shell find src scripts/build.ts scripts/generate-protocol* tsconfig.json tsconfig.build.json package-lock.json \
 	-type f -not -path 'src/protocol/generated/*')
 
-.PHONY: up test install build check lint unit sim compat crash pack-test bench clean
+.PHONY: up test install build check lint unit sim compat cluster trials crash pack-test bench clean
 
+# Three brokers, each a process; ARGS='--brokers 1' for one, and any other flag of `odradek up`.
 up: build
-	@exec $(NODE) dist/cli/main.js up $(ARGS)
+	@exec $(NODE) dist/cli/main.js up $(if $(findstring --brokers,$(ARGS)),,--brokers 3 --racks a,b,c) $(ARGS)
 
 test: install
 	@$(NODE) scripts/test.ts
@@ -39,6 +40,14 @@ unit: install
 # Every real client against the built node; ODRADEK_COMPAT_BOOTSTRAP=host:port runs them against any broker instead.
 compat: build
 	$(VITEST) compat
+
+# Three and more processes of the built node: registration, elections, kills, wiped disks, wrong configurations.
+cluster: build
+	$(VITEST) cluster
+
+# How long failovers and starts take, as a table; TRIALS=5 for a quick look.
+trials: build
+	$(NODE) jepsen-like/quorum-trials.ts
 
 # ROUNDS is the number of kills (default 10).
 crash: build

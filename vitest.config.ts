@@ -14,7 +14,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           setupFiles: ['test/support/hermetic-environment.ts'],
-          exclude: ['test/sim/**', 'test/compat/**', 'test/pack/**'],
+          exclude: ['test/sim/**', 'test/compat/**', 'test/cluster/**', 'test/pack/**'],
         },
       },
       { test: { name: 'sim', include: ['test/sim/**/*.test.ts'] } },
@@ -25,6 +25,14 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 2 * minute,
           hookTimeout: 5 * minute,
+        },
+      },
+      {
+        test: {
+          name: 'cluster',
+          include: ['test/cluster/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 2 * minute,
         },
       },
       {

@@ -64,6 +64,7 @@ const steps: readonly Step[] = [
   suite('sim'),
   check('build', 'node', 'scripts/build.ts'),
   suite('pack'),
+  suite('cluster'),
   suite('compat'),
   suite('crash'),
 ];

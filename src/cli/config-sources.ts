@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { parseJavaProperties } from '#base/java-properties';
-import { BROKER_ALIASES, BROKER_CONFIG_NAMES, type BrokerConfig } from '#model/broker-config';
+import { BROKER_ALIASES, BROKER_CONFIG_NAMES } from '#model/broker-config';
 import { INERT_BROKER_CONFIGS } from '#model/inert-config';
 import { nearestName } from '#model/nearest-name';
 import { type ParsedBrokerConfig, parseBrokerConfig } from '#model/parse-broker-config';
+import { clusterProblems, ownVoterAddress } from './cluster-config.ts';
 
 /** The command was called wrongly: the message says how to do better. */
 export class UsageError extends Error {
@@ -30,40 +31,32 @@ const KAFKA_PREFIX = 'KAFKA_';
 /** Read by the command line itself. */
 const OWN_SETTINGS: ReadonlySet<string> = new Set(['ODRADEK_LOG_LEVEL', 'ODRADEK_CONFIG']);
 
+/** Throws UsageError with all that is wrong. */
 export function resolveConfig(sources: Sources): ParsedBrokerConfig {
   const entries = new Map(sources.defaults);
   if (sources.file !== undefined) assign(entries, fileEntries(sources.file));
   assign(entries, environmentEntries(sources.environment));
   assign(entries, sources.flags);
   assign(entries, setEntries(sources.set));
+  const parsed = parsedEntries(entries);
+  const ownAddress = ownVoterAddress(parsed);
+  const asListed = ownAddress !== undefined && !parsed.given.has('peer.listener');
+  const resolved = asListed ? parsedEntries(entries.set('peer.listener', ownAddress)) : parsed;
+  const problems = [...(resolved.config.logDirs.length === 0 ? [NO_FOLDER] : []), ...clusterProblems(resolved)];
+  if (problems.length > 0) throw usageError(problems);
+  return resolved;
+}
+
+const NO_FOLDER = 'log.dirs (--data-dir) names no folder: a node keeps its data somewhere';
+
+function parsedEntries(entries: ReadonlyMap<string, string>): ParsedBrokerConfig {
   const parsed = parseBrokerConfig(entries);
-  const errors = 'errors' in parsed ? parsed.errors : unservable(parsed.config);
-  if ('errors' in parsed || errors.length > 0) throw new UsageError(errors.join('\n         '));
+  if ('errors' in parsed) throw usageError(parsed.errors);
   return parsed;
 }
 
-/** What a node of this version would take and not do: worse than a refusal. */
-function unservable(config: BrokerConfig): readonly string[] {
-  const errors: string[] = [];
-  if (config.logDirs.length === 0)
-    errors.push('log.dirs (--data-dir) names no folder: a node keeps its data somewhere');
-  const severalNodes: readonly (readonly [string, boolean])[] = [
-    ['process.roles other than broker,controller', config.processRoles.length !== 2],
-    ['controller.quorum.voters with other nodes', config.controllerQuorumVoters.some(isOther(config.nodeId))],
-    ['controller.quorum.bootstrap.servers with several addresses', config.controllerQuorumBootstrapServers.length > 1],
-    ['cluster.target.size above 1', (config.clusterTargetSize ?? 1) > 1],
-  ];
-  for (const [what, given] of severalNodes) if (given) errors.push(notOfOneNode(what));
-  return errors;
-}
-
-function isOther(nodeId: number): (voter: string) => boolean {
-  return (voter) => Number(voter.split('@', 1)[0]) !== nodeId;
-}
-
-/** The sentence for what makes sense with several nodes only: a node that took and ignored it would be no cluster. */
-export function notOfOneNode(what: string): string {
-  return `${what} is not supported: this version runs clusters of one node`;
+function usageError(sentences: readonly string[]): UsageError {
+  return new UsageError(sentences.join('\n         '));
 }
 
 /** Two names of one config (log.dirs, data-dir) are one entry between sources; within one they must agree. */

@@ -8,6 +8,9 @@ import { createNodePorts } from '#platform/node-ports';
 import { METADATA_FOLDER } from '#runtime/metadata-quorum';
 import { compactHeap } from './compact-heap.ts';
 import { UsageError } from './config-sources.ts';
+import { INTERRUPTED } from './exit-status.ts';
+import type { LogLevel } from './log-level.ts';
+import { onStarterGone, sayReady } from './supervised.ts';
 
 export interface RunningNode {
   readonly node: Node;
@@ -16,11 +19,21 @@ export interface RunningNode {
   readonly stopped: Promise<void>;
 }
 
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+export interface NodeProcessOptions {
+  readonly level: LogLevel;
+  /** Another process has started it, and waits for it to be ready; the node does not outlive it. */
+  readonly supervised: boolean;
+}
 
-/** Runs a node as this process: SIGTERM and SIGINT stop it cleanly, a second signal or a broken invariant ends it at once. */
-export async function runNode(parsed: ParsedBrokerConfig, level: LogLevel): Promise<RunningNode> {
+/**
+ * Runs a node as this process: SIGTERM and SIGINT stop it cleanly, a second signal or a broken invariant ends it at once. Resolves when
+ * it serves, or to undefined if it was stopped before that.
+ */
+export async function runNode(
+  parsed: ParsedBrokerConfig,
+  options: NodeProcessOptions,
+): Promise<RunningNode | undefined> {
+  const { level, supervised } = options;
   const { config } = parsed;
   const logger = createLogger({
     level,
@@ -48,31 +61,35 @@ export async function runNode(parsed: ParsedBrokerConfig, level: LogLevel): Prom
   if (at === undefined) throw new UsageError(`http.listener is not host:port: ${config.httpListener}`);
   const node = new Node(ports, parsed);
   const http = await HttpServer.open(at, node, ports.metrics);
+  const { promise: stopped, resolve: done } = Promise.withResolvers<void>();
+  let stopping = false;
+  const stop = (): void => {
+    if (stopping) process.exit(INTERRUPTED);
+    stopping = true;
+    // HTTP last: /readyz says that the node is going.
+    node
+      .stop()
+      .then(() => http.close())
+      .then(() => {
+        logger.flush();
+        done();
+      }, fatal);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  if (supervised) onStarterGone(stop);
   try {
     await node.start();
+    if (supervised) sayReady();
     compactHeap();
   } catch (failure) {
+    if (stopping) {
+      await stopped;
+      return undefined;
+    }
     await http.close();
     logger.flush();
     throw failure;
   }
-
-  const stopped = new Promise<void>((done) => {
-    let stopping = false;
-    const stop = (): void => {
-      if (stopping) process.exit(130);
-      stopping = true;
-      // HTTP last: /readyz says that the node is going.
-      node
-        .stop()
-        .then(() => http.close())
-        .then(() => {
-          logger.flush();
-          done();
-        }, fatal);
-    };
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
-  });
   return { node, http, stopped };
 }

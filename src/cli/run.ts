@@ -1,12 +1,9 @@
 import type { ArgumentsCamelCase } from 'yargs';
 import { UsageError } from './config-sources.ts';
+import { FAILED, USAGE } from './exit-status.ts';
 import { quickParse } from './quick-parse.ts';
 import { START_OPTIONS, startCommand } from './start-command.ts';
 import { UP_OPTIONS, upCommand } from './up-command.ts';
-
-/** Exit codes: 1 it failed, 2 it was called wrongly. */
-const FAILED = 1;
-const USAGE = 2;
 
 export async function run(args: readonly string[]): Promise<void> {
   try {

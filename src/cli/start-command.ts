@@ -1,6 +1,6 @@
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from 'yargs';
-import { notOfOneNode, resolveConfig, UsageError } from './config-sources.ts';
-import { LOG_LEVELS, type LogLevel, runNode } from './node-process.ts';
+import { resolveConfig } from './config-sources.ts';
+import { LOG_LEVELS, logLevel } from './log-level.ts';
 import { explained } from './start-failure.ts';
 
 export const START_OPTIONS = {
@@ -17,7 +17,11 @@ export const START_OPTIONS = {
     describe: 'Where the logs are kept (./odradek-data); several with commas',
   },
   listen: { type: 'string', requiresArg: true, describe: 'HOST:PORT for Kafka clients (127.0.0.1:9092)' },
-  'peer-listen': { type: 'string', requiresArg: true, describe: 'HOST:PORT for other nodes; not served yet' },
+  'peer-listen': {
+    type: 'string',
+    requiresArg: true,
+    describe: "HOST:PORT for the other nodes (this node's address in --voters, else 127.0.0.1:9093)",
+  },
   'http-listen': { type: 'string', requiresArg: true, describe: 'HOST:PORT for metrics and health (127.0.0.1:9094)' },
   advertise: {
     type: 'string',
@@ -25,10 +29,19 @@ export const START_OPTIONS = {
     describe: 'HOST:PORT that clients are told, if it differs from --listen',
   },
   rack: { type: 'string', requiresArg: true, describe: 'The rack or zone of this node' },
-  voters: { type: 'string', requiresArg: true, describe: 'ID@HOST:PORT,…; not served yet' },
-  roles: { type: 'string', requiresArg: true, describe: 'broker,controller; not served yet' },
+  voters: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'ID@HOST:PORT,… of the nodes that hold the metadata; the same list on every node',
+  },
+  roles: { type: 'string', requiresArg: true, describe: 'broker, controller or both (broker,controller)' },
   set: { type: 'string', array: true, requiresArg: true, nargs: 1, describe: 'Any config, KEY=VALUE' },
   'log-level': { choices: LOG_LEVELS, requiresArg: true, describe: 'What is logged (info)' },
+  supervised: {
+    type: 'boolean',
+    default: false,
+    describe: 'Say "ready" on standard output when it serves, and stop when standard input ends',
+  },
 } as const satisfies Record<string, Options>;
 
 type StartOptions = InferredOptionTypes<typeof START_OPTIONS>;
@@ -41,7 +54,6 @@ export const startCommand: CommandModule<object, StartOptions> = {
 };
 
 async function start(args: ArgumentsCamelCase<StartOptions>): Promise<void> {
-  refuseCluster({ '--peer-listen': args.peerListen, '--voters': args.voters, '--roles': args.roles });
   const parsed = resolveConfig({
     flags: flagEntries(args),
     set: args.set ?? [],
@@ -50,25 +62,12 @@ async function start(args: ArgumentsCamelCase<StartOptions>): Promise<void> {
     file: args.config ?? (process.env.ODRADEK_CONFIG || undefined),
     defaults: new Map(),
   });
-  const { stopped } = await runNode(parsed, logLevel(args.logLevel, 'info')).catch(explained);
-  await stopped;
+  const options = { level: logLevel(args.logLevel, 'info'), supervised: args.supervised };
+  // Loaded here: what is refused, and `up` of several brokers, run no node in this process.
+  const { runNode } = await import('./node-process.ts');
+  const running = await runNode(parsed, options).catch(explained);
+  await running?.stopped;
   process.exit(0);
-}
-
-/** Flags of clusters of several nodes. */
-export function refuseCluster(flags: Readonly<Record<string, unknown>>): void {
-  for (const [flag, value] of Object.entries(flags)) {
-    if (value !== undefined) throw new UsageError(notOfOneNode(flag));
-  }
-}
-
-/** The flag, else ODRADEK_LOG_LEVEL, else what the command logs otherwise. */
-export function logLevel(flag: LogLevel | undefined, otherwise: LogLevel): LogLevel {
-  const given = flag ?? process.env.ODRADEK_LOG_LEVEL;
-  if (given === undefined || given === '') return otherwise;
-  const level = LOG_LEVELS.find((name) => name === given);
-  if (level === undefined) throw new UsageError(`ODRADEK_LOG_LEVEL is one of ${LOG_LEVELS.join(', ')}, not "${given}"`);
-  return level;
 }
 
 function flagEntries(args: ArgumentsCamelCase<StartOptions>): ReadonlyMap<string, string> {
@@ -79,7 +78,10 @@ function flagEntries(args: ArgumentsCamelCase<StartOptions>): ReadonlyMap<string
   put('log.dirs', args.dataDir);
   put('listeners', args.listen === undefined ? undefined : `PLAINTEXT://${args.listen}`);
   put('advertised.listeners', args.advertise === undefined ? undefined : `PLAINTEXT://${args.advertise}`);
+  put('peer.listener', args.peerListen);
   put('http.listener', args.httpListen);
   put('broker.rack', args.rack);
+  put('controller.quorum.voters', args.voters);
+  put('process.roles', args.roles);
   return entries;
 }

@@ -2,24 +2,28 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from 'yargs';
-import { resolveConfig, UsageError } from './config-sources.ts';
-import { LOG_LEVELS, runNode } from './node-process.ts';
-import { logLevel, refuseCluster } from './start-command.ts';
-import { explained, isAddressInUse } from './start-failure.ts';
+import { checkShape } from './cluster-plan.ts';
+import { UsageError } from './config-sources.ts';
+import { LOG_LEVELS, logLevel } from './log-level.ts';
+import { upCluster } from './up-cluster.ts';
+import { upOne } from './up-one.ts';
 
-/** HTTP is the second port behind the Kafka listener's, as with the defaults 9092 and 9094. */
-const HTTP_OFFSET = 2;
+const DEFAULT_PORT = 9092;
 
 export const UP_OPTIONS = {
-  port: { type: 'number', requiresArg: true, describe: 'The port for Kafka clients (9092); HTTP is two above' },
+  brokers: { type: 'number', requiresArg: true, describe: 'How many, each a process of its own beyond one (1)' },
+  racks: { type: 'string', requiresArg: true, describe: 'Their racks, with commas, given out in turn' },
+  port: {
+    type: 'number',
+    requiresArg: true,
+    describe: 'The port for Kafka clients (9092); peers and HTTP are one and two above, the next broker ten',
+  },
   'data-dir': { type: 'string', requiresArg: true, describe: 'Where the logs are kept (./odradek-data)' },
   ephemeral: {
     type: 'boolean',
     default: false,
     describe: 'Keep the data in a temporary folder and remove it at the end',
   },
-  brokers: { type: 'number', describe: 'How many; not served yet' },
-  racks: { type: 'string', describe: 'Their racks; not served yet' },
   'log-level': { choices: LOG_LEVELS, requiresArg: true, describe: 'What is logged (warn)' },
 } as const satisfies Record<string, Options>;
 
@@ -33,27 +37,25 @@ export const upCommand: CommandModule<object, UpOptions> = {
 };
 
 async function up(args: ArgumentsCamelCase<UpOptions>): Promise<void> {
-  refuseCluster({ '--brokers': args.brokers, '--racks': args.racks });
   if (args.ephemeral && args.dataDir !== undefined)
     throw new UsageError('--ephemeral and --data-dir exclude each other');
+  const shape = {
+    brokers: args.brokers ?? 1,
+    racks: args.racks?.split(',').map((rack) => rack.trim()) ?? [],
+    port: args.port ?? DEFAULT_PORT,
+  };
+  checkShape(shape);
   const flags = new Map<string, string>();
-  if (args.port !== undefined) {
-    if (!Number.isInteger(args.port) || args.port < 1 || args.port + HTTP_OFFSET > 0xffff) {
-      throw new UsageError(`--port takes a number from 1 to ${0xffff - HTTP_OFFSET}, not ${args.port}`);
-    }
-    flags.set('listeners', `PLAINTEXT://127.0.0.1:${args.port}`);
-    flags.set('http.listener', `127.0.0.1:${args.port + HTTP_OFFSET}`);
-  }
   if (args.dataDir !== undefined) flags.set('log.dirs', args.dataDir);
   if (args.ephemeral) flags.set('log.dirs', temporaryFolder());
+  // Where the user has said nothing else.
   const defaults = new Map([['group.initial.rebalance.delay.ms', '0']]);
-  const parsed = resolveConfig({ flags, set: [], environment: process.env, file: undefined, defaults });
-  const { node, http, stopped } = await runNode(parsed, logLevel(args.logLevel, 'warn')).catch(explainedForUp);
-  const [listener] = node.listeners;
-  const data = parsed.config.logDirs.join(', ');
-  process.stdout.write(welcome(`${listener?.host}:${listener?.port}`, `${http.at.host}:${http.at.port}`, data));
-  await stopped;
-  process.exit(0);
+  const level = logLevel(args.logLevel, 'warn');
+  if (shape.brokers === 1) {
+    const { port, racks } = shape;
+    return await upOne({ flags, defaults, level, port: args.port === undefined ? undefined : port, rack: racks[0] });
+  }
+  await upCluster({ flags, defaults, level, shape });
 }
 
 /** Gone when the process ends, however that comes about short of kill -9. */
@@ -61,25 +63,4 @@ function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'odradek-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
   return folder;
-}
-
-function explainedForUp(failure: unknown): never {
-  if (!isAddressInUse(failure)) return explained(failure);
-  throw new Error(`${(failure as Error).message}; is one up already? --port takes another`, { cause: failure });
-}
-
-function welcome(bootstrap: string, http: string, dataDir: string): string {
-  return `Odradek is up.
-
-  bootstrap servers  ${bootstrap}
-  HTTP               http://${http}  (/metrics, /livez, /readyz)
-  data               ${dataDir}
-
-Try, in another terminal (kcat: apt install kcat, brew install kcat):
-
-  echo hello | kcat -b ${bootstrap} -t greetings -P
-  kcat -b ${bootstrap} -t greetings -C -e
-
-Ctrl-C stops it.
-`;
 }

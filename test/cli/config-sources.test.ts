@@ -1,6 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { parse as parseYaml } from 'yaml';
 import { resolveConfig, type Sources, UsageError } from '../../src/cli/config-sources.ts';
 import { repositoryRoot } from '../support/odradek-process.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
@@ -158,21 +159,6 @@ describe('the sources of a config', () => {
     expect(complaint({ environment })).toMatch(/OUTER:.* asks for SASL_SSL/);
   });
 
-  test.each(['controller', 'broker'])('refuse process.roles=%s, which one node cannot live on', (roles) => {
-    expect(complaint({ set: [`process.roles=${roles}`] })).toBe(
-      'process.roles other than broker,controller is not supported: this version runs clusters of one node',
-    );
-  });
-
-  test.each<readonly [string, string]>([
-    ['other voters', 'controller.quorum.voters=1@a:9093,2@b:9093,3@c:9093'],
-    ['another voter', 'controller.quorum.voters=2@b:9093'],
-    ['several bootstrap servers', 'controller.quorum.bootstrap.servers=a:9093,b:9093'],
-    ['a target size of three', 'cluster.target.size=3'],
-  ])('refuse %s rather than ignore them', (_what, setting) => {
-    expect(complaint({ set: [setting] })).toMatch(/: this version runs clusters of one node$/);
-  });
-
   test("take the roles and the quorum of Kafka's file for a single node", () => {
     const text = [
       'process.roles=controller,broker',
@@ -224,5 +210,26 @@ describe('the sources of a config', () => {
       advertisedListeners: ['INNER://broker:29092', 'HOST://localhost:9092'],
       logDirs: ['/var/lib/odradek'],
     });
+  });
+
+  test("take each service of the cluster's compose file as a voter of one list, with addresses of its own", () => {
+    const file = join(repositoryRoot, 'deploy/docker.yaml');
+    const compose = parseYaml(readFileSync(join(repositoryRoot, 'deploy/compose-cluster.yaml'), 'utf8'), {
+      merge: true,
+    }) as { services: Record<string, { environment: Record<string, string> }> };
+    const nodes = Object.entries(compose.services).map(([service, { environment }]) => {
+      const config = resolved({ file, environment });
+      expect(config.controllerQuorumVoters).toContain(`${config.nodeId}@${service}:9093`);
+      expect(config.peerListener).toBe(`${service}:9093`);
+      expect(config.advertisedListeners?.[0]).toBe(`INSIDE://${service}:9092`);
+      return config;
+    });
+    expect(nodes.map(({ nodeId, brokerRack }) => [nodeId, brokerRack])).toEqual([
+      [1, 'a'],
+      [2, 'b'],
+      [3, 'c'],
+    ]);
+    expect(new Set(nodes.map(({ controllerQuorumVoters }) => controllerQuorumVoters.join())).size).toBe(1);
+    expect(new Set(nodes.map(({ advertisedListeners }) => advertisedListeners?.[1])).size).toBe(3);
   });
 });

@@ -15,11 +15,15 @@ const folder = temporaryFolder('cli');
 afterAll(() => folder[Symbol.dispose]());
 
 const timeoutMs = 20_000;
-const anyHttp = ['--http-listen', '127.0.0.1:0'];
+const anyPeer = ['--peer-listen', '127.0.0.1:0'];
+const anyOther = [...anyPeer, '--http-listen', '127.0.0.1:0'];
 
 const dataDir = (name: string): string => join(folder.path, name);
 const odradek = (...args: readonly string[]) =>
   run(process.execPath, [main, ...args], { timeoutMs, env: nodeEnvironment(), cwd: folder.path });
+
+/** Behind what was logged before. */
+const lastLine = (output: string): string => output.trimEnd().split('\n').at(-1) ?? '';
 
 function occupy(port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
@@ -42,10 +46,10 @@ describe('odradek as a process', { timeout: 2 * timeoutMs }, () => {
   test('ends with a sentence and exit code 1 when the Kafka port is in use, and leaves its data directory free', async () => {
     const port = await freePort();
     const occupant = await occupy(port);
-    const args = ['start', '--data-dir', dataDir('port'), '--listen', `127.0.0.1:${port}`, ...anyHttp];
+    const args = ['start', '--data-dir', dataDir('port'), '--listen', `127.0.0.1:${port}`, ...anyOther];
     const { status, output } = await odradek(...args);
     occupant.close();
-    expect(output).toBe(`odradek: PLAINTEXT cannot listen on 127.0.0.1:${port}: the address is in use\n`);
+    expect(lastLine(output)).toBe(`odradek: PLAINTEXT cannot listen on 127.0.0.1:${port}: the address is in use`);
     expect(status).toBe(1);
     expect(existsSync(join(dataDir('port'), '.lock'))).toBe(false);
   });
@@ -53,7 +57,7 @@ describe('odradek as a process', { timeout: 2 * timeoutMs }, () => {
   test('ends with a sentence and exit code 1 when the HTTP port is in use', async () => {
     const port = await freePort();
     const occupant = await occupy(port);
-    const listen = ['--listen', '127.0.0.1:0', '--http-listen', `127.0.0.1:${port}`];
+    const listen = ['--listen', '127.0.0.1:0', '--http-listen', `127.0.0.1:${port}`, ...anyPeer];
     const { status, output } = await odradek('start', '--data-dir', dataDir('http'), ...listen);
     occupant.close();
     expect(output).toBe(`odradek: HTTP cannot listen on 127.0.0.1:${port}: the address is in use\n`);
@@ -62,7 +66,7 @@ describe('odradek as a process', { timeout: 2 * timeoutMs }, () => {
 
   test('refuses a data directory that another process holds, and one of another node', async () => {
     const node = await startNode('held');
-    const elsewhere = ['--data-dir', dataDir('held'), '--listen', '127.0.0.1:0', ...anyHttp];
+    const elsewhere = ['--data-dir', dataDir('held'), '--listen', '127.0.0.1:0', ...anyOther];
     const second = await odradek('start', ...elsewhere);
     expect(second.output).toMatch(/^odradek: the data directory \S+held is in use by another process\n$/);
     expect(second.status).toBe(1);
@@ -80,7 +84,7 @@ describe('odradek as a process', { timeout: 2 * timeoutMs }, () => {
       dataDir('file'),
       '--listen',
       '127.0.0.1:0',
-      ...anyHttp,
+      ...anyOther,
     );
     expect(output).toMatch(/^odradek: the data directory cannot be used: [A-Z]+: [^:]+, mkdir '\S+file'\n$/);
     expect(status).toBe(1);
@@ -106,6 +110,7 @@ describe('odradek as a process', { timeout: 2 * timeoutMs }, () => {
     const env = {
       ...nodeEnvironment(),
       ODRADEK_LISTENERS: `PLAINTEXT://127.0.0.1:${port}`,
+      ODRADEK_PEER_LISTENER: '127.0.0.1:0',
       ODRADEK_HTTP_LISTENER: `127.0.0.1:${httpPort}`,
       ODRADEK_DATA_DIR: dataDir('from-environment'),
     };
@@ -134,13 +139,63 @@ describe('odradek as a process', { timeout: 2 * timeoutMs }, () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>);
-    expect(lines.map(({ msg }) => msg)).toEqual([
-      'this config of Kafka has no effect here',
-      'node started',
-      'node stopped',
-    ]);
-    expect(lines[0]).toMatchObject({ level: 40, node: 1, config: 'num.network.threads' });
-    expect(lines[1]).toMatchObject({ level: 30, listeners: [`PLAINTEXT://127.0.0.1:${options.port}`] });
+    const warnings = lines.filter(({ level }) => level === 40);
+    expect(warnings).toEqual([expect.objectContaining({ node: 1, config: 'num.network.threads' })]);
+    expect(warnings[0]?.msg).toBe('this config of Kafka has no effect here');
+    const [started, stopped] = lines.slice(-2);
+    expect(started).toMatchObject({
+      level: 30,
+      msg: 'node started',
+      listeners: [`PLAINTEXT://127.0.0.1:${options.port}`],
+    });
+    expect(stopped).toMatchObject({ level: 30, msg: 'node stopped' });
+  });
+
+  test('ends with a sentence and exit code 1 when the peer port is in use', async () => {
+    const port = await freePort();
+    const occupant = await occupy(port);
+    const args = ['start', '--data-dir', dataDir('peer'), '--listen', '127.0.0.1:0', '--http-listen', '127.0.0.1:0'];
+    const { status, output } = await odradek(...args, '--peer-listen', `127.0.0.1:${port}`);
+    occupant.close();
+    expect(lastLine(output)).toBe(
+      `odradek: the peer listener cannot listen on 127.0.0.1:${port}: the address is in use`,
+    );
+    expect(status).toBe(1);
+  });
+
+  test('stops with status 0 at a signal also while it waits for the other voters', async () => {
+    const peerPort = await freePort();
+    const node = OdradekProcess.spawn({
+      ...(await freeAddress()),
+      dataDir: dataDir('waits'),
+      main: [main, 'start'],
+      settings: {
+        'peer.listener': `127.0.0.1:${peerPort}`,
+        'controller.quorum.voters': `1@127.0.0.1:${peerPort},2@127.0.0.1:1,3@127.0.0.1:2`,
+      },
+    });
+    await until('the node to wait', timeoutMs, () => (/waits for voter 2/.test(node.log) ? true : undefined));
+    expect(await node.isReady()).toBe(false);
+    expect(await node.stop()).toBe(0);
+    expect(existsSync(join(dataDir('waits'), '.lock'))).toBe(false);
+  });
+
+  test('started by another process, it says when it is ready and goes when that is gone', async () => {
+    const args = ['--supervised', '--data-dir', dataDir('supervised'), '--listen', '127.0.0.1:0', ...anyOther];
+    const child = spawn(process.execPath, [main, 'start', ...args], { env: nodeEnvironment() });
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    try {
+      let said = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+      });
+      await until('ready', timeoutMs, () => (said === 'ready\n' ? true : undefined));
+      child.stdin.end();
+      expect(await ended).toBe(0);
+      expect(said).toBe('ready\n');
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 
   test('up --ephemeral says how to reach it and removes its folder at the end', async () => {

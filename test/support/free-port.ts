@@ -5,11 +5,17 @@ import { createServer } from 'node:net';
  * port inside that range while its broker is down may be given that very port as its own and connect to itself.
  */
 export async function freePort(): Promise<number> {
+  return await freePortWith([0]);
+}
+
+/** A port that is free together with those so far above it. */
+export async function freePortWith(offsets: readonly number[]): Promise<number> {
   const first = 20_000;
   const count = 12_000;
   for (;;) {
     const port = first + Math.floor(Math.random() * count);
-    if (await canListen(port)) return port;
+    const free = await Promise.all(offsets.map((offset) => canListen(port + offset)));
+    if (free.every((isFree) => isFree)) return port;
   }
 }
 

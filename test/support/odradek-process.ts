@@ -16,7 +16,7 @@ export interface NodeAddress {
 
 export interface NodeOptions extends NodeAddress {
   readonly dataDir: string;
-  /** Broker configuration, given by --set. */
+  /** Broker configuration, given by --set; peers are listened for on any free port unless it says where. */
   readonly settings?: Readonly<Record<string, string>>;
   /** What to run and its first arguments; the published bin's `start` without it. */
   readonly main?: readonly string[];
@@ -52,7 +52,7 @@ export class OdradekProcess {
   /** Rejects, with the node's log, if it ends or is not ready within 30 s. */
   static async start(options: NodeOptions): Promise<OdradekProcess> {
     const node = OdradekProcess.spawn(options);
-    await node.#ready();
+    await node.ready();
     return node;
   }
 
@@ -61,7 +61,8 @@ export class OdradekProcess {
     const main = options.main ?? [publishedMain, 'start'];
     const script = main[0];
     if (script === undefined || !existsSync(script)) throw new Error(`${script} is missing: run \`make build\` first`);
-    const settings = Object.entries(options.settings ?? {}).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
+    const given = { 'peer.listener': '127.0.0.1:0', ...options.settings };
+    const settings = Object.entries(given).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
     const http = options.httpPort === undefined ? [] : ['--http-listen', `127.0.0.1:${options.httpPort}`];
     const listen = ['--listen', `127.0.0.1:${options.port}`, ...http];
     const args = [...main, '--data-dir', options.dataDir, ...listen, ...settings];
@@ -78,20 +79,40 @@ export class OdradekProcess {
     return this.#child.pid;
   }
 
+  /** Whether it has ended, by itself or not. */
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** Resolves to its exit status when it has ended; null if a signal ended it. */
+  get ended(): Promise<number | null> {
+    return exited(this.#child);
+  }
+
+  /** SIGSTOP and SIGCONT, say; whoever ends it uses `kill` and `stop`. */
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
   /** The last mebibyte of what it wrote. */
   get log(): string {
     return this.#log;
   }
 
-  /** Resolves when /readyz says so and a metadata answer names the node. */
-  async #ready(): Promise<void> {
+  /** Whether /readyz says so and a metadata answer names a broker. */
+  async isReady(): Promise<boolean> {
     const { httpPort, port } = this.options;
+    const ready = httpPort === undefined || (await answersOk(`http://127.0.0.1:${httpPort}/readyz`));
+    return ready && (await metadataBrokerCount(port)) > 0;
+  }
+
+  /** Resolves when it is ready; rejects, with its log, if it ends or is not ready within 30 s. */
+  async ready(): Promise<void> {
     await until('node ready', 30_000, async () => {
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
+      if (this.hasEnded) {
         throw new Error(`the node ended with ${this.#child.exitCode ?? this.#child.signalCode}:\n${this.#log}`);
       }
-      const ready = httpPort === undefined || (await answersOk(`http://127.0.0.1:${httpPort}/readyz`));
-      return ready && (await metadataBrokerCount(port)) > 0 ? true : undefined;
+      return (await this.isReady()) ? true : undefined;
     });
   }
 
@@ -112,8 +133,9 @@ export class OdradekProcess {
 }
 
 async function answersOk(url: string): Promise<boolean> {
+  const answerTimeoutMs = 1000;
   try {
-    const response = await fetch(url);
+    const response = await fetch(url, { signal: AbortSignal.timeout(answerTimeoutMs) });
     await response.arrayBuffer();
     return response.ok;
   } catch {

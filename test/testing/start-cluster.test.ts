@@ -4,16 +4,17 @@ import { Kafka, logLevel } from 'kafkajs';
 import { describe, expect, test } from 'vitest';
 import { startCluster } from '#testing/start-cluster';
 import { freePort } from '../support/free-port.ts';
+import { clusterSeenAt, createTopic } from '../support/fresh-client.ts';
 import { metadataBrokerCount } from '../support/metadata-probe.ts';
 import { nodeEnvironment } from '../support/odradek-process.ts';
 import { run } from '../support/process.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
-const portOf = (bootstrapServers: string): number => Number(bootstrapServers.split(':')[1]);
+const portOf = (bootstrapServer: string): number => Number(bootstrapServer.split(':')[1]);
 
 /** What a client of this cluster alone writes and reads back by a group. */
 async function roundTrip(bootstrapServers: string, values: readonly string[]): Promise<readonly string[]> {
-  const kafka = new Kafka({ brokers: [bootstrapServers], logLevel: logLevel.NOTHING });
+  const kafka = new Kafka({ brokers: bootstrapServers.split(','), logLevel: logLevel.NOTHING });
   const admin = kafka.admin();
   await admin.connect();
   await admin.createTopics({ topics: [{ topic: 'same-name', numPartitions: 1 }] });
@@ -86,6 +87,47 @@ describe('startCluster', { timeout: 30_000 }, () => {
     await admin.disconnect();
     expect(topics[0]?.partitions).toHaveLength(3);
     await expect(startCluster({ config: { 'num.partition': '3' } })).rejects.toThrow(/did you mean num\.partitions\?/);
+  });
+
+  test('runs several brokers over racks, of which each can be stopped and started again', async () => {
+    await using cluster = await startCluster({ brokers: 3, racks: ['a', 'b', 'c'] });
+    expect(cluster.nodes.map(({ id, rack }) => [id, rack])).toEqual([
+      [1, 'a'],
+      [2, 'b'],
+      [3, 'c'],
+    ]);
+    const servers = cluster.nodes.map(({ bootstrapServer }) => bootstrapServer);
+    expect(cluster.bootstrapServers).toBe(servers.join(','));
+    const ports = servers.map(portOf);
+    expect(await Promise.all(ports.map(metadataBrokerCount))).toEqual([3, 3, 3]);
+
+    const [first, second, third] = cluster.nodes;
+    await createTopic(ports.slice(0, 1), 'by-all', 10_000);
+    await first?.stop();
+    expect(first?.isRunning).toBe(false);
+    await createTopic(ports.slice(1), 'by-two', 10_000);
+    expect((await clusterSeenAt(ports[1] ?? 0))?.brokers.map(({ id }) => id)).toEqual([2, 3]);
+    await first?.start();
+    expect(first?.bootstrapServer).toBe(servers[0]);
+    expect([...((await clusterSeenAt(ports[0] ?? 0))?.topics.keys() ?? [])].sort()).toEqual(['by-all', 'by-two']);
+    await Promise.all([second?.stop(), second?.stop()]);
+    await second?.start();
+    expect([first, second, third].map((node) => node?.isRunning)).toEqual([true, true, true]);
+  });
+
+  test('runs brokers beyond the voters, and several clusters of several beside each other', async () => {
+    const [four, three] = await Promise.all([startCluster({ brokers: 4 }), startCluster({ brokers: 3 })]);
+    await using _four = four;
+    await using _three = three;
+    expect(four.clusterId).not.toBe(three.clusterId);
+    expect(await metadataBrokerCount(portOf(four.nodes[3]?.bootstrapServer ?? ''))).toBe(4);
+    expect(await metadataBrokerCount(portOf(three.nodes[2]?.bootstrapServer ?? ''))).toBe(3);
+    expect(await roundTrip(three.bootstrapServers, ['c1', 'c2'])).toEqual(['c1', 'c2']);
+  });
+
+  test('refuses what is no cluster', async () => {
+    await expect(startCluster({ brokers: 0 })).rejects.toThrow('a cluster has a number of brokers, not 0');
+    await expect(startCluster({ brokers: 2, racks: ['a', 'b', 'c'] })).rejects.toThrow('3 racks are too many');
   });
 
   test('leaves nothing behind when it cannot start', async () => {
