@@ -10,7 +10,7 @@ VITEST := $(BIN)/vitest run --project
 SOURCES := $(shell find src scripts/build.ts scripts/generate-protocol* tsconfig.json tsconfig.build.json package-lock.json \
 	-type f -not -path 'src/protocol/generated/*')
 
-.PHONY: up test install build check lint unit sim compat cluster trials crash pack-test bench clean
+.PHONY: up test install build check lint unit sim mutants compat cluster trials crash pack-test bench clean
 
 # Three brokers, each a process; ARGS='--brokers 1' for one, and any other flag of `odradek up`.
 up: build
@@ -36,6 +36,14 @@ check: install
 
 unit: install
 	$(VITEST) unit --project sim
+
+# Whole clusters under faults, SEEDS of them FROM a seed on or for BUDGET_S seconds; SEED=n replays one, readably.
+sim: install
+	@$(NODE) scripts/sim.ts
+
+# How many seeds it takes to find each fault that is planted on purpose.
+mutants: install
+	@$(NODE) scripts/mutants.ts
 
 # Every real client against the built node; ODRADEK_COMPAT_BOOTSTRAP=host:port runs them against any broker instead.
 compat: build

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { IoErrorCode } from '#base/ports';
+import type { IoError, IoErrorCode } from '#base/ports';
 import type { DiskOperation } from '#faults/fault-disk';
 import { nodeId, uuid } from '#model/ids';
 import { RaftLog } from '#storage/raft-log';
