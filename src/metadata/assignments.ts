@@ -1,14 +1,15 @@
 /** From a list of replicas to the first state of a partition, and what a manual assignment may say. */
 import { ErrorCode } from '#model/errors';
 import { leaderEpoch, type NodeId, nodeId } from '#model/ids';
-import { DIRECTORY_UNASSIGNED } from '#model/uuids';
 import { type Fault, fault } from './decision.ts';
+import { Electorate } from './electorate.ts';
 import type { MetadataImage } from './image.ts';
-import type { Broker, Partition } from './records.ts';
+import type { Partition } from './records.ts';
 
-/** A new partition is in sync on every replica whose broker lives; the first of them leads. */
+/** A new partition is in sync on every replica whose broker lives and stays; the first of them leads. */
 export function newPartition(image: MetadataImage, partition: number, replicas: readonly NodeId[]): Partition | Fault {
-  const isr = replicas.filter((id) => image.brokers.get(id)?.fenced === false);
+  const electorate = new Electorate(image);
+  const isr = replicas.filter((id) => electorate.isActive(id));
   const [leader] = isr;
   if (leader === undefined) {
     const message = `All brokers specified in the manual partition assignment for partition ${partition} are fenced or in controlled shutdown.`;
@@ -24,14 +25,8 @@ export function newPartition(image: MetadataImage, partition: number, replicas: 
     leader,
     leaderEpoch: leaderEpoch(0),
     partitionEpoch: 0,
-    directories: replicas.map((id) => directoryOf(image.brokers.get(id))),
+    directories: replicas.map((id) => electorate.directoryFor(id)),
   };
-}
-
-/** A broker with one directory uses that; with several it chooses (KIP-858). */
-function directoryOf(broker: Broker | undefined) {
-  const [only, ...more] = broker?.directories ?? [];
-  return only === undefined || more.length > 0 ? DIRECTORY_UNASSIGNED : only;
 }
 
 /** The replicas of one manual assignment; `factor` is what the partitions before it have. */

@@ -1,12 +1,12 @@
-/** The cluster's first record, and the coming and going of brokers. */
+/** The cluster's first record, and the registration of brokers; their further life is in broker-states.ts. */
 import { assert } from '#base/assert';
 import { ErrorCode } from '#model/errors';
 import { SUPPORTED_FEATURES } from '#model/features';
-import type { NodeId, Uuid } from '#model/ids';
+import type { Uuid } from '#model/ids';
 import { newUuid } from '#model/uuids';
 import type { Voter } from '#model/voter';
-import { type ControllerState, type Decision, type Fault, fault, isFault, OK, type Outcome } from './decision.ts';
-import { changesOnFence, changesOnUnfence } from './elections.ts';
+import { type ControllerState, type Decision, fault, OK, type Outcome } from './decision.ts';
+import { changesOnReplacement } from './elections.ts';
 import type { MetadataImage } from './image.ts';
 import type { Broker, FeatureLevelRecord, MetadataRecord } from './records.ts';
 
@@ -31,6 +31,13 @@ export function bootstrap({ image, random }: ControllerState, command: Bootstrap
 export interface RegisterBrokerCommand {
   readonly clusterId: Uuid;
   readonly broker: Omit<Broker, 'brokerEpoch' | 'fenced'>;
+  /**
+   * The broker epoch in which this process knows its id to be registered, -1 for none. Another one, and it is refused: a command may be
+   * overtaken by that of a later process, which it must not replace. Absent: not checked.
+   */
+  readonly replaces?: number;
+  /** The broker epoch in which this disk was last left in order (KIP-966); absent or another one: its process or machine crashed. */
+  readonly cleanBrokerEpoch?: number;
 }
 
 const TEXT_CHARS_MAX = 0x7fff;
@@ -38,30 +45,42 @@ const TEXT_CHARS_MAX = 0x7fff;
 /**
  * A broker's new process. Another incarnation with one of the same directories replaces the old one at once; with other directories it
  * is a second machine under the same id and waits until the first is fenced. The broker is fenced until `unfenceBroker`; its epoch,
- * the index of this entry, stands in the image once the records are committed.
+ * the index of this entry, stands in the image once the records are committed. Repeatable: an incarnation registers once.
  */
-export function registerBroker({ image }: ControllerState, command: RegisterBrokerCommand): Decision<Outcome> {
+export function registerBroker(state: ControllerState, command: RegisterBrokerCommand): Decision<Outcome> {
+  const { image } = state;
   const { broker } = command;
   const former = image.brokers.get(broker.id);
   const refusal = refuseRegistration(image, command, former);
   if (refusal !== undefined) return { records: [], response: refusal };
   if (former?.incarnation === broker.incarnation) return { records: [], response: OK };
+  const next: Broker = { ...broker, brokerEpoch: 0, fenced: true };
   const records: MetadataRecord[] = [];
-  if (former !== undefined && !former.fenced) records.push(...fence(image, former));
-  records.push({ kind: 'registerBroker', broker: { ...broker, brokerEpoch: 0, fenced: true } });
+  if (former !== undefined) {
+    const { id, brokerEpoch, fenced } = former;
+    if (!fenced) records.push({ kind: 'fenceBroker', id, brokerEpoch });
+    records.push(...changesOnReplacement(state, former, next, command.cleanBrokerEpoch === brokerEpoch));
+  }
+  records.push({ kind: 'registerBroker', broker: next });
   return { records, response: OK };
 }
 
 function refuseRegistration(
   image: MetadataImage,
-  { clusterId, broker }: RegisterBrokerCommand,
+  command: RegisterBrokerCommand,
   former: Broker | undefined,
 ): Outcome | undefined {
+  const { clusterId, broker } = command;
   const { cluster } = image;
   assert(cluster !== undefined, 'no broker registers before the cluster has its id');
   if (clusterId !== cluster.id) {
     const message = `Expected cluster ID ${cluster.id}, but got cluster ID ${clusterId}`;
     return fault(ErrorCode.InconsistentClusterId, message);
+  }
+  const formerEpoch = former?.brokerEpoch ?? -1;
+  if (former?.incarnation !== broker.incarnation && (command.replaces ?? formerEpoch) !== formerEpoch) {
+    const message = `Broker ${broker.id} is registered in epoch ${formerEpoch}, which the process that asks has not seen.`;
+    return fault(ErrorCode.StaleBrokerEpoch, message);
   }
   const { directories, listeners } = broker;
   if (directories.length === 0 || new Set(directories).size < directories.length) {
@@ -88,53 +107,4 @@ function refuseRegistration(
     ErrorCode.DuplicateBrokerRegistration,
     `Another broker is registered with broker id ${broker.id}, and its session has not ended.`,
   );
-}
-
-export interface BrokerCommand {
-  readonly id: NodeId;
-  readonly brokerEpoch: number;
-}
-
-/** The broker has caught up with the metadata and serves: it may lead. */
-export function unfenceBroker(state: ControllerState, command: BrokerCommand): Decision<Outcome> {
-  const { image } = state;
-  const broker = currentBroker(state, command);
-  if (isFault(broker)) return { records: [], response: broker };
-  if (!broker.fenced) return { records: [], response: OK };
-  const unfence: MetadataRecord = { kind: 'unfenceBroker', id: broker.id, brokerEpoch: broker.brokerEpoch };
-  return { records: [unfence, ...changesOnUnfence(image, broker)], response: OK };
-}
-
-/** The broker is taken for dead, or stops: it leads nothing any more. */
-export function fenceBroker(state: ControllerState, command: BrokerCommand): Decision<Outcome> {
-  const { image } = state;
-  const broker = currentBroker(state, command);
-  if (isFault(broker)) return { records: [], response: broker };
-  return { records: broker.fenced ? [] : fence(image, broker), response: OK };
-}
-
-/** Its replicas stay where they are: whoever comes under this id has them. */
-export function unregisterBroker({ image }: ControllerState, { id }: Pick<BrokerCommand, 'id'>): Decision<Outcome> {
-  const broker = image.brokers.get(id);
-  if (broker === undefined) {
-    const message = `Broker ID ${id} is not currently registered.`;
-    return { records: [], response: fault(ErrorCode.BrokerIdNotRegistered, message) };
-  }
-  const fencing = broker.fenced ? [] : fence(image, broker);
-  return { records: [...fencing, { kind: 'unregisterBroker', id, brokerEpoch: broker.brokerEpoch }], response: OK };
-}
-
-function fence(image: MetadataImage, broker: Broker): readonly MetadataRecord[] {
-  const record: MetadataRecord = { kind: 'fenceBroker', id: broker.id, brokerEpoch: broker.brokerEpoch };
-  return [record, ...changesOnFence(image, broker.id)];
-}
-
-/** The registration that a command speaks for; an earlier process of the same broker is refused. */
-export function currentBroker({ image, planted }: ControllerState, { id, brokerEpoch }: BrokerCommand): Broker | Fault {
-  const broker = image.brokers.get(id);
-  if (broker === undefined) return fault(ErrorCode.BrokerIdNotRegistered, `Broker id ${id} is not registered.`);
-  // PLANTED BUG accept-stale-broker-epoch: an earlier process speaks for the present one.
-  if (broker.brokerEpoch === brokerEpoch || planted.has('accept-stale-broker-epoch')) return broker;
-  const message = `Expected broker epoch ${brokerEpoch}, but found broker epoch ${broker.brokerEpoch}`;
-  return fault(ErrorCode.StaleBrokerEpoch, message);
 }

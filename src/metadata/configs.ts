@@ -1,4 +1,7 @@
-/** AlterConfigs and IncrementalAlterConfigs (KIP-339). Each resource of a request succeeds or fails by itself. */
+/**
+ * AlterConfigs and IncrementalAlterConfigs (KIP-339). Each resource of a request succeeds or fails by itself. Repeatable as long as
+ * nobody else alters the same configs: they say what shall be, and appending twice appends once.
+ */
 import { brokerConfigDef } from '#model/broker-config';
 import { splitList } from '#model/config-type';
 import { ErrorCode } from '#model/errors';
@@ -16,8 +19,10 @@ import {
   type Outcome,
   RECORDS_PER_REQUEST_MAX,
 } from './decision.ts';
-import type { MetadataImage } from './image.ts';
+import { changesByRules } from './elections.ts';
+import type { MetadataImage, Topic } from './image.ts';
 import { type MetadataRecord, ResourceType } from './records.ts';
+import { DecisionRules } from './topic-rules.ts';
 
 /** The wire's numbers. */
 export const AlterOperation = { Set: 0, Delete: 1, Append: 2, Subtract: 3 } as const;
@@ -106,7 +111,23 @@ function alterEach<Change extends { readonly key: string }>(
       response.push({ type, name, ...OK });
     }
   }
-  return { records: command.validateOnly ? [] : records, response };
+  return { records: command.validateOnly ? [] : [...records, ...eligibleChanges(state, records)], response };
+}
+
+const MIN_ISR = 'min.insync.replicas';
+
+/** With fewer replicas asked for, an ISR may be full that was not: whoever is outside it then misses what is acknowledged next (KIP-966). */
+function eligibleChanges(state: ControllerState, records: readonly MetadataRecord[]): readonly MetadataRecord[] {
+  const { image } = state;
+  const topics = new Set<Topic>();
+  for (const record of records) {
+    if (record.kind !== 'config' || record.key !== MIN_ISR) continue;
+    const topic = record.resourceType === ResourceType.Topic ? image.topic(record.resourceName) : undefined;
+    for (const each of topic === undefined ? image.topics() : [topic]) topics.add(each);
+  }
+  if (topics.size === 0) return [];
+  const partitions = [...topics].flatMap((topic) => topic.partitions.map((partition) => ({ topic, state: partition })));
+  return changesByRules(partitions, new DecisionRules(state, {}, records));
 }
 
 function alter<Change extends { readonly key: string }>(

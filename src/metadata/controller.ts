@@ -1,17 +1,25 @@
 /**
  * The controller's decisions: `decide(operation, state, command) → { records, response }`. Nothing changes but by replaying the
  * records. Commands and responses are plain data, so that they can cross from a broker to the controller.
+ *
+ * "Repeatable" in a decision's docstring: a command that may have been carried out already can be given again, and does no more than
+ * the first time.
  */
+import { type AlteredPartitions, type AlterPartitionCommand, alterPartition } from './alter-partition.ts';
 import {
-  type BootstrapCommand,
   type BrokerCommand,
-  bootstrap,
+  type DrainedBroker,
+  drainBroker,
+  type FailDirectoriesCommand,
+  type FenceBrokersCommand,
+  failDirectories,
   fenceBroker,
-  type RegisterBrokerCommand,
-  registerBroker,
+  fenceBrokers,
+  type UnregisterBrokerCommand,
   unfenceBroker,
   unregisterBroker,
-} from './brokers.ts';
+} from './broker-states.ts';
+import { type BootstrapCommand, bootstrap, type RegisterBrokerCommand, registerBroker } from './brokers.ts';
 import {
   type AlterConfigsCommand,
   type AlteredConfigs,
@@ -20,9 +28,23 @@ import {
   incrementalAlterConfigs,
 } from './configs.ts';
 import type { ControllerState, Decision, Outcome } from './decision.ts';
+import {
+  type BalancedLeaders,
+  type BalanceLeadersCommand,
+  balanceLeaders,
+  type ElectedLeaders,
+  type ElectLeadersCommand,
+  electLeaders,
+} from './elect-leaders.ts';
 import { type UpdateFeaturesCommand, updateFeatures } from './feature-updates.ts';
 import { type CreatedPartitions, type CreatePartitionsCommand, createPartitions } from './partitions.ts';
 import { allocateProducerIds, type ProducerIdBlock } from './producer-ids.ts';
+import {
+  type AlteredReassignment,
+  type AlterReassignmentsCommand,
+  alterPartitionReassignments,
+} from './reassignments.ts';
+import { type AssignedReplicas, type AssignReplicasCommand, assignReplicas } from './replica-directories.ts';
 import {
   type CreatedTopic,
   type CreateTopicsCommand,
@@ -31,7 +53,6 @@ import {
   type DeleteTopicsCommand,
   deleteTopics,
 } from './topics.ts';
-
 import {
   type AddVoterCommand,
   addVoter,
@@ -39,6 +60,8 @@ import {
   type ReplaceVoterCommand,
   removeVoter,
   replaceVoter,
+  type UpdateVoterCommand,
+  updateVoter,
 } from './voters.ts';
 
 interface Does<Command, Response> {
@@ -48,19 +71,28 @@ interface Does<Command, Response> {
 
 export interface Operations {
   readonly bootstrap: Does<BootstrapCommand, Outcome>;
-  readonly registerBroker: Does<RegisterBrokerCommand, Outcome>;
-  readonly unfenceBroker: Does<BrokerCommand, Outcome>;
-  readonly fenceBroker: Does<BrokerCommand, Outcome>;
-  readonly unregisterBroker: Does<Pick<BrokerCommand, 'id'>, Outcome>;
   readonly addVoter: Does<AddVoterCommand, Outcome>;
   readonly removeVoter: Does<RemoveVoterCommand, Outcome>;
+  readonly updateVoter: Does<UpdateVoterCommand, Outcome>;
   readonly replaceVoter: Does<ReplaceVoterCommand, Outcome>;
-  readonly updateFeatures: Does<UpdateFeaturesCommand, Outcome>;
+  readonly registerBroker: Does<RegisterBrokerCommand, Outcome>;
+  readonly unregisterBroker: Does<UnregisterBrokerCommand, Outcome>;
+  readonly unfenceBroker: Does<BrokerCommand, Outcome>;
+  readonly fenceBroker: Does<BrokerCommand, Outcome>;
+  readonly fenceBrokers: Does<FenceBrokersCommand, readonly Outcome[]>;
+  readonly drainBroker: Does<BrokerCommand, DrainedBroker>;
+  readonly failDirectories: Does<FailDirectoriesCommand, Outcome>;
+  readonly assignReplicas: Does<AssignReplicasCommand, AssignedReplicas>;
   readonly createTopics: Does<CreateTopicsCommand, readonly CreatedTopic[]>;
   readonly deleteTopics: Does<DeleteTopicsCommand, readonly DeletedTopic[]>;
   readonly createPartitions: Does<CreatePartitionsCommand, readonly CreatedPartitions[]>;
+  readonly alterPartition: Does<AlterPartitionCommand, AlteredPartitions>;
+  readonly alterPartitionReassignments: Does<AlterReassignmentsCommand, readonly AlteredReassignment[]>;
+  readonly electLeaders: Does<ElectLeadersCommand, ElectedLeaders>;
+  readonly balanceLeaders: Does<BalanceLeadersCommand, BalancedLeaders>;
   readonly alterConfigs: Does<AlterConfigsCommand, readonly AlteredConfigs[]>;
   readonly incrementalAlterConfigs: Does<IncrementalAlterConfigsCommand, readonly AlteredConfigs[]>;
+  readonly updateFeatures: Does<UpdateFeaturesCommand, Outcome>;
   readonly allocateProducerIds: Does<BrokerCommand, ProducerIdBlock>;
 }
 
@@ -72,19 +104,28 @@ const DECISIONS: {
   readonly [Name in OperationName]: (state: ControllerState, command: CommandOf<Name>) => Decision<ResponseOf<Name>>;
 } = {
   bootstrap,
-  registerBroker,
-  unfenceBroker,
-  fenceBroker,
-  unregisterBroker,
   addVoter,
   removeVoter,
+  updateVoter,
   replaceVoter,
-  updateFeatures,
+  registerBroker,
+  unregisterBroker,
+  unfenceBroker,
+  fenceBroker,
+  fenceBrokers,
+  drainBroker,
+  failDirectories,
+  assignReplicas,
   createTopics,
   deleteTopics,
   createPartitions,
+  alterPartition,
+  alterPartitionReassignments,
+  electLeaders,
+  balanceLeaders,
   alterConfigs,
   incrementalAlterConfigs,
+  updateFeatures,
   allocateProducerIds,
 };
 

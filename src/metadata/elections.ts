@@ -1,71 +1,99 @@
-/** Who leads when a broker goes or comes: the partition changes of one atomic batch. */
-import type { NodeId, Uuid } from '#model/ids';
-import { DIRECTORY_MIGRATING, DIRECTORY_UNASSIGNED } from '#model/uuids';
-import type { MetadataImage } from './image.ts';
-import type { Broker, Partition, PartitionChangeRecord } from './records.ts';
+/** What the coming and going of brokers makes of their partitions: the partition changes of one atomic batch. */
+import type { NodeId } from '#model/ids';
+import type { ControllerState } from './decision.ts';
+import type { MetadataImage, TopicPartition } from './image.ts';
+import { changePartition, type Wanted } from './partition-change.ts';
+import type { Broker, Partition, PartitionChangeRecord, RegisteredBroker } from './records.ts';
+import { DecisionRules } from './topic-rules.ts';
 
 /**
- * The broker leaves every leadership and every ISR of which it is not the last member. A partition that it led gets a new leader epoch
- * in any case, also at replication factor 1, so that its next incarnation never leads an epoch of this one.
+ * They leave every leadership and every ISR of which they are not the last members. A partition that one of them led gets a new leader
+ * epoch in any case, also at replication factor 1, so that its next incarnation never leads an epoch of this one.
  */
-export function changesOnFence(image: MetadataImage, id: NodeId): readonly PartitionChangeRecord[] {
-  return changes(image, (state) => {
-    if (!state.isr.includes(id)) return undefined;
-    const others = state.isr.filter((member) => member !== id);
-    const isr = others.length === 0 ? null : others;
-    if (state.leader !== id) return isr === null ? undefined : { isr, leader: null };
-    return { isr, leader: electable(image, state, others) ?? 'none' };
+export function changesOnFence(state: ControllerState, gone: ReadonlySet<NodeId>): readonly PartitionChangeRecord[] {
+  const rules = new DecisionRules(state, { leaving: gone });
+  const isFirst = ({ replicas }: Partition, id: NodeId) => replicas.find((replica) => gone.has(replica)) === id;
+  return [...gone].flatMap((id) =>
+    changesOf(state.image, id, rules, (partition) => {
+      if (!isFirst(partition, id) || !partition.isr.some((member) => gone.has(member))) return undefined;
+      return { isr: partition.isr.filter((member) => !gone.has(member)) };
+    }),
+  );
+}
+
+/** `arriving`, from now on unfenced, leads what has no leader and where it has everything. */
+export function changesOnUnfence(state: ControllerState, arriving: NodeId): readonly PartitionChangeRecord[] {
+  const rules = new DecisionRules(state, { arriving });
+  return changesOf(state.image, arriving, rules, ({ leader }) => (leader === null ? {} : undefined));
+}
+
+/** `draining` hands over what others in sync can lead, and leaves those ISRs. */
+export function changesOnDrain(state: ControllerState, draining: NodeId): readonly PartitionChangeRecord[] {
+  const rules = new DecisionRules(state, { draining });
+  const { electorate } = rules;
+  return changesOf(state.image, draining, rules, (partition) => {
+    const { isr, leader } = partition;
+    if (leader === null || !isr.includes(draining)) return undefined;
+    const others = isr.filter((id) => id !== draining);
+    const canLead = (id: NodeId): boolean => electorate.isActive(id) && electorate.hasReplica(id, partition);
+    return others.some(canLead) ? { isr: others } : undefined;
   });
 }
 
-/** `broker`, from now on unfenced, leads what has no leader and where it is in sync. */
-export function changesOnUnfence(image: MetadataImage, broker: Broker): readonly PartitionChangeRecord[] {
-  return changes(image, (state) => {
-    if (state.leader !== null || !state.isr.includes(broker.id) || !hasReplica(broker, state)) return undefined;
-    return { isr: null, leader: broker.id };
+/**
+ * `next` takes the place of `former`, and is fenced. Whoever comes back without the directory of a replica, or after a crash to one that
+ * need not survive it, may have lost what it acknowledged: it is no longer in sync nor eligible, unless it is the last.
+ */
+export function changesOnReplacement(
+  state: ControllerState,
+  former: RegisteredBroker,
+  next: Broker,
+  isClean: boolean,
+): readonly PartitionChangeRecord[] {
+  const { id } = next;
+  const rules = new DecisionRules(state, { leaving: new Set([id]), replaced: next });
+  return changesOf(state.image, id, rules, (partition, topic) => {
+    const { isr, elr } = partition;
+    if (!isr.includes(id) && !elr.includes(id)) return undefined;
+    const survives = isClean || rules.ofTopic(topic).survivesCrash;
+    const isLost = !survives || !rules.electorate.hasReplica(id, partition);
+    if (former.fenced && !isLost) return undefined;
+    const left = { isr: isr.filter((member) => member !== id) };
+    return isLost ? { ...left, lost: id } : left;
   });
 }
 
-/** The first of `members`, in the order of preference, that can lead. */
-function electable(image: MetadataImage, state: Partition, members: readonly NodeId[]): NodeId | undefined {
-  return state.replicas.find((id) => {
-    const broker = image.brokers.get(id);
-    return members.includes(id) && broker !== undefined && !broker.fenced && hasReplica(broker, state);
+/** The broker has these directories only: it leaves the ISRs and leaderships of replicas that are in others. */
+export function changesOnDirectories(state: ControllerState, broker: Broker): readonly PartitionChangeRecord[] {
+  const { id } = broker;
+  const rules = new DecisionRules(state, { replaced: broker });
+  return changesOf(state.image, id, rules, (partition) => {
+    if (!partition.isr.includes(id) || rules.electorate.hasReplica(id, partition)) return undefined;
+    return { isr: partition.isr.filter((member) => member !== id) };
   });
 }
 
-/** A broker that came back without the directory of its replica has nothing to lead with. */
-function hasReplica(broker: Broker, state: Partition): boolean {
-  const directory: Uuid | undefined = state.directories[state.replicas.indexOf(broker.id)];
-  if (directory === undefined) return false;
-  if (directory === DIRECTORY_UNASSIGNED || directory === DIRECTORY_MIGRATING) return true;
-  return broker.directories.includes(directory);
+/** What changes by the rules alone, as `rules` has them: for topics of which the least number in sync is another. */
+export function changesByRules(
+  partitions: Iterable<TopicPartition>,
+  rules: DecisionRules,
+): readonly PartitionChangeRecord[] {
+  return changesFor(partitions, rules, ({ elr }) => (elr.length === 0 ? undefined : {}));
 }
 
-type Change = Pick<PartitionChangeRecord, 'leader' | 'isr'>;
+type Want = (state: Partition, topic: string) => Wanted | undefined;
 
-function changes(image: MetadataImage, decide: (state: Partition) => Change | undefined): PartitionChangeRecord[] {
+function changesOf(image: MetadataImage, id: NodeId, rules: DecisionRules, want: Want): PartitionChangeRecord[] {
+  return changesFor(image.partitionsOf(id), rules, want);
+}
+
+function changesFor(partitions: Iterable<TopicPartition>, rules: DecisionRules, want: Want): PartitionChangeRecord[] {
   const records: PartitionChangeRecord[] = [];
-  for (const topic of image.topics()) {
-    for (const state of topic.partitions) {
-      const change = decide(state);
-      if (change !== undefined) records.push(partitionChange(topic.id, state.partition, change));
-    }
+  for (const { topic, state } of partitions) {
+    const wanted = want(state, topic.name);
+    if (wanted === undefined) continue;
+    const change = changePartition(topic.id, state, wanted, rules.ofPartition(topic.name));
+    if (change !== undefined) records.push(change);
   }
   return records;
-}
-
-function partitionChange(topicId: Uuid, partition: number, change: Change): PartitionChangeRecord {
-  return {
-    kind: 'partitionChange',
-    topicId,
-    partition,
-    leader: change.leader,
-    isr: change.isr,
-    elr: null,
-    replicas: null,
-    removing: null,
-    adding: null,
-    directories: null,
-  };
 }

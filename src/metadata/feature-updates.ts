@@ -7,9 +7,6 @@ import type { MetadataImage } from './image.ts';
 /** The wire's numbers. */
 export const UpgradeType = { Upgrade: 1, SafeDowngrade: 2, UnsafeDowngrade: 3 } as const;
 
-/** Levels that are a promise for ever: what they allow cannot be taken back. */
-const NEVER_LOWERED = 'kraft.version';
-
 export interface FeatureUpdate {
   readonly feature: string;
   /** 0: off. */
@@ -23,7 +20,7 @@ export interface UpdateFeaturesCommand {
   readonly validateOnly: boolean;
 }
 
-/** A fault names the first update that cannot be made. */
+/** A fault names the first update that cannot be made. Repeatable: a level that is reached already is no change. */
 export function updateFeatures({ image }: ControllerState, command: UpdateFeaturesCommand): Decision<Outcome> {
   const { updates, validateOnly } = command;
   const names = new Set(updates.map(({ feature }) => feature));
@@ -74,5 +71,10 @@ function refuse(image: MetadataImage, { feature, level, upgradeType }: FeatureUp
       "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.",
     );
   }
-  return feature === NEVER_LOWERED ? invalid("Can't downgrade this feature.") : undefined;
+  if (!supported.changedAt.some((changed) => level < changed && changed <= current)) return undefined;
+  const message =
+    upgradeType === UpgradeType.UnsafeDowngrade
+      ? 'Unsafe metadata downgrade is not supported in this version.'
+      : 'Refusing to perform the requested downgrade because it might delete metadata information.';
+  return fault(ErrorCode.InvalidUpdateVersion, `Invalid ${feature} ${level}. ${message}`);
 }

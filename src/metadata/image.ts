@@ -1,22 +1,27 @@
 /** The cluster's metadata as the log has made them so far. `replay` is the only way to change them. */
 import { assert, at, unreachable } from '#base/assert';
-import { leaderEpoch, type NodeId, type ProducerId, producerId, type Uuid } from '#model/ids';
+import { type NodeId, type ProducerId, producerId, type Uuid } from '#model/ids';
 import { topicCollisionKey } from '#model/topic-name';
 import type { ReplicaKey, Voter } from '#model/voter';
+import { ConfigTable } from './config-table.ts';
 import { DeltaBuilder, type MetadataDelta } from './delta.ts';
+import { snapshotRecords } from './image-snapshot.ts';
+import { applyChange } from './partition-change.ts';
 import {
   type BootstrapRecord,
   type Broker,
-  type ConfigRecord,
+  type BrokerChangeRecord,
   type FeatureLevelRecord,
   type MetadataRecord,
   type Partition,
   type PartitionChangeRecord,
   type PartitionRecord,
   type ProducerIdsRecord,
+  type RegisteredBroker,
   ResourceType,
   type VotersRecord,
 } from './records.ts';
+import { ReplicaIndex } from './replica-index.ts';
 
 export interface Topic {
   readonly name: string;
@@ -27,6 +32,8 @@ export interface Topic {
 
 export interface Cluster {
   readonly id: Uuid;
+  /** The voters of its first record, which a node that is named there, and empty still, may have to be handed. */
+  readonly founders: readonly Voter[];
   /** As committed; the quorum itself counts with the latest in its log. */
   readonly voters: readonly Voter[];
   /** See VotersRecord. */
@@ -34,7 +41,10 @@ export interface Cluster {
   readonly targetSize: number;
 }
 
-const NO_CONFIGS: ReadonlyMap<string, string> = new Map();
+export interface TopicPartition {
+  readonly topic: Topic;
+  readonly state: Partition;
+}
 
 type MutableTopic = Topic & { readonly partitions: Partition[] };
 
@@ -44,12 +54,13 @@ export class MetadataImage {
   #producerIds: ProducerIdsRecord | undefined;
   #featuresEpoch = 0;
   readonly #features = new Map<string, FeatureLevelRecord>();
-  readonly #brokers = new Map<NodeId, Broker>();
+  readonly #brokers = new Map<NodeId, RegisteredBroker>();
   readonly #topics = new Map<Uuid, MutableTopic>();
   readonly #topicsByName = new Map<string, MutableTopic>();
   /** By the name with '_' for '.': at most one topic each. */
   readonly #topicsByCollisionKey = new Map<string, MutableTopic>();
-  readonly #configs = new Map<string, Map<string, string>>();
+  readonly #configs = new ConfigTable();
+  readonly #replicas = new ReplicaIndex();
   #partitionCount = 0;
   readonly #delta = new DeltaBuilder();
 
@@ -77,7 +88,7 @@ export class MetadataImage {
     return this.#featuresEpoch;
   }
 
-  get brokers(): ReadonlyMap<NodeId, Broker> {
+  get brokers(): ReadonlyMap<NodeId, RegisteredBroker> {
     return this.#brokers;
   }
 
@@ -110,15 +121,22 @@ export class MetadataImage {
     return this.#topicsByName.get(topic)?.partitions[partition];
   }
 
+  /** Those that the broker has a replica of, topic by topic. Not to be read on after a replay. */
+  *partitionsOf(broker: NodeId): IterableIterator<TopicPartition> {
+    for (const [id, partitions] of this.#replicas.of(broker)) {
+      const topic = this.#topicOf(id);
+      for (const partition of partitions) yield { topic, state: at(topic.partitions, partition) };
+    }
+  }
+
   /** The configs set on a resource, by key. */
   configs(type: ResourceType, name: string): ReadonlyMap<string, string> {
-    return this.#configs.get(configKey(type, name)) ?? NO_CONFIGS;
+    return this.#configs.of(type, name);
   }
 
   /** Every name of this type on which a config is set. */
   *configuredNames(type: ResourceType): IterableIterator<string> {
-    const prefix = configKey(type, '');
-    for (const key of this.#configs.keys()) if (key.startsWith(prefix)) yield key.slice(prefix.length);
+    for (const [each, name] of this.#configs.resources()) if (each === type) yield name;
   }
 
   /** Applies a record of the entry at `index`; entries come in order, records within an entry too. */
@@ -141,10 +159,13 @@ export class MetadataImage {
         this.#delta.broker(record.id);
         break;
       case 'fenceBroker':
-        this.#setFenced(record.id, true);
+        this.#changeBroker(record.id, { fenced: true });
         break;
       case 'unfenceBroker':
-        this.#setFenced(record.id, false);
+        this.#changeBroker(record.id, { fenced: false, draining: false });
+        break;
+      case 'brokerChange':
+        this.#replayBrokerChange(record);
         break;
       case 'topic':
         this.#replayTopic(record.name, record.id);
@@ -159,7 +180,8 @@ export class MetadataImage {
         this.#replayChange(record);
         break;
       case 'config':
-        this.#replayConfig(record);
+        this.#configs.replay(record);
+        this.#delta.config(record.resourceType, record.resourceName);
         break;
       case 'producerIds':
         assert(record.nextProducerId >= this.nextProducerId, 'producer ids are never given twice');
@@ -179,16 +201,8 @@ export class MetadataImage {
   become(other: MetadataImage): void {
     assert(other.#index >= this.#index, `an image at ${other.#index} in place of one at ${this.#index}`);
     this.#noteTopics(other);
-    for (const [mine, its] of [
-      [this.#configs, other.#configs],
-      [other.#configs, this.#configs],
-    ] as const) {
-      for (const [key, configs] of mine) {
-        const [type, name] = splitConfigKey(key);
-        const isGone = type === ResourceType.Topic && !other.#topicsByName.has(name);
-        if (!isGone && !isSameMap(configs, its.get(key) ?? NO_CONFIGS)) this.#delta.config(type, name);
-      }
-    }
+    for (const [type, name] of this.#configs.differences(other.#configs))
+      if (type !== ResourceType.Topic || other.#topicsByName.has(name)) this.#delta.config(type, name);
     for (const id of new Set([...this.#brokers.keys(), ...other.#brokers.keys()])) this.#delta.broker(id);
     this.#delta.cluster();
     this.#index = other.#index;
@@ -201,7 +215,8 @@ export class MetadataImage {
     refill(this.#topics, other.#topics);
     refill(this.#topicsByName, other.#topicsByName);
     refill(this.#topicsByCollisionKey, other.#topicsByCollisionKey);
-    refill(this.#configs, other.#configs);
+    this.#configs.become(other.#configs);
+    this.#replicas.become(other.#replicas);
   }
 
   /** The changes since the last call. */
@@ -216,10 +231,7 @@ export class MetadataImage {
       delta.topicCreated(topic.name, topic.id);
       for (const state of topic.partitions) delta.partition(topic.name, topic.id, undefined, state);
     }
-    for (const key of this.#configs.keys()) {
-      const [type, name] = splitConfigKey(key);
-      delta.config(type, name);
-    }
+    for (const [type, name] of this.#configs.resources()) delta.config(type, name);
     for (const id of this.#brokers.keys()) delta.broker(id);
     if (this.#cluster !== undefined) delta.cluster();
     return delta.take(this.#index);
@@ -230,18 +242,12 @@ export class MetadataImage {
    * the records are made one by one as they are taken, so that a large snapshot can be written in slices between replays.
    */
   snapshot(): IterableIterator<MetadataRecord> {
-    const topics = [...this.#topics.values()]
-      .map((topic) => ({ ...topic, partitions: topic.partitions.slice() }))
-      .sort((a, b) => compare(a.name, b.name));
-    const configs = [...this.#configs]
-      .map(([key, values]) => ({ key, values: [...values] }))
-      .sort((a, b) => compare(a.key, b.key));
     return snapshotRecords({
       cluster: this.#cluster,
-      features: [...this.#features.values()].sort((a, b) => compare(a.name, b.name)),
-      brokers: [...this.#brokers.values()].sort((a, b) => a.id - b.id),
-      topics,
-      configs,
+      features: this.#features.values(),
+      brokers: this.#brokers.values(),
+      topics: this.#topics.values(),
+      configs: this.#configs.entries(),
       producerIds: this.#producerIds,
     });
   }
@@ -262,18 +268,19 @@ export class MetadataImage {
   #replayBootstrap(record: BootstrapRecord): void {
     assert(this.#cluster === undefined, 'a cluster is bootstrapped once');
     const { clusterId: id, voters, targetSize } = record;
-    this.#cluster = { id, voters, joining: null, targetSize };
+    this.#cluster = { id, founders: voters, voters, joining: null, targetSize };
     this.#delta.cluster();
   }
 
   #replayVoters({ voters, joining }: VotersRecord): void {
-    assert(this.#cluster !== undefined, 'the voters of a cluster');
+    assert(this.#cluster !== undefined && voters.length > 0, 'a cluster has voters');
     this.#cluster = { ...this.#cluster, voters, joining };
     this.#delta.cluster();
   }
 
   #replayRegistration(broker: Broker, index: number): void {
-    this.#brokers.set(broker.id, broker.brokerEpoch === 0 ? { ...broker, brokerEpoch: index } : broker);
+    const brokerEpoch = broker.brokerEpoch === 0 ? index : broker.brokerEpoch;
+    this.#brokers.set(broker.id, { ...broker, brokerEpoch, draining: false });
     this.#delta.broker(broker.id);
     if (this.#cluster !== undefined && this.#brokers.size > this.#cluster.targetSize) {
       this.#cluster = { ...this.#cluster, targetSize: this.#brokers.size };
@@ -288,8 +295,16 @@ export class MetadataImage {
     this.#delta.cluster();
   }
 
-  #setFenced(id: NodeId, fenced: boolean): void {
-    this.#brokers.set(id, { ...this.#broker(id), fenced });
+  #replayBrokerChange({ id, draining, directories }: BrokerChangeRecord): void {
+    const before = this.#broker(id);
+    this.#changeBroker(id, {
+      draining: draining ?? before.draining,
+      directories: directories ?? before.directories,
+    });
+  }
+
+  #changeBroker(id: NodeId, change: Partial<RegisteredBroker>): void {
+    this.#brokers.set(id, { ...this.#broker(id), ...change });
     this.#delta.broker(id);
   }
 
@@ -307,9 +322,10 @@ export class MetadataImage {
     this.#topics.delete(id);
     this.#topicsByName.delete(topic.name);
     this.#topicsByCollisionKey.delete(topicCollisionKey(topic.name));
-    this.#configs.delete(configKey(ResourceType.Topic, topic.name));
+    this.#configs.remove(ResourceType.Topic, topic.name);
     this.#partitionCount -= topic.partitions.length;
     this.#delta.configsGone(ResourceType.Topic, topic.name);
+    this.#replicas.topicRemoved(id, topic.partitions);
     this.#delta.topicDeleted(topic.name, id, topic.partitions);
   }
 
@@ -318,41 +334,21 @@ export class MetadataImage {
     assert(state.partition === topic.partitions.length, `partition ${state.partition} of ${topic.name} out of order`);
     topic.partitions.push(state);
     this.#partitionCount += 1;
+    this.#replicas.changed(topicId, state.partition, [], state.replicas);
     this.#delta.partition(topic.name, topicId, undefined, state);
   }
 
   #replayChange(change: PartitionChangeRecord): void {
     const topic = this.#topicOf(change.topicId);
     const before = at(topic.partitions, change.partition);
-    const { leader } = change;
-    const after: Partition = {
-      partition: before.partition,
-      replicas: change.replicas ?? before.replicas,
-      isr: change.isr ?? before.isr,
-      elr: change.elr ?? before.elr,
-      removing: change.removing ?? before.removing,
-      adding: change.adding ?? before.adding,
-      leader: leader === null ? before.leader : leader === 'none' ? null : leader,
-      leaderEpoch: leader === null ? before.leaderEpoch : leaderEpoch(before.leaderEpoch + 1),
-      partitionEpoch: before.partitionEpoch + 1,
-      directories: change.directories ?? before.directories,
-    };
+    const after = applyChange(before, change);
     assert(
       after.leader === null || after.isr.includes(after.leader),
       `the leader of ${topic.name}-${change.partition} is not in sync`,
     );
     topic.partitions[change.partition] = after;
+    this.#replicas.changed(topic.id, change.partition, before.replicas, after.replicas);
     this.#delta.partition(topic.name, topic.id, before, after);
-  }
-
-  #replayConfig(record: ConfigRecord): void {
-    const key = configKey(record.resourceType, record.resourceName);
-    const configs = this.#configs.get(key) ?? new Map<string, string>();
-    if (record.value === null) configs.delete(record.key);
-    else configs.set(record.key, record.value);
-    if (configs.size === 0) this.#configs.delete(key);
-    else this.#configs.set(key, configs);
-    this.#delta.config(record.resourceType, record.resourceName);
   }
 
   #topicOf(id: Uuid): MutableTopic {
@@ -361,63 +357,14 @@ export class MetadataImage {
     return topic;
   }
 
-  #broker(id: NodeId): Broker {
+  #broker(id: NodeId): RegisteredBroker {
     const broker = this.#brokers.get(id);
     assert(broker !== undefined, `no broker ${id}`);
     return broker;
   }
 }
 
-interface Captured {
-  readonly cluster: Cluster | undefined;
-  readonly features: readonly FeatureLevelRecord[];
-  readonly brokers: readonly Broker[];
-  readonly topics: readonly Topic[];
-  readonly configs: readonly { readonly key: string; readonly values: [string, string][] }[];
-  readonly producerIds: ProducerIdsRecord | undefined;
-}
-
-function* snapshotRecords(image: Captured): IterableIterator<MetadataRecord> {
-  const { cluster } = image;
-  if (cluster !== undefined) {
-    const { id: clusterId, voters, joining, targetSize } = cluster;
-    yield { kind: 'bootstrap', clusterId, voters, targetSize };
-    if (joining !== null) yield { kind: 'voters', voters, joining };
-  }
-  yield* image.features;
-  for (const broker of image.brokers) yield { kind: 'registerBroker', broker };
-  for (const { name, id, partitions } of image.topics) {
-    yield { kind: 'topic', name, id };
-    for (const state of partitions) yield { kind: 'partition', topicId: id, state };
-  }
-  for (const { key, values } of image.configs) {
-    const [resourceType, resourceName] = splitConfigKey(key);
-    for (const [name, value] of values.sort(([a], [b]) => compare(a, b))) {
-      yield { kind: 'config', resourceType, resourceName, key: name, value };
-    }
-  }
-  if (image.producerIds !== undefined) yield image.producerIds;
-}
-
-function configKey(type: ResourceType, name: string): string {
-  return `${type}/${name}`;
-}
-
-function splitConfigKey(key: string): readonly [ResourceType, string] {
-  const slash = key.indexOf('/');
-  return [Number(key.slice(0, slash)) as ResourceType, key.slice(slash + 1)];
-}
-
 function refill<K, V>(map: Map<K, V>, from: ReadonlyMap<K, V>): void {
   map.clear();
   for (const [key, value] of from) map.set(key, value);
-}
-
-function isSameMap(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
-  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
-}
-
-/** By UTF-16 units: the same on every machine. */
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

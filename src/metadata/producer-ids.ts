@@ -1,7 +1,7 @@
 /** Blocks of producer ids: an id is in one block of one broker's process, ever. */
 import { ErrorCode } from '#model/errors';
 import { type ProducerId, producerId } from '#model/ids';
-import { type BrokerCommand, currentBroker } from './brokers.ts';
+import { type BrokerCommand, currentBroker } from './broker-states.ts';
 import { type ControllerState, type Decision, fault, isFault, OK, type Outcome } from './decision.ts';
 
 export const PRODUCER_ID_BLOCK_SIZE = 1000;

@@ -159,6 +159,17 @@ const LAYOUTS: { readonly [K in Kind]: Layout<K> } = {
       nextProducerId: producerId(f.long()),
     }),
   },
+  brokerChange: {
+    type: 17,
+    write: (r) => [r.id, r.brokerEpoch, r.draining, r.directories],
+    read: (f) => ({
+      kind: 'brokerChange',
+      id: f.nodeId(),
+      brokerEpoch: f.long(),
+      draining: f.nullable((g) => g.boolean()),
+      directories: f.nullable((g) => g.uuids()),
+    }),
+  },
   noOp: {
     type: 20,
     write: () => [],

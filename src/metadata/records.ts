@@ -34,7 +34,7 @@ export interface VotersRecord {
   readonly joining: ReplicaKey | null;
 }
 
-/** A registered broker; replaced, never changed. */
+/** What a broker says of itself when it registers; replaced, never changed. */
 export interface Broker {
   readonly id: NodeId;
   /** One per process start. */
@@ -44,8 +44,15 @@ export interface Broker {
   readonly fenced: boolean;
   readonly rack: string | null;
   readonly listeners: readonly BrokerListener[];
+  /** Those that are online. */
   readonly directories: readonly Uuid[];
   readonly features: readonly FeatureRange[];
+}
+
+/** As the image has it. */
+export interface RegisteredBroker extends Broker {
+  /** In a controlled shutdown: nothing new is led there. Ends with the next registration, or when it is unfenced. */
+  readonly draining: boolean;
 }
 
 export interface RegisterBrokerRecord {
@@ -69,6 +76,15 @@ export interface UnfenceBrokerRecord {
   readonly kind: 'unfenceBroker';
   readonly id: NodeId;
   readonly brokerEpoch: number;
+}
+
+/** Null fields stay as they are. */
+export interface BrokerChangeRecord {
+  readonly kind: 'brokerChange';
+  readonly id: NodeId;
+  readonly brokerEpoch: number;
+  readonly draining: boolean | null;
+  readonly directories: readonly Uuid[] | null;
 }
 
 export interface TopicRecord {
@@ -168,6 +184,7 @@ export type MetadataRecord =
   | UnregisterBrokerRecord
   | FenceBrokerRecord
   | UnfenceBrokerRecord
+  | BrokerChangeRecord
   | TopicRecord
   | RemoveTopicRecord
   | PartitionRecord

@@ -49,18 +49,20 @@ export interface CreatedTopic extends Outcome {
   readonly configs: ReadonlyMap<string, string>;
 }
 
-/** One result per name, in the order of first mention. */
+/** One result per name, in the order of first mention. Repeatable for topics with ids. */
 export function createTopics(state: ControllerState, command: CreateTopicsCommand): Decision<readonly CreatedTopic[]> {
   const defaults = clusterDefaults(state);
   const mentions = Map.groupBy(command.topics, ({ name }) => name);
   const records: MetadataRecord[] = [];
   const results: CreatedTopic[] = [];
   const collisionKeys = new Map<string, string>();
+  const mentionedIds = Map.groupBy(command.topics, ({ id }) => id);
   for (const [name, [topic, ...more]] of mentions) {
     if (topic === undefined) continue;
+    const isOnly = more.length === 0 && (topic.id === undefined || mentionedIds.get(topic.id)?.length === 1);
     const made = isFault(defaults)
       ? defaults
-      : more.length > 0
+      : !isOnly
         ? fault(ErrorCode.InvalidRequest, 'Duplicate topic name.')
         : createTopic(state, topic, defaults, collisionKeys, RECORDS_PER_REQUEST_MAX - records.length);
     if (isFault(made)) {
@@ -90,6 +92,7 @@ function createTopic(
   const { name } = topic;
   const own = topic.id === undefined ? undefined : image.topicById(topic.id);
   if (own?.name === name) return madeBefore(image, own);
+  if (own !== undefined) return fault(ErrorCode.InvalidRequest, `The id ${own.id} is that of topic ${own.name}.`);
   const invalidName = refuseName(image, name, collisionKeys);
   if (invalidName !== undefined) return invalidName;
   const problem = validateTopicConfigs(topic.configs, defaults.topic);
@@ -193,7 +196,10 @@ export interface DeleteTopicsCommand {
 
 export interface DeletedTopic extends Outcome, TopicReference {}
 
-/** One result per reference; a deleted topic's has both its name and its id. */
+/**
+ * One result per reference; a deleted topic's has both its name and its id. By name it is not repeatable: another topic may have the name
+ * by then.
+ */
 export function deleteTopics(state: ControllerState, command: DeleteTopicsCommand): Decision<readonly DeletedTopic[]> {
   const defaults = clusterDefaults(state);
   const found = command.topics.map((reference) => findTopic(state.image, reference));

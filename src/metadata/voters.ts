@@ -1,18 +1,16 @@
-/**
- * The quorum's voters (KIP-853): what the records of an entry make of them, and the decisions that change them, one voter at a time.
- * Whether a change may be made now is the quorum's own business.
- */
+/** The quorum's voters: what records say of them, and how they change, one replica at a time (KIP-853; thesis §4). */
+import { assert } from '#base/assert';
 import { ErrorCode } from '#model/errors';
 import type { Uuid } from '#model/ids';
 import { isSameReplica, type ReplicaKey, type Voter } from '#model/voter';
 import { type ControllerState, type Decision, type Fault, fault, OK, type Outcome } from './decision.ts';
+import type { Cluster } from './image.ts';
 import type { MetadataRecord } from './records.ts';
 
-/** Undefined: they change nothing. */
+/** What the records of one entry make of the voters, who count as soon as it is in a log, committed or not. Undefined: they change nothing. */
 export function votersIn(records: readonly MetadataRecord[]): readonly Voter[] | undefined {
-  let voters: readonly Voter[] | undefined;
-  for (const record of records) if (record.kind === 'bootstrap' || record.kind === 'voters') voters = record.voters;
-  return voters;
+  const record = records.findLast((each) => each.kind === 'bootstrap' || each.kind === 'voters');
+  return record?.voters;
 }
 
 /** Of the first entry of a log. */
@@ -26,7 +24,7 @@ export function bootstrapIn(
 export interface AddVoterCommand {
   /** Of the cluster that is meant; null: of this one. */
   readonly clusterId: string | null;
-  /** It has caught up as an observer. */
+  /** It has caught up as an observer: one that has not would hold up every commit. */
   readonly voter: Voter;
 }
 
@@ -35,61 +33,111 @@ export interface RemoveVoterCommand {
   readonly voter: ReplicaKey;
 }
 
+export interface UpdateVoterCommand {
+  readonly clusterId: string | null;
+  /** With its new address. */
+  readonly voter: Voter;
+}
+
 export interface ReplaceVoterCommand {
-  /** Observers that have caught up and were started as voters. */
+  /** Those that have caught up and want a vote, as the leader sees them. */
   readonly observers: readonly Voter[];
 }
 
-export function addVoter({ image }: ControllerState, command: AddVoterCommand): Decision<Outcome> {
-  const { voter } = command;
-  const voters = image.cluster?.voters ?? [];
-  const refusal = refuseCluster(image.cluster?.id, command.clusterId);
+export function addVoter(state: ControllerState, { clusterId, voter }: AddVoterCommand): Decision<Outcome> {
+  const cluster = clusterOf(state);
+  const refusal = refuseCluster(cluster, clusterId) ?? refuseAddress(voter);
   if (refusal !== undefined) return { records: [], response: refusal };
-  const known = voters.find(({ id }) => id === voter.id);
-  if (known !== undefined) {
-    const message = `The voter id for ${nameOf(voter)} is already part of the set of voters, as ${nameOf(known)}.`;
-    return { records: [], response: fault(ErrorCode.DuplicateVoter, message) };
-  }
-  return { records: [{ kind: 'voters', voters: [...voters, voter], joining: null }], response: OK };
+  const known = cluster.voters.find(({ id }) => id === voter.id);
+  if (known === undefined) return change(cluster, [...cluster.voters, voter]);
+  const message = `The voter id for ${nameOf(voter)} is already part of the set of voters, as ${nameOf(known)}.`;
+  return { records: [], response: fault(ErrorCode.DuplicateVoter, message) };
 }
 
-export function removeVoter({ image }: ControllerState, command: RemoveVoterCommand): Decision<Outcome> {
-  const { voter } = command;
-  const voters = image.cluster?.voters ?? [];
-  const refusal = refuseCluster(image.cluster?.id, command.clusterId);
+/** Also ends the wait for a replica that was to take its own former place. */
+export function removeVoter(state: ControllerState, { clusterId, voter }: RemoveVoterCommand): Decision<Outcome> {
+  const cluster = clusterOf(state);
+  const { voters, joining } = cluster;
+  const refusal = refuseCluster(cluster, clusterId);
   if (refusal !== undefined) return { records: [], response: refusal };
   const left = voters.filter((other) => !isSameReplica(other, voter));
   if (left.length === voters.length) {
+    if (joining !== null && isSameReplica(joining, voter)) return change(cluster, voters, null);
     const message = `Cannot remove voter ${nameOf(voter)} from the set of voters: it is not one of them.`;
     return { records: [], response: fault(ErrorCode.VoterNotFound, message) };
   }
-  if (left.length === 0) {
-    const message = `Cannot remove voter ${nameOf(voter)}: it is the last one.`;
-    return { records: [], response: fault(ErrorCode.InvalidRequest, message) };
+  if (left.length > 0) return change(cluster, left);
+  const message = `Cannot remove voter ${nameOf(voter)}: it is the last one.`;
+  return { records: [], response: fault(ErrorCode.InvalidRequest, message) };
+}
+
+/** The voter is reached at another address. Repeatable. */
+export function updateVoter(state: ControllerState, { clusterId, voter }: UpdateVoterCommand): Decision<Outcome> {
+  const cluster = clusterOf(state);
+  const refusal = refuseCluster(cluster, clusterId) ?? refuseAddress(voter);
+  if (refusal !== undefined) return { records: [], response: refusal };
+  const former = cluster.voters.find((other) => isSameReplica(other, voter));
+  if (former === undefined) {
+    const message = `Cannot update voter ${nameOf(voter)}: it is not in the set of voters.`;
+    return { records: [], response: fault(ErrorCode.VoterNotFound, message) };
   }
-  return { records: [{ kind: 'voters', voters: left, joining: null }], response: OK };
+  if (former.host === voter.host && former.port === voter.port) return { records: [], response: OK };
+  return change(
+    cluster,
+    cluster.voters.map((other) => (other === former ? voter : other)),
+  );
 }
 
 /**
- * A voter whose disk was wiped comes back as an observer under the same id: first its former self is removed, then it is added. No
- * majority can be made up of what it has forgotten, for it has caught up by then. Without records: nobody is to be replaced.
+ * A voter that has come back with another disk takes its own place: first its old self is taken out, then, under whatever leader, the new
+ * one is added. At most one change; nothing when none is due. Repeatable.
  */
-export function replaceVoter({ image }: ControllerState, { observers }: ReplaceVoterCommand): Decision<Outcome> {
-  const { voters = [], joining = null } = image.cluster ?? {};
-  const next = joining === null ? undefined : observers.find((observer) => isSameReplica(observer, joining));
-  if (next !== undefined && !voters.some(({ id }) => id === next.id)) {
-    return { records: [{ kind: 'voters', voters: [...voters, next], joining: null }], response: OK };
+export function replaceVoter(state: ControllerState, { observers }: ReplaceVoterCommand): Decision<Outcome> {
+  const cluster = clusterOf(state);
+  const { voters, joining } = cluster;
+  const isVoter = ({ id }: Voter): boolean => voters.some((voter) => voter.id === id);
+  if (joining !== null) {
+    // Its disk may have been lost once more: whoever has its id now is meant.
+    const returned = observers.find((observer) => observer.id === joining.id && !isVoter(observer));
+    return returned === undefined ? { records: [], response: OK } : change(cluster, [...voters, returned]);
   }
-  const wiped = observers.find((observer) => voters.some(({ id }) => id === observer.id));
-  if (wiped === undefined || voters.length === 1) return { records: [], response: OK };
-  const left = voters.filter(({ id }) => id !== wiped.id);
-  const key = { id: wiped.id, directoryId: wiped.directoryId };
-  return { records: [{ kind: 'voters', voters: left, joining: key }], response: OK };
+  const returned = observers.find(
+    (observer) => isVoter(observer) && !voters.some((voter) => isSameReplica(voter, observer)),
+  );
+  if (returned === undefined || voters.length === 1) return { records: [], response: OK };
+  const { id, directoryId } = returned;
+  return change(
+    cluster,
+    voters.filter((voter) => voter.id !== id),
+    { id, directoryId },
+  );
 }
 
-function refuseCluster(own: Uuid | undefined, asked: string | null): Fault | undefined {
-  if (asked === null || asked === own) return undefined;
-  return fault(ErrorCode.InconsistentClusterId, `Expected cluster ID ${own}, but got cluster ID ${asked}`);
+/** Whoever has been added is not waited for any more. */
+function change(
+  { joining }: Cluster,
+  voters: readonly Voter[],
+  waitFor: ReplicaKey | null = joining !== null && voters.some(({ id }) => id === joining.id) ? null : joining,
+): Decision<Outcome> {
+  return { records: [{ kind: 'voters', voters, joining: waitFor }], response: OK };
+}
+
+function clusterOf({ image }: ControllerState): Cluster {
+  assert(image.cluster !== undefined, 'a cluster has voters before it has a controller');
+  return image.cluster;
+}
+
+function refuseCluster({ id }: Cluster, asked: string | null): Fault | undefined {
+  if (asked === null || asked === id) return undefined;
+  return fault(ErrorCode.InconsistentClusterId, `Expected cluster ID ${id}, but got cluster ID ${asked}`);
+}
+
+const HOST_CHARS_MAX = 255;
+
+function refuseAddress({ host, port }: Voter): Fault | undefined {
+  const isPort = Number.isInteger(port) && port > 0 && port <= 0xffff;
+  if (isPort && host.length > 0 && host.length <= HOST_CHARS_MAX) return undefined;
+  return fault(ErrorCode.InvalidRequest, `A voter cannot be reached at ${host}:${port}.`);
 }
 
 function nameOf({ id, directoryId }: ReplicaKey): string {

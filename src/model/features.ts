@@ -6,6 +6,8 @@ export interface SupportedFeature {
   readonly max: number;
   /** The level that a first start finalises; 0 is not recorded. */
   readonly initial: number;
+  /** Levels with which more came to be recorded: from one of them nobody goes back below it. */
+  readonly changedAt: readonly number[];
 }
 
 /** Levels of metadata.version that tools print by name. */
@@ -16,6 +18,13 @@ export const METADATA_VERSION = { name: '4.3-IV0', level: 30 } as const;
  * (transaction, group, eligible.leader.replicas, share and streams.version).
  */
 export const SUPPORTED_FEATURES: readonly SupportedFeature[] = [
-  { name: 'kraft.version', min: 0, max: 1, initial: 1 },
-  { name: 'metadata.version', min: 7, max: METADATA_VERSION.level, initial: METADATA_VERSION.level },
+  { name: 'kraft.version', min: 0, max: 1, initial: 1, changedAt: [1] },
+  {
+    name: 'metadata.version',
+    min: 7,
+    max: METADATA_VERSION.level,
+    initial: METADATA_VERSION.level,
+    // As Kafka 4.3 has it, since its tools and users go by that.
+    changedAt: [8, 11, 13, 14, 15, 17, 23, 30],
+  },
 ];

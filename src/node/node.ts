@@ -186,8 +186,9 @@ export class Node {
     const { id, brokerEpoch } = { id: this.id, brokerEpoch: lifecycle.brokerEpoch };
     const hasOthers = quorum.image.brokers.size > 1 && quorum.leaderId !== undefined;
     if (hasOthers && brokerEpoch >= 0 && broker.config.controlledShutdownEnable)
-      await link.submit('fenceBroker', { id, brokerEpoch }, HANDOVER_MS);
+      await link.submit('drainBroker', { id, brokerEpoch }, HANDOVER_MS);
     lifecycle.stop();
     await listener.close();
+    if (hasOthers && brokerEpoch >= 0) await link.submit('fenceBroker', { id, brokerEpoch }, HANDOVER_MS);
   }
 }

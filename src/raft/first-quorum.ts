@@ -85,7 +85,9 @@ export class FirstQuorum {
   }
 
   tick(now: Mono): void {
-    if (now >= this.#deadline) this.#introduce(now);
+    if (now < this.#deadline) return;
+    this.#introduce(now);
+    this.#consider();
   }
 
   /** A connection to the node stands, by which it can be told at once. */
@@ -109,6 +111,13 @@ export class FirstQuorum {
       if (to !== undefined) this.#answer(introduction, to);
     }
     this.#heard.clear();
+  }
+
+  /** The first entry found no room on the disk, so that nobody was told of it: it waits, and tries again. */
+  dropped(now: Mono): void {
+    if (this.#stage !== 'founding') return;
+    this.#stage = 'waiting';
+    this.#deadline = now + this.#options.introductionMs;
   }
 
   takeOutput(): FirstQuorumOutput {
@@ -160,7 +169,9 @@ export class FirstQuorum {
     if (this.#stage === 'member') return this.#answer(introduction, from);
     const { id } = introduction.key;
     if (id === this.#key.id) return this.#say(`node ${nameOf(from)} claims the id of this node: each needs its own`);
-    if (!this.#isOpen() || !this.#others().some((voter) => voter.id === id)) return;
+    if (!this.#isOpen()) return;
+    // It shall see that the lists differ; with them it founds nothing.
+    if (!this.#others().some((voter) => voter.id === id)) return this.#tell(from, introduction.key);
     const isNews = !this.#isSaidToThisDisk(this.#heard.get(id));
     this.#heard.set(id, introduction);
     // It learns this disk's name, or that its own has been heard.

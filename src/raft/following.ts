@@ -126,8 +126,8 @@ export class Following {
 
   /** The entries follow one that fits; those that are here already stay, so that a late message takes nothing back (§5.3). */
   #take(entries: readonly RaftEntry[]): void {
-    const { log, commitIndex } = this.#replica;
-    const fresh = entries.findIndex(({ index, epoch }) => index > commitIndex && log.epochAt(index) !== epoch);
+    const { log } = this.#replica;
+    const fresh = entries.findIndex(({ index, epoch }) => index > log.baseIndex && log.epochAt(index) !== epoch);
     if (fresh < 0) return;
     const first = at(entries, fresh).index;
     if (first <= log.lastIndex) this.#replica.truncateFrom(first);

@@ -102,10 +102,14 @@ export class BrokerLifecycle {
     while (!this.#stopped) {
       const clusterId = this.#quorum.image.cluster?.id;
       if (clusterId !== undefined) {
-        const answer = await this.#link.submit('registerBroker', { clusterId, broker: registration }, REGISTER_TRY_MS);
+        const replaces = this.#quorum.image.brokers.get(this.#id)?.brokerEpoch ?? -1;
+        const command = { clusterId, broker: registration, replaces };
+        const answer = await this.#link.submit('registerBroker', command, REGISTER_TRY_MS);
         if (typeof answer === 'object') {
           if (!isFault(answer)) {
             if (this.registered !== undefined) return undefined;
+          } else if (answer.errorCode === ErrorCode.StaleBrokerEpoch) {
+            // Its image is behind: an earlier process of this node registered last.
           } else if (answer.errorCode !== ErrorCode.DuplicateBrokerRegistration) {
             return `${errorName(answer.errorCode)}: ${answer.message}`;
           } else if (said !== answer.message) {

@@ -134,7 +134,7 @@ export class BrokerSessions {
   #carryOut(): void {
     const { probe, fence } = this.#liveness.takeOutput();
     for (const id of probe) void this.#probe(id);
-    for (const command of fence) void this.#controller.submit('fenceBroker', command);
+    if (fence.length > 0) void this.#controller.submit('fenceBrokers', { brokers: fence });
     const { deadline } = this.#liveness;
     if (deadline === Number.POSITIVE_INFINITY) this.#timer.disarm();
     else this.#timer.arm(Math.max(0, deadline - this.#clock.now()));

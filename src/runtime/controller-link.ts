@@ -29,6 +29,8 @@ const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
   'registerBroker',
   'unfenceBroker',
   'fenceBroker',
+  'drainBroker',
+  'updateFeatures',
   'createTopics',
   'alterConfigs',
   'incrementalAlterConfigs',

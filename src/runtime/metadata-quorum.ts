@@ -542,8 +542,10 @@ export class MetadataQuorum {
   #diskFull(): void {
     this.#ports.logger.warn({}, 'no room on the disk of the metadata log: nothing is appended to it');
     this.#input((now) => {
-      this.#loseProposals(this.#raft.durableIndex + 1, 'full');
       this.#raft.diskFull(now);
+      if (this.#raft.lastIndex === 0) this.#firstQuorum.dropped(now);
+      // Whoever hears of it proposes nothing more here: this node does not lead any longer.
+      this.#loseProposals(this.#raft.durableIndex + 1, 'full');
     });
   }
 

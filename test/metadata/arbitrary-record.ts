@@ -12,11 +12,13 @@ const nullable = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: null });
 const count = fc.integer({ min: 0, max: 0x7fff_ffff });
 const brokerRef = { id, brokerEpoch: epoch };
 
+const voters = fc.array(fc.record({ id, directoryId: anyUuid, host: text, port }), { maxLength: 5 });
+
 export const anyRecord: fc.Arbitrary<MetadataRecord> = fc.oneof(
   fc.record({
     kind: fc.constant('bootstrap' as const),
     clusterId: anyUuid,
-    voters: fc.array(fc.record({ id, directoryId: anyUuid, host: text, port }), { maxLength: 5 }),
+    voters,
     targetSize: count,
   }),
   fc.record({
@@ -35,6 +37,17 @@ export const anyRecord: fc.Arbitrary<MetadataRecord> = fc.oneof(
   fc.record({
     kind: fc.constantFrom('unregisterBroker' as const, 'fenceBroker' as const, 'unfenceBroker' as const),
     ...brokerRef,
+  }),
+  fc.record({
+    kind: fc.constant('brokerChange' as const),
+    ...brokerRef,
+    draining: nullable(fc.boolean()),
+    directories: nullable(fc.array(anyUuid, { maxLength: 3 })),
+  }),
+  fc.record({
+    kind: fc.constant('voters' as const),
+    voters,
+    joining: nullable(fc.record({ id, directoryId: anyUuid })),
   }),
   fc.record({ kind: fc.constant('topic' as const), name: text, id: anyUuid }),
   fc.record({ kind: fc.constant('removeTopic' as const), id: anyUuid }),

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { placeReplicas } from '#metadata/placement';
-import type { Broker } from '#metadata/records';
+import type { RegisteredBroker } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
 import { nodeId, type Uuid } from '#model/ids';
 import { countingRandom, TestCluster, testUuid } from './support.ts';
@@ -182,12 +182,13 @@ describe('producer ids', () => {
 });
 
 describe('placement', () => {
-  const brokers = (racks: readonly (string | null)[]): readonly Broker[] =>
+  const brokers = (racks: readonly (string | null)[]): readonly RegisteredBroker[] =>
     racks.map((rack, index) => ({
       id: nodeId(index + 1),
       incarnation: testUuid(index),
       brokerEpoch: 1,
       fenced: false,
+      draining: false,
       rack,
       listeners: [],
       directories: [testUuid(index)],

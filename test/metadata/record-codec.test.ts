@@ -41,6 +41,27 @@ const GOLDEN: readonly (readonly [MetadataRecord, string])[] = [
   [{ kind: 'unregisterBroker', id: ONE, brokerEpoch: 2 ** 40 }, '9194010001cb4270000000000000'],
   [{ kind: 'fenceBroker', id: ONE, brokerEpoch: 5 }, '919407000105'],
   [{ kind: 'unfenceBroker', id: ONE, brokerEpoch: 5 }, '919408000105'],
+  [{ kind: 'brokerChange', id: ONE, brokerEpoch: 5, draining: true, directories: null }, '919611000105c3c0'],
+  [
+    { kind: 'brokerChange', id: ONE, brokerEpoch: 5, draining: null, directories: [testUuid(2)] },
+    '919611000105c091b642776348427763484277634842776348427763484167',
+  ],
+  [
+    {
+      kind: 'voters',
+      voters: [{ id: ONE, directoryId: testUuid(2), host: 'localhost', port: 9093 }],
+      joining: null,
+    },
+    '91946500919401b642776348427763484277634842776348427763484167a96c6f63616c686f7374cd238590',
+  ],
+  [
+    {
+      kind: 'voters',
+      voters: [{ id: ONE, directoryId: testUuid(2), host: 'localhost', port: 9093 }],
+      joining: { id: TWO, directoryId: testUuid(5) },
+    },
+    '91946500919401b642776348427763484277634842776348427763484167a96c6f63616c686f7374cd2385919202b642776348427763484277634842776348427763484251',
+  ],
   [
     { kind: 'topic', name: 'orders', id: testUuid(4) },
     '91940200a66f7264657273b642776348427763484277634842776348427763484241',

@@ -1,11 +1,14 @@
 import { assert } from '#base/assert';
 import type { Random } from '#base/ports';
+import type { AlteredIsr } from '#metadata/alter-partition';
+import { AlterOperation } from '#metadata/configs';
 import { type CommandOf, decide, type OperationName, type ResponseOf } from '#metadata/controller';
-import { MetadataImage } from '#metadata/image';
-import type { MetadataRecord } from '#metadata/records';
+import { MetadataImage, type Topic } from '#metadata/image';
+import { type MetadataRecord, type Partition, ResourceType } from '#metadata/records';
+import { ELIGIBLE_LEADERS_FEATURE } from '#metadata/topic-rules';
 import { SUPPORTED_FEATURES } from '#model/features';
 import { type NodeId, nodeId, type Uuid, uuidFromBytes } from '#model/ids';
-import { NO_PLANTED_BUGS } from '#model/planted-bugs';
+import { NO_PLANTED_BUGS, type PlantedBugs } from '#model/planted-bugs';
 
 /** Counts up, so that tests can tell what was drawn. */
 export function countingRandom(): Random {
@@ -33,12 +36,18 @@ export interface BrokerOptions {
   readonly directories?: readonly Uuid[];
 }
 
+const BROKER_FEATURES = [
+  ...SUPPORTED_FEATURES.map(({ name, min, max }) => ({ name, min, max })),
+  { name: ELIGIBLE_LEADERS_FEATURE, min: 0, max: 1 },
+];
+
 /** An image with its controller: decides, replays, answers. */
 export class TestCluster {
   readonly image = new MetadataImage();
   readonly given: Map<string, string>;
   readonly #random = countingRandom();
   #index = 0;
+  planted: PlantedBugs = NO_PLANTED_BUGS;
   lastRecords: readonly MetadataRecord[] = [];
 
   constructor(given: Readonly<Record<string, string>> = {}, targetSize = 1) {
@@ -61,7 +70,7 @@ export class TestCluster {
   }
 
   run<Name extends OperationName>(operation: Name, command: CommandOf<Name>): ResponseOf<Name> {
-    const state = { image: this.image, random: this.#random, given: this.given, planted: NO_PLANTED_BUGS };
+    const state = { image: this.image, random: this.#random, given: this.given, planted: this.planted };
     const { records, response } = decide(operation, state, command);
     this.lastRecords = records;
     this.replay(records);
@@ -84,13 +93,47 @@ export class TestCluster {
         rack: options.rack ?? null,
         listeners: [{ name: 'PLAINTEXT', host: 'localhost', port: 9092 }],
         directories: options.directories ?? [testUuid(100 + id)],
-        features: SUPPORTED_FEATURES.map(({ name, min, max }) => ({ name, min, max })),
+        features: BROKER_FEATURES,
       },
     });
   }
 
+  /** Eligible leader replicas are kept from now on (KIP-966). */
+  keepEligible(): this {
+    this.replay([{ kind: 'featureLevel', name: ELIGIBLE_LEADERS_FEATURE, level: 1, epoch: 0 }]);
+    return this;
+  }
+
+  setTopicConfig(topic: string, key: string, value: string) {
+    const changes = [{ key, operation: AlterOperation.Set, value }];
+    const resources = [{ type: ResourceType.Topic, name: topic, changes }];
+    return this.run('incrementalAlterConfigs', { validateOnly: false, resources })[0];
+  }
+
+  /** The leader of partition 0 says who is in sync with it. */
+  alterIsr(topic: string, isr: readonly number[], change: Partial<AlteredIsr> = {}) {
+    const { id: topicId } = this.topic(topic);
+    const state = this.state(topic);
+    const members = isr.map((id) => ({ id, brokerEpoch: this.brokerCommand(id).brokerEpoch }));
+    const { leaderEpoch, partitionEpoch } = state;
+    const altered = { topicId, partition: 0, leaderEpoch, partitionEpoch, isr: members, ...change };
+    return this.run('alterPartition', { ...this.brokerCommand(state.leader ?? -1), partitions: [altered] });
+  }
+
+  topic(name: string): Topic {
+    const topic = this.image.topic(name);
+    assert(topic !== undefined, `no topic ${name}`);
+    return topic;
+  }
+
+  state(topic: string, partition = 0): Partition {
+    const state = this.image.partition(topic, partition);
+    assert(state !== undefined, `no partition ${topic}-${partition}`);
+    return state;
+  }
+
   brokerCommand(id: number): { readonly id: NodeId; readonly brokerEpoch: number } {
-    return { id: nodeId(id), brokerEpoch: this.image.brokers.get(nodeId(id))?.brokerEpoch ?? -1 };
+    return { id: id as NodeId, brokerEpoch: this.image.brokers.get(id as NodeId)?.brokerEpoch ?? -1 };
   }
 
   unfence(id: number) {
