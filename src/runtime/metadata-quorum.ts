@@ -45,8 +45,8 @@ export interface MetadataQuorumOptions {
 }
 
 /**
- * Confirms a proposal once it is committed, replayed and published here. 'lost', 'full' (no room on the disk): it is not committed, nor
- * will be. 'unknown': it may be.
+ * Confirms a proposal once it is committed, replayed and published here. 'lost' (another entry was committed in its place, or this node
+ * does not lead), 'full' (no room on the disk of the only voter): it is not committed, nor will be. 'unknown': it may be.
  */
 export type Proposed = (result: { readonly index: number } | 'lost' | 'full' | 'unknown') => void;
 
@@ -420,7 +420,8 @@ export class MetadataQuorum {
   }
 
   #carryOut(output: RaftOutput): void {
-    if (output.truncateFrom !== undefined) this.#loseProposals(output.truncateFrom, 'lost');
+    // Another replica may have the entry still, and lead later.
+    if (output.truncateFrom !== undefined) this.#loseProposals(output.truncateFrom, 'unknown');
     for (const piece of output.storeSnapshot) {
       if (piece.position === 0) this.#incoming = new MetadataImage();
       assert(this.#incoming !== undefined, 'a snapshot comes from its first piece on');
@@ -527,7 +528,7 @@ export class MetadataQuorum {
     }
   }
 
-  #loseProposals(from: number, why: 'lost' | 'full' | 'unknown'): void {
+  #loseProposals(from: number, why: 'full' | 'unknown'): void {
     const proposals = this.#proposals.drain();
     for (const proposal of proposals) if (proposal.index < from) this.#proposals.push(proposal);
     for (const { index, done } of proposals) if (index >= from) done(why);
@@ -545,7 +546,8 @@ export class MetadataQuorum {
       this.#raft.diskFull(now);
       if (this.#raft.lastIndex === 0) this.#firstQuorum.dropped(now);
       // Whoever hears of it proposes nothing more here: this node does not lead any longer.
-      this.#loseProposals(this.#raft.durableIndex + 1, 'full');
+      // With other voters it has left for them, and they may commit it.
+      this.#loseProposals(this.#raft.durableIndex + 1, this.voters.length === 1 ? 'full' : 'unknown');
     });
   }
 
@@ -557,7 +559,7 @@ export class MetadataQuorum {
     this.#applied = { index: covers.index, epoch: covers.epoch };
     this.#raft.snapshotInstalled({ index: covers.index, epoch: covers.epoch, voters: made.cluster.voters });
     this.#snapshots.replaced();
-    for (const { index, done } of this.#proposals.drain()) done(index <= covers.index ? 'unknown' : 'lost');
+    for (const { done } of this.#proposals.drain()) done('unknown');
     this.publisher.publish();
     this.#wake();
   }
