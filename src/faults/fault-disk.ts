@@ -14,6 +14,8 @@ export interface Strike {
 export interface FaultDiskOptions {
   /** The sync of a file succeeds and makes nothing durable: a node that forgets its fsyncs. */
   readonly ignoreSync: boolean;
+  /** `close` does as `abandon`: one machine, whose processes come and go. */
+  readonly outlivesUsers?: boolean;
   /** Asked once for each operation, when its turn has come; a file's path is the one it was opened by. */
   readonly strike?: (operation: DiskOperation, path: string) => Strike | undefined;
 }
@@ -97,8 +99,9 @@ export class FaultDisk implements Disk {
     return this.#inner.totalBytes();
   }
 
-  /** What was not synced is lost, as at a kill. */
+  /** What was not synced is lost, as at a kill, unless the disk outlives its users. */
   async close(): Promise<void> {
+    if (this.#options.outlivesUsers) return this.abandon();
     this.#dead = true;
     await this.#last;
     await this.#tree.close();
@@ -128,7 +131,7 @@ export class FaultDisk implements Disk {
     this.#user += 1;
     // Also those whose opening was under way.
     await this.#last;
-    for (const file of [...this.#open]) await file.abandon();
+    await Promise.all([...this.#open].map((file) => file.abandon()));
     await this.#last;
     await this.#inner.close();
   }

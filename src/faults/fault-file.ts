@@ -90,21 +90,25 @@ export class FaultFile implements File {
     assert(!this.#closed, 'a file is closed once');
     this.#closed = true;
     this.#queue.drain();
-    this.#content.users -= 1;
-    await this.#context.released(this);
+    await this.#release();
   }
 
   /** The process that held it is gone: what it had asked for and was not begun is not done. Resolves when the rest is. */
   async abandon(): Promise<void> {
     if (this.#closed) return;
-    const running =
-      this.#busy &&
-      new Promise<void>((resolve) => {
+    this.#closed = true;
+    this.#queue.drain();
+    if (this.#busy) {
+      await new Promise<void>((resolve) => {
         this.#idle = resolve;
       });
-    const closed = this.close();
-    if (running !== false) await running;
-    await closed;
+    }
+    await this.#release();
+  }
+
+  #release(): Promise<void> {
+    this.#content.users -= 1;
+    return this.#context.released(this);
   }
 
   #ask(kind: FileOperation, work: (finish: Done) => void, done: Done): void {

@@ -44,6 +44,11 @@ export class VolatileFile {
     return this.#changes.length > 0;
   }
 
+  /** Something was synced that the inner file does not have. */
+  get hasSettled(): boolean {
+    return this.#settledCount > this.#flushedCount;
+  }
+
   /** Copies the chunks. */
   write(chunks: readonly Uint8Array[], at: number): void {
     const bytes = Buffer.concat(chunks);

@@ -125,7 +125,9 @@ export class VolatileTree {
   async release(inode: Inode): Promise<void> {
     const { file } = inode;
     if (file === undefined || file.users > 0) return;
-    if (!inode.unlinked && (file.hasChanges || inode.home === undefined)) return;
+    // A crash may still bring back, whole, what was synced and lost its name since: before it had one on the inner disk.
+    const isVolatile = inode.home === undefined;
+    if (inode.unlinked ? isVolatile && file.hasSettled : isVolatile || file.hasChanges) return;
     inode.file = undefined;
     this.#files.delete(inode);
     await file.close();
@@ -195,6 +197,7 @@ export class VolatileTree {
           return;
         }
         await this.#createFile(inode);
+        await this.release(inode);
         return;
       case 'rename': {
         const from = this.#innerPath(inode);

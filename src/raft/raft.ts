@@ -187,6 +187,11 @@ export class Raft {
     if (this.#leadership === undefined && this.#following.leader?.id === id) this.#election.leaderSuspected(now);
   }
 
+  /** The leader that it follows says that it leads no more: all others are asked who does. */
+  doubtLeader(): void {
+    if (this.#leadership === undefined) this.#search.askAll();
+  }
+
   /** Stands for election at once, if it is a voter that knows of no leader; after a first start, so that nobody waits for a timeout. */
   campaign(now: Mono): void {
     if (this.leader === undefined && this.#replica.isVoter && !this.#following.isInstalling) this.#campaign(now);

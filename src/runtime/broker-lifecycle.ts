@@ -81,6 +81,7 @@ export class BrokerLifecycle {
 
   /** From now on it tells the controller that it lives; `serve` says that it wants clients too. */
   beginHeartbeats(): void {
+    if (this.#stopped) return;
     this.#isBeating = true;
     this.#timer.arm(0);
   }
@@ -143,8 +144,7 @@ export class BrokerLifecycle {
     const answer = this.#quorum.isActive
       ? this.#host.heartbeat(heartbeat)
       : ((await this.#link.ask(HEARTBEAT, heartbeat, HEARTBEAT_TRY_MS)) as HeartbeatAnswer | undefined);
-    if (answer?.errorCode === ErrorCode.StaleBrokerEpoch && this.brokerEpoch === brokerEpoch)
-      this.#logger.debug({}, 'the controller knows a later registration of this node');
+    if (answer?.errorCode === ErrorCode.NotController) this.#quorum.doubtLeader();
   }
 
   /** Its image says so: it was unregistered, and comes back; or another process has its id. */

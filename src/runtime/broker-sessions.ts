@@ -182,6 +182,10 @@ export class BrokerSessions {
       .progress()
       .filter(({ isVoter, wantsVote, isCaughtUp }) => !isVoter && wantsVote && isCaughtUp)
       .map(({ key, address }) => ({ ...key, host: address.host, port: address.port }));
-    if (observers.length > 0) void this.#controller.submit('replaceVoter', { observers });
+    if (observers.length === 0) return;
+    this.#votersTimer.disarm();
+    void this.#controller.submit('replaceVoter', { observers }).then(() => {
+      if (this.#isActive) this.#votersTimer.arm(VOTERS_MS);
+    });
   }
 }

@@ -369,6 +369,11 @@ export class MetadataQuorum {
     if (byPeer || this.#raft.role === 'leader') this.#input((now) => this.#raft.disconnected(id, now));
   }
 
+  /** The leader that it follows has answered that it is none. */
+  doubtLeader(): void {
+    this.#input(() => this.#raft.doubtLeader());
+  }
+
   /** Hands the leadership over, if it has it and there is someone to take it. Resolves when it leads no more, or after `patienceMs`. */
   async resign(patienceMs: number): Promise<void> {
     if (this.#raft.role !== 'leader' || this.voters.length < 2) return;

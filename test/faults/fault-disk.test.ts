@@ -75,9 +75,9 @@ class Rig {
 }
 
 /** What each of many seeds leaves. */
-async function outcomes<T>(count: number, run: (rig: Rig) => Promise<T>): Promise<T[]> {
+async function outcomes<T>(count: number, run: (rig: Rig) => Promise<T>, options?: FaultDiskOptions): Promise<T[]> {
   const all: T[] = [];
-  for (let seed = 0; seed < count; seed++) all.push(await run(new Rig(seed)));
+  for (let seed = 0; seed < count; seed++) all.push(await run(new Rig(seed, options)));
   return all;
 }
 
@@ -129,6 +129,20 @@ describe('a crash', () => {
     });
     const distinct = new Set(left.map((contents) => contents.join()));
     expect(distinct).toEqual(new Set(['old,new', 'new,']));
+  });
+
+  it('leaves whole whichever of two synced files was renamed to the name last', async () => {
+    const left = await outcomes(40, async (rig) => {
+      await rig.file('state', 'old', 'file', 'folder');
+      for (const content of ['newer', 'newest']) {
+        const file = await rig.file('state.new', content, 'file');
+        await rig.settle(file.close());
+        await rig.settle(rig.disk.rename('state.new', 'state'));
+      }
+      await rig.crash();
+      return rig.contentOf('state');
+    });
+    expect(new Set(left)).toEqual(new Set(['old', 'newer', 'newest']));
   });
 
   it('keeps a rename that was synced, and writes synced after it', async () => {
@@ -361,6 +375,43 @@ describe('the switches', () => {
     expect(await codeOf(rig.settle(write(file, 'x', 0)))).toBe('EIO');
     expect(await codeOf(rig.settle(file.truncate(0)))).toBe('EIO');
     expect(await rig.settle(read(file, 0, 100))).toBe('before');
+  });
+
+  it('a disk that outlives its users keeps for the next one what the last one wrote, as volatile as it was', async () => {
+    const left = await outcomes(
+      20,
+      async (rig) => {
+        await rig.settle(rig.disk.lock());
+        const file = await rig.file('log', 'unsynced', 'folder');
+        await rig.settle(file.close());
+        await rig.settle(rig.disk.close());
+        await rig.settle(rig.disk.lock());
+        expect(await rig.contentOf('log')).toBe('unsynced');
+        await rig.crash();
+        return rig.contentOf('log');
+      },
+      { ignoreSync: false, outlivesUsers: true },
+    );
+    expect(new Set(left)).toEqual(new Set(['', 'unsynced']));
+  });
+
+  it('a disk is at rest after the death of its user, whatever was under way on several files', async () => {
+    for (let seed = 0; seed < 20; seed += 1) {
+      const rig = new Rig(seed);
+      const files = [await rig.file('a', 'x', 'file', 'folder'), await rig.file('b', 'y', 'file', 'folder')];
+      const completed: string[] = [];
+      for (const file of files) {
+        file.read(new Uint8Array(1), 0, () => completed.push('read'));
+        file.write([Buffer.from('z')], 0, () => completed.push('write'));
+        file.sync(() => completed.push('sync'));
+      }
+      await rig.world.run(rig.world.clock.now() + seed * 0.02);
+      const before = completed.length;
+      await rig.settle(rig.disk.abandon());
+      await rig.settle(rig.disk.lock());
+      expect(completed.length).toBe(before);
+      expect(await rig.contentOf('a')).toMatch(/^[xz]$/);
+    }
   });
 
   it('delays what it is told to', async () => {

@@ -1,26 +1,23 @@
 import { assert } from '#base/assert';
+import { Fifo } from '#base/fifo';
 import type { Mono, Random } from '#base/ports';
-
-/** An incarnation of a node: what was to happen to it does not happen once it is dead. */
-export interface Life {
-  alive: boolean;
-}
-
-interface Event {
-  readonly at: Mono;
-  readonly tiebreak: number;
-  readonly life: Life;
-  readonly run: () => void;
-}
+import { type EventKind, Life, type SimEvent } from './life.ts';
+import type { Trace } from './trace.ts';
 
 /** Virtual time, and all that is to happen: by time, and by lot where times are equal. A binary heap, bounded by what the nodes have asked for. */
 export class EventQueue {
+  readonly trace: Trace;
+  /** Of the world itself: it does not die. */
+  readonly always = new Life('world', 0);
   readonly #random: Random;
-  readonly #heap: Event[] = [];
+  readonly #heap: SimEvent[] = [];
+  /** What a stall held back, delivered before time moves on. */
+  readonly #ready = new Fifo<SimEvent>();
   #now: Mono = 0;
 
-  constructor(random: Random) {
+  constructor(random: Random, trace: Trace) {
     this.#random = random;
+    this.trace = trace;
   }
 
   get now(): Mono {
@@ -29,24 +26,48 @@ export class EventQueue {
 
   /** When the next event is due; Infinity if there is none. */
   get nextAt(): Mono {
-    return this.#heap[0]?.at ?? Number.POSITIVE_INFINITY;
+    return this.#ready.length > 0 ? this.#now : (this.#heap[0]?.at ?? Number.POSITIVE_INFINITY);
   }
 
-  at(time: Mono, life: Life, run: () => void): void {
+  at(time: Mono, life: Life, run: () => void, kind: EventKind = 'io', ifDead?: () => void): void {
     assert(time >= this.#now, 'nothing happens in the past');
-    this.#heap.push({ at: time, tiebreak: this.#random.uint32(), life, run });
+    this.#heap.push({ at: time, tiebreak: this.#random.uint32(), life, kind, run, ifDead });
     this.#siftUp(this.#heap.length - 1);
   }
 
-  after(delayMs: number, life: Life, run: () => void): void {
-    this.at(this.#now + delayMs, life, run);
+  after(delayMs: number, life: Life, run: () => void, kind: EventKind = 'io', ifDead?: () => void): void {
+    this.at(this.#now + delayMs, life, run, kind, ifDead);
   }
 
-  /** Moves time to the next event and delivers it. */
-  deliverNext(): void {
-    const event = this.#removeFirst();
-    this.#now = event.at;
-    if (event.life.alive) event.run();
+  /** Happens now to one who is awake; else when it awakes, or never. For what comes about inside another event. */
+  deliver(life: Life, run: () => void): void {
+    if (!life.alive) return;
+    if (life.stalledUntil > this.#now || life.held.length > 0) this.#hold(life, run);
+    else run();
+  }
+
+  /** Nothing happens to it until then; after that all at once: what came from outside first, then turns and timers, late. */
+  stall(life: Life, durationMs: number): void {
+    life.stalledUntil = Math.max(life.stalledUntil, this.#now + durationMs);
+    this.at(life.stalledUntil, this.always, () => this.#wake(life));
+  }
+
+  /** Moves time to the next event and delivers it; gives the one to whom it happened, if it did. */
+  deliverNext(): Life | undefined {
+    const event = this.#ready.length > 0 ? this.#ready.shift() : this.#removeFirst();
+    if (event.at > this.#now) this.#now = event.at;
+    const { life } = event;
+    if (!life.alive) {
+      event.ifDead?.();
+      return undefined;
+    }
+    if (life.stalledUntil > this.#now) {
+      life.held.push(event);
+      return undefined;
+    }
+    this.trace.event(this.#now, life.number, event.kind);
+    event.run();
+    return life;
   }
 
   /** Moves time on where nothing happens. */
@@ -55,7 +76,18 @@ export class EventQueue {
     this.#now = to;
   }
 
-  #removeFirst(): Event {
+  #hold(life: Life, run: () => void): void {
+    life.held.push({ at: this.#now, tiebreak: 0, life, kind: 'io', run, ifDead: undefined });
+  }
+
+  #wake(life: Life): void {
+    if (!life.alive || life.stalledUntil > this.#now) return;
+    const held = life.held.splice(0);
+    for (const event of held) if (event.kind === 'io') this.#ready.push(event);
+    for (const event of held) if (event.kind !== 'io') this.#ready.push(event);
+  }
+
+  #removeFirst(): SimEvent {
     const first = this.#heap[0];
     const last = this.#heap.pop();
     assert(first !== undefined && last !== undefined, 'there is an event');
@@ -88,14 +120,14 @@ export class EventQueue {
   }
 
   #isBefore(left: number, right: number): boolean {
-    const a = this.#heap[left] as Event;
-    const b = this.#heap[right] as Event;
+    const a = this.#heap[left] as SimEvent;
+    const b = this.#heap[right] as SimEvent;
     return a.at < b.at || (a.at === b.at && a.tiebreak < b.tiebreak);
   }
 
   #swap(left: number, right: number): void {
-    const held = this.#heap[left] as Event;
-    this.#heap[left] = this.#heap[right] as Event;
+    const held = this.#heap[left] as SimEvent;
+    this.#heap[left] = this.#heap[right] as SimEvent;
     this.#heap[right] = held;
   }
 }

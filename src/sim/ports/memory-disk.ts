@@ -1,6 +1,7 @@
 import { assert } from '#base/assert';
 import type { Disk, Done, File, IoError, IoErrorCode, Random } from '#base/ports';
-import type { EventQueue, Life } from './event-queue.ts';
+import type { EventQueue } from './event-queue.ts';
+import { Life } from './life.ts';
 import { between } from './sim-random.ts';
 
 const LATENCY_MS_MIN = 0.02;
@@ -26,9 +27,10 @@ export class MemoryDisk implements Disk {
   readonly #random: Random;
   readonly #sizeBytes: number;
   readonly #root: Folder = { names: new Map() };
-  #life: Life = { alive: true };
+  #life = new Life('disk', 0);
   #locked = false;
   #usedBytes = 0;
+  #changeCount = 0;
 
   constructor(path: string, events: EventQueue, random: Random, sizeBytes: number) {
     this.path = path;
@@ -40,8 +42,34 @@ export class MemoryDisk implements Disk {
   /** The process that used it dies: its completions do not run, its lock is free. */
   kill(): void {
     this.#life.alive = false;
-    this.#life = { alive: true };
+    this.#life = new Life('disk', 0);
     this.#locked = false;
+  }
+
+  /** Somebody puts an empty disk in its place, while nobody uses it. */
+  wipe(): void {
+    this.kill();
+    this.#root.names.clear();
+    this.#usedBytes = 0;
+    this.#changeCount += 1;
+  }
+
+  /** Rises with every change: for those who read along. */
+  get changeCount(): number {
+    return this.#changeCount;
+  }
+
+  /** What the file holds now, borrowed; undefined if there is none. For checkers: no event, no trace. */
+  peek(path: string): Uint8Array | undefined {
+    const { folder, name } = this.#place(path);
+    const content = folder?.names.get(name);
+    if (content === undefined || isFolder(content)) return undefined;
+    return content.bytes.subarray(0, content.sizeBytes);
+  }
+
+  /** The names in the folder, in no order; none if there is no such folder. */
+  peekNames(path: string): readonly string[] {
+    return [...(this.#folder(segments(path))?.names.keys() ?? [])];
   }
 
   lock(): Promise<void> {
@@ -58,11 +86,15 @@ export class MemoryDisk implements Disk {
       if (content === undefined && folder !== undefined && mode === 'write') {
         content = { bytes: new Uint8Array(0), sizeBytes: 0 };
         folder.names.set(name, content);
+        this.#changeCount += 1;
       }
       if (content === undefined || isFolder(content)) throw ioError('ENOENT', path);
       return new MemoryFile(content, {
         after: (earliest, run) => this.#after(earliest, run),
         resize: (file, sizeBytes) => this.#resize(file, sizeBytes),
+        changed: () => {
+          this.#changeCount += 1;
+        },
       });
     });
   }
@@ -100,6 +132,7 @@ export class MemoryDisk implements Disk {
       if (replaced !== undefined) this.#usedBytes -= replaced.sizeBytes;
       source.folder?.names.delete(source.name);
       target.folder.names.set(target.name, moved);
+      this.#changeCount += 1;
     });
   }
 
@@ -110,6 +143,7 @@ export class MemoryDisk implements Disk {
       if (removed === undefined) return;
       this.#usedBytes -= sizeOf(removed);
       folder?.names.delete(name);
+      this.#changeCount += 1;
     });
   }
 
@@ -188,6 +222,7 @@ export class MemoryDisk implements Disk {
 interface FileContext {
   after(earliest: number, run: () => void): number;
   resize(content: Content, sizeBytes: number): boolean;
+  changed(): void;
 }
 
 /** Completes in the order asked. */
@@ -219,6 +254,7 @@ class MemoryFile implements File {
         done(ioError('ENOSPC', 'the disk is full'), 0);
         return;
       }
+      this.#context.changed();
       let next = at;
       for (const chunk of chunks) {
         this.#content.bytes.set(chunk, next);
@@ -239,6 +275,7 @@ class MemoryFile implements File {
   truncate(sizeBytes: number): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#ask(() => {
+        this.#context.changed();
         if (this.#context.resize(this.#content, sizeBytes)) resolve();
         else reject(ioError('ENOSPC', 'the disk is full'));
       });

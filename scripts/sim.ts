@@ -1,0 +1,145 @@
+/**
+ * `make sim`: simulates clusters under faults, seed after seed, until the budget is spent. SEED=n replays one and tells it event by
+ * event. FROM, SEEDS, BUDGET_S, DURATION_MS and PROCESSES say what is run.
+ */
+import { createCodecs } from '#platform/codecs';
+import { COVERAGE_POINTS } from '#sim/coverage';
+import { runSeed } from '#sim/run-seed';
+import { FAULT_KINDS } from '#sim/swarm';
+import { SimPool } from './sim-pool.ts';
+import { setting } from './sim-settings.ts';
+import type { SeedJob, SeedReport } from './sim-worker.ts';
+
+/** One seed in so many is run again, by another process: it must be the same to the last event. */
+const AGAIN_EVERY = 20;
+const VIOLATIONS_SHOWN_MAX = 20;
+/** Every seed has at least so many. */
+const FAULTS_MIN = 20;
+/** So many seeds go everywhere. */
+const SEEDS_FOR_COVERAGE = 200;
+
+const durationMs = setting('DURATION_MS', 60_000);
+
+if (process.env.SEED) await replay(setting('SEED', 0));
+else await runMany(setting('FROM', 1), setting('SEEDS', 1_000_000), setting('BUDGET_S', 60));
+
+async function replay(seed: number): Promise<void> {
+  const trace = (at: number, who: string, what: string): void =>
+    console.log(`${at.toFixed(3).padStart(10)} ${who.padEnd(7)} ${what}`);
+  const isQuiet = process.env.QUIET === '1';
+  const starred = (at: number, who: string, what: string): void => {
+    if (/^(\*|info|warn|error) /.test(what)) trace(at, who, what);
+  };
+  const result = await runSeed({ seed, durationMs, codecs: createCodecs(), trace: isQuiet ? starred : trace });
+  const { violation } = result;
+  console.log(
+    `seed ${seed}: ${result.nodeCount} nodes, ${result.voterCount} voters, ${result.eventCount} events, hash ${result.traceHash}`,
+  );
+  if (violation === undefined) return;
+  console.log(`at ${violation.at.toFixed(3)} ms: ${violation.stack}`);
+  process.exitCode = 1;
+}
+
+async function runMany(from: number, count: number, budgetS: number): Promise<void> {
+  const startedAt = performance.now();
+  const isOver = (): boolean => performance.now() - startedAt > budgetS * 1000;
+  const processes = setting('PROCESSES', 2);
+  const reports: SeedReport[] = [];
+  const pool = new SimPool(processes);
+  await pool.run(jobs(from, count, isOver), (report) => {
+    reports.push(report);
+    tell(report);
+    return true;
+  });
+  pool.close();
+  // New processes: nothing of the first run is left in them.
+  const chosen = reports.filter(({ seed }) => seed % AGAIN_EVERY === from % AGAIN_EVERY);
+  const differing = await differences(chosen, processes);
+  const faults = summarize(reports, performance.now() - startedAt);
+  console.log(`${chosen.length} seeds run again in another process, ${differing.length} differ`);
+  for (const line of [...differing, ...faults]) console.log(line);
+  if (differing.length + faults.length > 0) process.exitCode = 1;
+}
+
+function* jobs(from: number, count: number, isOver: () => boolean): Generator<SeedJob> {
+  for (let seed = from; seed < from + count && !isOver(); seed += 1) yield { seed, durationMs, planted: [] };
+}
+
+async function differences(reports: readonly SeedReport[], processes: number): Promise<string[]> {
+  const pool = new SimPool(processes);
+  const hashes = new Map(reports.map(({ seed, traceHash }) => [seed, traceHash]));
+  const found: string[] = [];
+  const again = reports.map(({ seed }): SeedJob => ({ seed, durationMs, planted: [] }));
+  await pool.run(again[Symbol.iterator](), ({ seed, traceHash }) => {
+    if (hashes.get(seed) !== traceHash) found.push(`seed ${seed}: ${hashes.get(seed)}, then ${traceHash}`);
+    return true;
+  });
+  pool.close();
+  return found;
+}
+
+function tell({ seed, violation }: SeedReport): void {
+  if (violation === undefined) return;
+  console.log(
+    `seed ${seed}, ${(violation.at / 1000).toFixed(3)} s: ${violation.rule === 'crash' ? violation.stack : violation.message}`,
+  );
+}
+
+/** Gives what is wrong with the run as a whole. */
+function summarize(reports: readonly SeedReport[], realMs: number): string[] {
+  const sum = (of: (report: SeedReport) => number): number => reports.reduce((total, report) => total + of(report), 0);
+  const events = sum(({ eventCount }) => eventCount);
+  const simulatedMs = sum((report) => report.simulatedMs);
+  const busyMs = sum((report) => report.realMs);
+  const strikes = sum(strikesOf);
+  const kinds = totals(reports.map(({ faults }) => faults));
+  const coverage = totals(reports.map((report) => report.coverage));
+  const wrong = faultsOf(reports, coverage);
+  console.log(
+    [
+      `${reports.length} seeds, ${(simulatedMs / 3_600_000).toFixed(2)} simulated hours in ${(realMs / 1000).toFixed(0)} s, ${(simulatedMs / busyMs).toFixed(0)} times real time per process`,
+      `${events} events, ${perSecond(events, busyMs)} a second per process, ${perSecond(events, realMs)} in all`,
+      `${strikes} faults: ${list(FAULT_KINDS, kinds)}`,
+      `coverage: ${list(COVERAGE_POINTS, coverage)}`,
+    ].join('\n'),
+  );
+  return wrong;
+}
+
+function faultsOf(reports: readonly SeedReport[], coverage: ReadonlyMap<string, number>): string[] {
+  const violating = reports.filter(({ violation }) => violation !== undefined);
+  const mild = reports.filter((report) => report.violation === undefined && strikesOf(report) < FAULTS_MIN);
+  const missed = COVERAGE_POINTS.filter((point) => !coverage.has(point));
+  const wrong: string[] = [];
+  if (violating.length > 0) wrong.push(`${violating.length} seeds with a violation: ${byRule(violating)}`);
+  if (mild.length > 0) wrong.push(`fewer than ${FAULTS_MIN} faults: ${mild.map(({ seed }) => seed).join(' ')}`);
+  if (missed.length > 0 && reports.length >= SEEDS_FOR_COVERAGE) wrong.push(`never: ${missed.join(', ')}`);
+  return wrong;
+}
+
+function strikesOf({ faults }: SeedReport): number {
+  return faults.reduce((total, [, count]) => total + count, 0);
+}
+
+function perSecond(count: number, ms: number): number {
+  return Math.round((count / ms) * 1000);
+}
+
+function list(names: readonly string[], counts: ReadonlyMap<string, number>): string {
+  return names.map((name) => `${name} ${counts.get(name) ?? 0}`).join(', ');
+}
+
+function byRule(reports: readonly SeedReport[]): string {
+  const seeds = new Map<string, number[]>();
+  for (const { seed, violation } of reports) {
+    const rule = violation?.rule ?? '';
+    seeds.set(rule, [...(seeds.get(rule) ?? []), seed]);
+  }
+  return [...seeds].map(([rule, list]) => `${rule} (${list.slice(0, VIOLATIONS_SHOWN_MAX).join(' ')})`).join(', ');
+}
+
+function totals(lists: readonly (readonly (readonly [string, number])[])[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const [name, count] of lists.flat()) counts.set(name, (counts.get(name) ?? 0) + count);
+  return counts;
+}

@@ -1,0 +1,156 @@
+/** Everything that watches one cluster: after each event, whatever has changed is held against what must be true. */
+import { votersIn } from '#metadata/voters';
+import { isSameReplica, type ReplicaKey, type Voter } from '#model/voter';
+import { DiskChecker } from './checkers/disk-checker.ts';
+import { DiskImage } from './checkers/disk-image.ts';
+import { ImageChecker } from './checkers/image-checker.ts';
+import { RaftChecker, type Witness } from './checkers/raft-checker.ts';
+import { ReachChecker } from './checkers/reach-checker.ts';
+import type { Cluster } from './cluster.ts';
+import { Coverage } from './coverage.ts';
+import type { Machine } from './machine.ts';
+
+const LEADERLESS_MS = 5000;
+
+interface Watched {
+  readonly machine: Machine;
+  readonly disk: DiskImage;
+  readonly diskChecker: DiskChecker;
+  /** Of the present process. */
+  witness: Witness | undefined;
+  version: number;
+}
+
+export class Observer {
+  readonly coverage = new Coverage();
+  readonly images: ImageChecker;
+  readonly #cluster: Cluster;
+  readonly #raft: RaftChecker;
+  readonly #reach: ReachChecker;
+  readonly #watched: readonly Watched[];
+  /** By the last committed entry that says so. */
+  #voters: readonly Voter[] = [];
+  #ledAt = 0;
+
+  constructor(cluster: Cluster, crc32c: (bytes: Uint8Array) => number) {
+    const { coverage } = this;
+    this.#cluster = cluster;
+    this.images = new ImageChecker(crc32c);
+    this.#reach = new ReachChecker(cluster, (point) => coverage.sometimes(point));
+    this.#watched = cluster.machines.map((machine) => {
+      const disk = new DiskImage(machine.disk, crc32c);
+      return { machine, disk, diskChecker: new DiskChecker(machine.name, disk), witness: undefined, version: -1 };
+    });
+    this.#raft = new RaftChecker({
+      crc32c,
+      diskOf: (key) => this.#diskOf(key),
+      witnesses: () => this.#witnesses(),
+      sometimes: (point) => coverage.sometimes(point),
+      proposed: (witness, index, payload) => this.#reach.decided(witness, index, this.images.decode(payload)),
+      committed: (_witness, index, payload) => this.#committed(index, payload),
+    });
+  }
+
+  /** The last entry that anybody took for committed. */
+  get committedIndex(): number {
+    return this.#raft.history.committedIndex;
+  }
+
+  /** Something may have happened to any of them. Throws a Violation. */
+  look(): void {
+    let changed = false;
+    // What a view says is on disk must be there: disks first.
+    for (const { machine, disk, diskChecker } of this.#watched) {
+      // While a crash takes from a disk what was not synced, it is not at rest.
+      if (machine.phase === 'leaving' || !disk.refresh()) continue;
+      changed = true;
+      diskChecker.look();
+    }
+    let isLed = false;
+    for (const watched of this.#watched) {
+      const { view } = watched.machine;
+      if (view === undefined) {
+        watched.witness = undefined;
+        continue;
+      }
+      if (watched.witness?.view !== view) this.#meet(watched);
+      isLed ||= view.role === 'leader';
+      if (watched.version === view.version || watched.witness === undefined) continue;
+      watched.version = view.version;
+      changed = true;
+      this.#lookAt(watched.witness);
+    }
+    if (changed) this.#raft.checkSurvival();
+    this.#noteLeader(isLed);
+  }
+
+  /** An empty disk is in the machine. */
+  wiped(machine: Machine): void {
+    for (const watched of this.#watched) if (watched.machine === machine) watched.diskChecker.wiped();
+  }
+
+  /**
+   * Whether the machine's disk can be lost without what a majority remembers being lost with it, for every set of voters that counts
+   * anywhere. Never before there is a cluster: a disk that was named as one of its first is missed for good.
+   */
+  mayWipe(machine: Machine): boolean {
+    if (this.#voters.length === 0) return false;
+    const disk = this.#watched.find((watched) => watched.machine === machine)?.disk;
+    const views = [...this.#witnesses()].map(({ view }) => view.voters);
+    return [this.#voters, ...views].every((voters) => {
+      const intact = voters.filter((voter) => this.#diskOf(voter) !== undefined);
+      const left = intact.filter((voter) => this.#diskOf(voter) !== disk);
+      return left.length === intact.length || 2 * left.length > voters.length;
+    });
+  }
+
+  /** Compares what all nodes have replayed, at whatever index. */
+  compareImages(): void {
+    for (const { name, view } of this.#witnesses()) this.images.compareNow(name, view);
+  }
+
+  #meet(watched: Watched): void {
+    const { machine, disk } = watched;
+    const { view } = machine;
+    watched.version = -1;
+    watched.witness = view && { name: `${machine.name}#${machine.lifeCount}`, view, disk };
+  }
+
+  #lookAt(witness: Witness): void {
+    this.#reach.look(witness);
+    this.#raft.look(witness);
+    this.images.look(witness.name, witness.view);
+  }
+
+  #noteLeader(isLed: boolean): void {
+    const now = this.#cluster.world.clock.now();
+    if (isLed) this.#ledAt = now;
+    else if (now - this.#ledAt >= LEADERLESS_MS) {
+      this.coverage.sometimes('no leader for five seconds');
+      this.#ledAt = now;
+    }
+  }
+
+  #committed(index: number, payload: Uint8Array | undefined): void {
+    this.images.committed(index, payload);
+    if (payload !== undefined) this.#noteVoters(votersIn(this.images.decode(payload)) ?? this.#voters);
+    const isDown = ({ id }: Voter): boolean => this.#cluster.machine(id)?.phase === 'down';
+    if (this.#voters.some(isDown)) this.coverage.sometimes('entry committed while a voter was down');
+  }
+
+  #noteVoters(voters: readonly Voter[]): void {
+    if (voters === this.#voters) return;
+    const isNew = (voter: Voter): boolean => !this.#voters.some((former) => isSameReplica(former, voter));
+    if (this.#voters.length > 0 && voters.some(isNew)) this.coverage.sometimes('wiped replica replaced');
+    this.#voters = voters;
+  }
+
+  #diskOf({ id, directoryId }: ReplicaKey): DiskImage | undefined {
+    const disk = this.#watched[id - 1]?.disk;
+    return disk?.directoryId === directoryId ? disk : undefined;
+  }
+
+  *#witnesses(): Iterable<Witness> {
+    for (const { witness } of this.#watched) if (witness !== undefined) yield witness;
+  }
+}

@@ -1,0 +1,106 @@
+import type { Mono, Random } from '#base/ports';
+import { between } from './sim-random.ts';
+
+const LATENCY_MS_MIN = 0.02;
+const LATENCY_MS_MAX = 0.5;
+/** The first wait of a kernel that repeats what was not acknowledged; each further one is twice as long. */
+const RETRY_MS_MIN = 200;
+
+/**
+ * The way from one host to another. What is lost on it is repeated by the sender's kernel, later and later, as TCP does: a connection
+ * loses nothing, but may stand still for long after the way is good again.
+ */
+export class SimLink {
+  readonly #random: Random;
+  /** One way, and by itself: in use, or cut. */
+  #cutSince: Mono | undefined;
+  /** Everything waits until then, and comes at once. */
+  #cloggedUntil: Mono = 0;
+  #delayMsMax = LATENCY_MS_MAX;
+  #bytesPerMs = Number.POSITIVE_INFINITY;
+  /** When a slow link will have sent what it was given. */
+  #busyUntil: Mono = 0;
+  #lastArrivalAt: Mono = 0;
+  /** A firewall answers for whoever listens. */
+  refuses = false;
+  /** Until when something was wrong with it, or kernels that had lost something on it were still waiting. */
+  #faultyUntil: Mono = 0;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  get isCut(): boolean {
+    return this.#cutSince !== undefined;
+  }
+
+  /** Since when what is sent arrives, without a delay worth speaking of; Infinity if something is wrong now. */
+  goodSince(now: Mono): Mono {
+    const since = Math.max(this.#faultyUntil, this.#cloggedUntil);
+    return this.isCut || this.refuses || this.#isSlow || since > now ? Number.POSITIVE_INFINITY : since;
+  }
+
+  get #isSlow(): boolean {
+    return this.#bytesPerMs !== Number.POSITIVE_INFINITY || this.#delayMsMax > LATENCY_MS_MAX;
+  }
+
+  /** When the last of what was sent comes, or came. */
+  get lastArrivalAt(): Mono {
+    return this.#lastArrivalAt;
+  }
+
+  /** Since when nothing has come over it any more, because it is cut; Infinity if it is not. */
+  get cutOffSince(): Mono {
+    return this.#cutSince === undefined ? Number.POSITIVE_INFINITY : Math.max(this.#cutSince, this.#lastArrivalAt);
+  }
+
+  cut(now: Mono): void {
+    this.#cutSince ??= now;
+  }
+
+  clog(until: Mono): void {
+    this.#cloggedUntil = Math.max(this.#cloggedUntil, until);
+  }
+
+  slow(delayMsMax: number, bytesPerMs: number): void {
+    this.#delayMsMax = Math.max(LATENCY_MS_MAX, delayMsMax);
+    this.#bytesPerMs = bytesPerMs;
+  }
+
+  /** As good as new; what was sent before may still be on its way. */
+  heal(now: Mono): void {
+    if (this.goodSince(now) > now) this.disturbed(now);
+    // What was lost at the end of the cut is repeated when as much time again has passed, at the latest.
+    if (this.#cutSince !== undefined) this.disturbed(now + (now - this.#cutSince) + RETRY_MS_MIN);
+    this.disturbed(Math.max(this.#cloggedUntil, this.#busyUntil));
+    this.#cutSince = undefined;
+    this.#cloggedUntil = Math.min(this.#cloggedUntil, now);
+    this.#bytesPerMs = Number.POSITIVE_INFINITY;
+    this.#delayMsMax = LATENCY_MS_MAX;
+    this.#busyUntil = 0;
+    this.refuses = false;
+  }
+
+  /** Something else befell those who use it: nobody may rely on what was before `until`. */
+  disturbed(until: Mono): void {
+    this.#faultyUntil = Math.max(this.#faultyUntil, until);
+  }
+
+  /** When bytes that are sent now arrive, if it is not cut; the caller keeps those of one connection in order. */
+  arrival(now: Mono, bytes: number): Mono {
+    const start = Math.max(now, this.#cloggedUntil, this.#busyUntil);
+    let sent = start;
+    if (this.#bytesPerMs !== Number.POSITIVE_INFINITY) {
+      sent += bytes / this.#bytesPerMs;
+      this.#busyUntil = sent;
+    }
+    const arrival = sent + between(this.#random, LATENCY_MS_MIN, this.#delayMsMax);
+    this.#lastArrivalAt = Math.max(this.#lastArrivalAt, arrival);
+    return arrival;
+  }
+
+  /** When a kernel that has tried `attempts` times tries again. */
+  retryAfterMs(attempts: number): number {
+    return RETRY_MS_MIN * 2 ** Math.min(attempts, 10) * between(this.#random, 1, 1.1);
+  }
+}

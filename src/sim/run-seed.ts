@@ -1,0 +1,219 @@
+/** One seed from its first event to its last: a cluster, its clients, what strikes it, and what it must come back to. */
+import type { Codecs } from '#base/ports';
+import { NO_PLANTED_BUGS, type PlantedBugs } from '#model/planted-bugs';
+import { Node } from '#node/node';
+import { check, Violation } from './checkers/violation.ts';
+import { Cluster } from './cluster.ts';
+import type { CoveragePoint } from './coverage.ts';
+import { faultOfFinal, stateOf, whatIsMissing } from './final-state.ts';
+import { Nemesis } from './nemesis.ts';
+import type { MakeNode } from './node-view.ts';
+import { Observer } from './observer.ts';
+import { between, SimRandom } from './ports/sim-random.ts';
+import { SimWorld } from './ports/sim-world.ts';
+import type { TraceLine } from './ports/trace.ts';
+import { drawSwarm, type FaultKind, type Swarm } from './swarm.ts';
+import { AdminClient, type Workload } from './workload/admin-client.ts';
+
+export interface SeedOptions {
+  readonly seed: number;
+  /** Of the part with faults; the cluster heals after it. */
+  readonly durationMs: number;
+  readonly codecs: Codecs;
+  readonly planted?: PlantedBugs;
+  readonly nodeCountMax?: number;
+  /** Instead of a drawn one. */
+  readonly nodeCount?: number;
+  /** Instead of `Node`. */
+  readonly makeNode?: MakeNode;
+  /** Gets every event in words, and what nodes log. */
+  readonly trace?: TraceLine;
+}
+
+export interface FoundViolation {
+  /** As docs/simulation.md names it; 'crash' if a node has failed an assertion of its own. */
+  readonly rule: string;
+  readonly message: string;
+  readonly stack: string;
+  /** Simulated milliseconds. */
+  readonly at: number;
+}
+
+export interface SeedResult {
+  readonly seed: number;
+  readonly nodeCount: number;
+  readonly voterCount: number;
+  readonly simulatedMs: number;
+  readonly eventCount: number;
+  readonly committedIndex: number;
+  readonly faults: ReadonlyMap<FaultKind, number>;
+  readonly coverage: ReadonlyMap<CoveragePoint, number>;
+  /** Of every event: the same seed, the same hash. */
+  readonly traceHash: string;
+  readonly violation: FoundViolation | undefined;
+}
+
+/** All machines are within so long of each other when they are switched on. */
+const START_SPREAD_MS = 500;
+/** What a fault that has ended leaves behind at most: a process that takes its time to end, a stall. */
+const AFTERMATH_MS = 20_000;
+/** After which a healed cluster must have one leader, and all brokers must serve. */
+const HEALING_MS = 10_000;
+/** In which all nodes must have replayed what is committed, when nothing is asked of them any more. */
+const SETTLING_MS = 2000;
+
+/** Never rejects for what a node does. Runs one at a time in a process: the globals that a node must not use throw meanwhile. */
+export async function runSeed(options: SeedOptions): Promise<SeedResult> {
+  const run = new SeedRun(options);
+  const violation = await run.play();
+  return run.result(violation);
+}
+
+class SeedRun {
+  readonly #options: SeedOptions;
+  readonly #swarm: Swarm;
+  readonly #world: SimWorld;
+  readonly #cluster: Cluster;
+  readonly #observer: Observer;
+  readonly #nemesis: Nemesis;
+  readonly #clients: readonly AdminClient[];
+  #isRough = true;
+
+  constructor(options: SeedOptions) {
+    const { seed, codecs, trace, durationMs, nodeCount, nodeCountMax = 7, planted = NO_PLANTED_BUGS } = options;
+    this.#options = options;
+    this.#swarm = drawSwarm(new SimRandom(`swarm ${seed}`), {
+      durationMs,
+      nodeCountMax,
+      ...(nodeCount === undefined ? {} : { nodeCount }),
+    });
+    const { cutShare, voterCount, rackCount, snapshotBytes } = this.#swarm;
+    this.#world = new SimWorld({ seed, codecs, cutShare, ...(trace === undefined ? {} : { trace }) });
+    this.#cluster = new Cluster(this.#world, {
+      nodeCount: this.#swarm.nodeCount,
+      voterCount,
+      rackCount,
+      config: new Map([['metadata.log.max.record.bytes.between.snapshots', String(snapshotBytes)]]),
+      planted,
+      makeNode: options.makeNode ?? ((ports, config, bugs) => new Node(ports, config, { planted: bugs })),
+    });
+    this.#observer = new Observer(this.#cluster, codecs.crc32c.bind(codecs));
+    this.#world.onEvent = () => this.#observer.look();
+    const clients = Array.from({ length: this.#swarm.clientCount }, (_, index) => `c${index + 1}`);
+    this.#nemesis = new Nemesis(
+      {
+        cluster: this.#cluster,
+        clients,
+        sometimes: (point) => this.#observer.coverage.sometimes(point),
+        mayWipe: (machine) => this.#observer.mayWipe(machine),
+        wiped: (machine) => this.#observer.wiped(machine),
+      },
+      this.#world.random.fork('nemesis'),
+    );
+    const workload = this.#workload();
+    this.#clients = clients.map((name) => new AdminClient(name, this.#world.ports(name, { disks: [] }), workload));
+  }
+
+  async play(): Promise<FoundViolation | undefined> {
+    try {
+      this.#begin();
+      await this.#world.run(this.#options.durationMs);
+      await this.#heal();
+      await this.#end();
+      return undefined;
+    } catch (failure) {
+      if (this.#world.trace.isRead) for (const machine of this.#cluster.machines) this.#say(stateOf(machine));
+      return this.#violation(failure as Error);
+    }
+  }
+
+  result(violation: FoundViolation | undefined): SeedResult {
+    const { trace, clock } = this.#world;
+    return {
+      seed: this.#options.seed,
+      nodeCount: this.#swarm.nodeCount,
+      voterCount: this.#swarm.voterCount,
+      simulatedMs: clock.now(),
+      eventCount: trace.eventCount,
+      committedIndex: this.#observer.committedIndex,
+      faults: this.#nemesis.counts,
+      coverage: this.#observer.coverage.counts,
+      traceHash: trace.hash,
+      violation,
+    };
+  }
+
+  #begin(): void {
+    const random = this.#world.random.fork('start');
+    for (const machine of this.#cluster.machines) {
+      const timer = this.#world.clock.timer(() => machine.start());
+      timer.arm(between(random, 0, START_SPREAD_MS));
+    }
+    this.#nemesis.plan(this.#swarm.faults);
+    for (const client of this.#clients) client.start((error) => this.#world.fail(error));
+  }
+
+  async #heal(): Promise<void> {
+    this.#say('everything heals');
+    this.#nemesis.heal();
+    this.#isRough = false;
+    const { machines } = this.#cluster;
+    await this.#within(AFTERMATH_MS, () => machines.every((one) => one.isUp && !one.isStopping && !one.isStalled));
+    await this.#world.run(this.#world.clock.now() + HEALING_MS);
+    const missing = whatIsMissing(this.#cluster);
+    check(missing === undefined, 'healing', () => `${HEALING_MS / 1000} s after the last fault ${missing}`);
+  }
+
+  async #end(): Promise<void> {
+    this.#say('the clients stop');
+    await this.#world.complete(Promise.all(this.#clients.map((client) => client.stop())));
+    const isApplied = (): boolean =>
+      this.#cluster.machines.every(({ view }) => view?.appliedIndex === this.#observer.committedIndex);
+    const isWell = await this.#within(SETTLING_MS, isApplied);
+    check(
+      isWell,
+      'healing',
+      () => `${SETTLING_MS / 1000} s after the last request not every node has replayed all that is committed`,
+    );
+    this.#observer.compareImages();
+    for (const { name, view } of this.#cluster.machines) {
+      const topics = this.#clients.flatMap((client) => client.topics);
+      const fault = view && faultOfFinal(view.image, topics);
+      check(fault === undefined, 'acknowledged', () => `at the end, in the metadata of ${name}, ${fault}`);
+    }
+  }
+
+  /** Whether it came to hold within that time. */
+  async #within(durationMs: number, holds: () => boolean): Promise<boolean> {
+    const { clock } = this.#world;
+    const until = clock.now() + durationMs;
+    await this.#world.run(() => holds() || clock.now() >= until);
+    return holds();
+  }
+
+  #workload(): Workload {
+    return {
+      nodes: this.#cluster.machines.map(({ name }) => name),
+      replicationMax: Math.min(3, this.#swarm.nodeCount),
+      producerIds: new Map(),
+      reference: () => (this.#observer.images.hasReference ? this.#observer.images.reference : undefined),
+      isRough: () => this.#isRough,
+      sometimes: (point) => this.#observer.coverage.sometimes(point),
+      say: (who, what) => {
+        const { trace, clock } = this.#world;
+        if (trace.isRead) trace.say(clock.now(), who, `* ${what}`);
+      },
+    };
+  }
+
+  #say(what: string): void {
+    const { trace, clock } = this.#world;
+    trace.text(what);
+    if (trace.isRead) trace.say(clock.now(), 'world', `* ${what}`);
+  }
+
+  #violation(failure: Error): FoundViolation {
+    const rule = failure instanceof Violation ? failure.rule : 'crash';
+    return { rule, message: failure.message, stack: failure.stack ?? '', at: this.#world.clock.now() };
+  }
+}

@@ -1,0 +1,43 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { createCodecs } from '#platform/codecs';
+import { runSeed, type SeedResult } from '#sim/run-seed';
+import { SimPool } from '../../scripts/sim-pool.ts';
+import type { SeedReport } from '../../scripts/sim-worker.ts';
+
+const DURATION_MS = 15_000;
+const SEEDS = [1, 2, 3, 4];
+
+function run(seed: number, trace?: (at: number, who: string, what: string) => void): Promise<SeedResult> {
+  return runSeed({ seed, durationMs: DURATION_MS, codecs: createCodecs(), ...(trace && { trace }) });
+}
+
+/** Everything but what was measured. */
+function historyOf({ seed, eventCount, simulatedMs, traceHash, violation }: SeedResult | SeedReport) {
+  return { seed, eventCount, simulatedMs, traceHash, violation: violation?.message };
+}
+
+describe('a seed', { timeout: 120_000 }, () => {
+  const pool = new SimPool(1);
+  afterAll(() => pool.close());
+
+  it('has the same history twice in one process, and in another that has run others before', async () => {
+    const first = [];
+    for (const seed of SEEDS) first.push(historyOf(await run(seed)));
+    for (const [index, seed] of SEEDS.entries()) expect(historyOf(await run(seed))).toEqual(first[index]);
+    const elsewhere: unknown[] = [];
+    const jobs = SEEDS.map((seed) => ({ seed, durationMs: DURATION_MS, planted: [] }));
+    await pool.run(jobs[Symbol.iterator](), (report) => {
+      elsewhere.push(historyOf(report));
+      return true;
+    });
+    expect(elsewhere).toEqual(first);
+    expect(new Set(first.map(({ traceHash }) => traceHash)).size).toBe(SEEDS.length);
+  });
+
+  it('has the same history whether or not somebody reads along', async () => {
+    const lines: string[] = [];
+    const told = await run(1, (at, who, what) => lines.push(`${at} ${who} ${what}`));
+    expect(historyOf(told)).toEqual(historyOf(await run(1)));
+    expect(lines.length).toBeGreaterThan(1000);
+  });
+});

@@ -1,0 +1,17 @@
+export interface NamedSeed {
+  readonly seed: number;
+  /** The fault of ours that it found first. */
+  readonly found: string;
+}
+
+/**
+ * Seeds that have found a fault in the node. A seed's history changes with every change of the code, so each of them is one more run
+ * like all others; what pins a fault down is a test of its own, or a mutant. docs/simulation.md tells more of each.
+ */
+export const NAMED_SEEDS: readonly NamedSeed[] = [
+  { seed: 49, found: 'what a killed process had written to the metadata log, and not synced, counted as durable' },
+  { seed: 51, found: 'an entry was appended behind a gap, while a disk without room was taking its last write back' },
+  { seed: 126, found: 'a voter that had just been added was removed by a second decision of the same kind' },
+  { seed: 236, found: 'a broker was fenced that could talk to the new controller, but had not heard of it' },
+  { seed: 31, found: 'a node that was stopped while registering took its own former process for a stranger' },
+];
