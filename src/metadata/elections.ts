@@ -29,7 +29,7 @@ export function changesOnUnfence(state: ControllerState, arriving: NodeId): read
 
 /** `draining` hands over what others in sync can lead, and leaves those ISRs. */
 export function changesOnDrain(state: ControllerState, draining: NodeId): readonly PartitionChangeRecord[] {
-  const rules = new DecisionRules(state, { draining });
+  const rules = new DecisionRules(state);
   const { electorate } = rules;
   return changesOf(state.image, draining, rules, (partition) => {
     const { isr, leader } = partition;

@@ -10,8 +10,6 @@ export interface Movement {
   readonly leaving?: ReadonlySet<NodeId>;
   /** Unfenced by it. */
   readonly arriving?: NodeId;
-  /** It begins to drain. */
-  readonly draining?: NodeId;
   /** Its directories are from now on those of this broker. */
   readonly replaced?: Broker;
 }
@@ -34,9 +32,8 @@ export class Electorate {
 
   /** Whether a new leader or a new member of an ISR may be there. */
   isActive(id: NodeId): boolean {
-    const { arriving, draining } = this.#movement;
-    if (!this.lives(id) || id === draining) return false;
-    return id === arriving || this.#image.brokers.get(id)?.draining === false;
+    if (!this.lives(id)) return false;
+    return id === this.#movement.arriving || this.#image.brokers.get(id)?.draining === false;
   }
 
   /** Whether a replica that is said to be in `directory` has its data (KIP-858). */

@@ -14,6 +14,7 @@ import { newUuid } from '#model/uuids';
 import { KafkaListener } from '#net/kafka-listener';
 import { Broker, brokerLayers, type ControllerClient } from '#runtime/broker';
 import { BrokerLifecycle } from '#runtime/broker-lifecycle';
+import { DirectoryReports } from '#runtime/directory-reports';
 import { GroupHost, offsetsTopic } from '#runtime/group-host';
 import { OFFSETS_TOPIC } from '#runtime/internal-topics';
 import { PartitionTable } from '#runtime/partition-table';
@@ -32,6 +33,7 @@ export interface NodeBroker {
   readonly listener: KafkaListener;
   readonly listeners: readonly BrokerListener[];
   readonly lifecycle: BrokerLifecycle;
+  readonly reports: DirectoryReports;
 }
 
 /** Adds to `opened` how each part is closed again. Nothing is registered or served yet. */
@@ -111,7 +113,11 @@ export async function openBroker(
     },
   );
   opened.push(async () => lifecycle.stop());
-  return { broker, listener, listeners, lifecycle };
+  const reports = new DirectoryReports(ports.clock, { id: node.id, image, store, link, lifecycle });
+  opened.push(async () => reports.stop());
+  partitions.observe(reports);
+  store.onDirectoryOffline = () => reports.directoryFailed();
+  return { broker, listener, listeners, lifecycle, reports };
 }
 
 /** Registers this process, opens what it leads, and goes on when the controller has let clients come. */

@@ -182,11 +182,12 @@ export class Node {
   }
 
   /** Others lead its partitions by the time that its clients are dropped, where there are others. */
-  async #leave({ broker, lifecycle, listener }: NodeBroker, { quorum, link }: NodeQuorum): Promise<void> {
+  async #leave({ broker, lifecycle, listener, reports }: NodeBroker, { quorum, link }: NodeQuorum): Promise<void> {
     const { id, brokerEpoch } = { id: this.id, brokerEpoch: lifecycle.brokerEpoch };
     const hasOthers = quorum.image.brokers.size > 1 && quorum.leaderId !== undefined;
     if (hasOthers && brokerEpoch >= 0 && broker.config.controlledShutdownEnable)
       await link.submit('drainBroker', { id, brokerEpoch }, HANDOVER_MS);
+    reports.stop();
     lifecycle.stop();
     await listener.close();
     if (hasOthers && brokerEpoch >= 0) await link.submit('fenceBroker', { id, brokerEpoch }, HANDOVER_MS);

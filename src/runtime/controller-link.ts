@@ -30,6 +30,8 @@ const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
   'unfenceBroker',
   'fenceBroker',
   'drainBroker',
+  'assignReplicas',
+  'failDirectories',
   'updateFeatures',
   'createTopics',
   'alterConfigs',

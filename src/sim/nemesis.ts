@@ -9,7 +9,6 @@ import { between } from './ports/sim-random.ts';
 import type { FaultKind, PlannedFault } from './swarm.ts';
 
 const STOP_PATIENCE_MS = 10_000;
-const TRY_AGAIN_MS = 200;
 
 export interface NemesisHost {
   readonly cluster: Cluster;
@@ -55,12 +54,12 @@ export class Nemesis {
     else if (!machine.isUp || machine.isStopping) this.#clockAfter(50, () => this.#whenDown(machine));
   }
 
-  /** What cannot be done now becomes a fault that nearly always can, or waits. */
+  /** What cannot be done now becomes a fault that nearly always can, or one that always can. */
   #strike(kind: FaultKind): void {
     if (this.#isOver) return;
-    const struck = this.#try(kind) ? kind : this.#resetSome() ? 'reset' : undefined;
-    if (struck === undefined) this.#after(TRY_AGAIN_MS, () => this.#strike(kind));
-    else this.counts.set(struck, (this.counts.get(struck) ?? 0) + 1);
+    const struck = this.#try(kind) ? kind : this.#resetSome() ? 'reset' : 'wall clock';
+    if (struck === 'wall clock' && struck !== kind) this.#jumpWall();
+    this.counts.set(struck, (this.counts.get(struck) ?? 0) + 1);
   }
 
   #try(kind: FaultKind): boolean {

@@ -54,8 +54,7 @@ export interface SwarmOptions {
   readonly nodeCount?: number;
 }
 
-/** One that finds nothing to strike waits, and the last ones may wait in vain: twenty is what each seed must have. */
-const FAULTS_MIN = 24;
+const FAULTS_MIN = 20;
 const FAULTS_MAX = 60;
 /** The cluster comes up undisturbed in some worlds, and in others not. */
 const START_MS = 3000;

@@ -59,6 +59,8 @@ const JOURNAL_FILE_BYTES = 64 * 1024 * 1024;
  * removals.
  */
 export class LogStore {
+  /** A data directory has gone offline, and others are left. */
+  onDirectoryOffline: () => void = () => {};
   readonly #ports: StoragePorts;
   readonly #options: LogStoreOptions;
   readonly #cache: TailCache;
@@ -107,6 +109,11 @@ export class LogStore {
   /** Of the directories that are not offline. */
   get directoryIds(): readonly Uuid[] {
     return this.#members.filter(({ directory }) => !directory.isOffline).map(({ meta }) => meta.directoryId);
+  }
+
+  /** Of the directory that holds the log. */
+  directoryIdOf(log: PartitionLog): Uuid | undefined {
+    return this.#members.find(({ directory }) => directory === log.directory)?.meta.directoryId;
   }
 
   get metadataDirectoryId(): Uuid {
@@ -385,5 +392,6 @@ export class LogStore {
   #wentOffline(reason: string): void {
     const alive = this.#members.filter(({ directory }) => !directory.isOffline);
     if (alive.length === 0 || this.#members[0]?.directory.isOffline) this.#options.onAllOffline(reason);
+    else this.onDirectoryOffline();
   }
 }

@@ -1,0 +1,106 @@
+import type { Clock, Timer } from '#base/ports';
+import type { MetadataImage } from '#metadata/image';
+import type { AssignedReplica } from '#metadata/replica-directories';
+import type { NodeId, Uuid } from '#model/ids';
+import type { LogStore } from '#storage/log-store';
+import type { BrokerLifecycle } from './broker-lifecycle.ts';
+import type { ControllerLink } from './controller-link.ts';
+import type { Partition } from './partition.ts';
+import type { PartitionObserver } from './partition-table.ts';
+
+/** What has been opened within such a time is reported together. */
+const GATHER_MS = 50;
+const RETRY_MS = 1_000;
+const SUBMIT_MS = 5_000;
+/** In one request; more follow. */
+const REPLICAS_MAX = 1_000;
+
+/**
+ * Tells the controller in which of this node's data directories its replicas are (KIP-858), and which directories have failed. A node
+ * with one directory has nothing to tell but its failure.
+ */
+export class DirectoryReports implements PartitionObserver {
+  readonly #id: NodeId;
+  readonly #image: MetadataImage;
+  readonly #store: LogStore;
+  readonly #link: ControllerLink;
+  readonly #lifecycle: BrokerLifecycle;
+  readonly #timer: Timer;
+  /** By topic id and number; as many as there are partitions here. */
+  readonly #unreported = new Map<string, AssignedReplica>();
+  #isReporting = false;
+  #stopped = false;
+
+  constructor(
+    clock: Clock,
+    parts: {
+      readonly id: NodeId;
+      readonly image: MetadataImage;
+      readonly store: LogStore;
+      readonly link: ControllerLink;
+      readonly lifecycle: BrokerLifecycle;
+    },
+  ) {
+    this.#id = parts.id;
+    this.#image = parts.image;
+    this.#store = parts.store;
+    this.#link = parts.link;
+    this.#lifecycle = parts.lifecycle;
+    this.#timer = clock.timer(() => void this.#report());
+  }
+
+  opened({ topicId, index, log }: Partition): void {
+    const directory = log === undefined ? undefined : this.#store.directoryIdOf(log);
+    const state = this.#image.topicById(topicId)?.partitions[index];
+    if (directory === undefined || state === undefined) return;
+    if (state.directories[state.replicas.indexOf(this.#id)] === directory) return;
+    this.#unreported.set(`${topicId}-${index}`, { directory, topicId, partition: index });
+    this.#timer.arm(GATHER_MS);
+  }
+
+  closing({ topicId, index }: Partition): void {
+    this.#unreported.delete(`${topicId}-${index}`);
+  }
+
+  /** A directory has gone offline. */
+  directoryFailed(): void {
+    this.#timer.arm(0);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer.disarm();
+  }
+
+  async #report(): Promise<void> {
+    if (this.#isReporting || this.#stopped) return;
+    this.#isReporting = true;
+    const isDone = (await this.#reportFailed()) && (await this.#reportReplicas());
+    this.#isReporting = false;
+    if (this.#stopped) return;
+    if (!isDone) this.#timer.arm(RETRY_MS);
+    else if (this.#unreported.size > 0) this.#timer.arm(0);
+  }
+
+  async #reportFailed(): Promise<boolean> {
+    const registered = this.#lifecycle.registered;
+    if (registered === undefined) return false;
+    const online: ReadonlySet<Uuid> = new Set(this.#store.directoryIds);
+    const failed = registered.directories.filter((directory) => !online.has(directory));
+    if (failed.length === 0) return true;
+    const { brokerEpoch } = registered;
+    const command = { id: this.#id, brokerEpoch, directories: failed };
+    return typeof (await this.#link.submit('failDirectories', command, SUBMIT_MS)) === 'object';
+  }
+
+  async #reportReplicas(): Promise<boolean> {
+    const replicas = [...this.#unreported.values()].slice(0, REPLICAS_MAX);
+    if (replicas.length === 0) return true;
+    const { brokerEpoch } = this.#lifecycle;
+    const answer = await this.#link.submit('assignReplicas', { id: this.#id, brokerEpoch, replicas }, SUBMIT_MS);
+    if (typeof answer !== 'object') return false;
+    // Also what was refused: the topic is gone, or another report says better.
+    for (const { topicId, partition } of replicas) this.#unreported.delete(`${topicId}-${partition}`);
+    return true;
+  }
+}
