@@ -3,11 +3,9 @@
  * entries into the image, publishes them, and only then confirms them, all in the order of the log. It decides nothing itself.
  */
 import { assert } from '#base/assert';
-import { Fifo } from '#base/fifo';
 import type { Disk, Mono, Ports, Timer } from '#base/ports';
 import { bootstrap } from '#metadata/brokers';
-import { MetadataImage } from '#metadata/image';
-import { RecordCodec } from '#metadata/record-codec';
+import type { MetadataImage } from '#metadata/image';
 import type { MetadataRecord } from '#metadata/records';
 import { bootstrapIn, votersIn } from '#metadata/voters';
 import type { NodeId, Uuid } from '#model/ids';
@@ -18,8 +16,11 @@ import type { PeerAddress, RaftEntry, ReplicaMessage } from '#raft/messages';
 import { Raft } from '#raft/raft';
 import type { HardState, LogPosition, RaftOutput, RaftRole, ReplicaProgress } from '#raft/raft-types';
 import { RaftLog, type RecoveredRaftLog } from '#storage/raft-log';
-import { MetadataPublisher } from './metadata-publisher.ts';
+import { IndexWaiters } from './index-waiters.ts';
+import type { MetadataPublisher } from './metadata-publisher.ts';
+import { MetadataReplay } from './metadata-replay.ts';
 import { MetadataSnapshots } from './metadata-snapshots.ts';
+import { Proposals, type Proposed } from './proposals.ts';
 import { QuorumLog } from './quorum-log.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
 
@@ -44,12 +45,6 @@ export interface MetadataQuorumOptions {
   readonly onFailed: (failure: Error) => void;
 }
 
-/**
- * Confirms a proposal once it is committed, replayed and published here. 'lost' (another entry was committed in its place, or this node
- * does not lead), 'full' (no room on the disk of the only voter): it is not committed, nor will be. 'unknown': it may be.
- */
-export type Proposed = (result: { readonly index: number } | 'lost' | 'full' | 'unknown') => void;
-
 /** The folder of the metadata log within the data directory. */
 export const METADATA_FOLDER = 'metadata';
 
@@ -57,21 +52,7 @@ export const METADATA_FOLDER = 'metadata';
 const ENTRIES_PER_TURN = 200;
 const INTRODUCTION_MS = 100;
 
-interface Proposal {
-  readonly index: number;
-  readonly epoch: number;
-  readonly at: Mono;
-  readonly done: Proposed;
-}
-
-interface Waiting {
-  readonly index: number;
-  readonly run: () => void;
-}
-
 export class MetadataQuorum {
-  readonly image: MetadataImage;
-  readonly publisher: MetadataPublisher;
   readonly self: Voter;
   /** Of proposals, from the append to the effect, in milliseconds; for metrics. */
   onCommit: (latencyMs: number) => void = () => {};
@@ -81,23 +62,16 @@ export class MetadataQuorum {
   readonly #operations: QuorumLog;
   readonly #sender: SnapshotSender;
   readonly #snapshots: MetadataSnapshots;
-  readonly #codec: RecordCodec;
+  readonly #replay = new MetadataReplay();
   readonly #raft: Raft;
   readonly #firstQuorum: FirstQuorum;
   readonly #timer: Timer;
   #armedFor: Mono = Number.POSITIVE_INFINITY;
-  /** Appended here, not yet applied. Its bound is that of the callers: the controller proposes one at a time. */
-  readonly #proposals = new Fifo<Proposal>();
+  readonly #proposals = new Proposals();
   /** As many as there are callers. */
   readonly #reads = new Map<number, (isLeader: boolean) => void>();
-  /** By index, ascending; as many as there are requests that wait for their effect. */
-  #waiting: Waiting[] = [];
+  readonly #waiters = new IndexWaiters();
   readonly #roleListeners: (() => void)[] = [];
-  /** Of payloads in the log that are not replayed yet. */
-  readonly #decoded = new WeakMap<Uint8Array, readonly MetadataRecord[]>();
-  /** What the leader's snapshot, which is coming in, makes. */
-  #incoming: MetadataImage | undefined;
-  #applied: LogPosition;
   /** The epoch in which this node has become the active controller. */
   #activeEpoch = -1;
   #lastRole = '';
@@ -118,13 +92,8 @@ export class MetadataQuorum {
     this.#options = options;
     this.#log = log;
     this.self = options.self;
-    this.#codec = new RecordCodec();
-    this.image = new MetadataImage();
     const { snapshot, entries, hardState } = recovered;
-    for (const chunk of snapshot?.chunks ?? [])
-      for (const record of this.#codec.decode(chunk)) this.image.replay(record, snapshot?.index ?? 0);
-    this.publisher = new MetadataPublisher(this.image);
-    this.#applied = { index: snapshot?.index ?? 0, epoch: snapshot?.epoch ?? 0 };
+    if (snapshot !== undefined) this.#replay.load(snapshot.chunks, snapshot);
     const now = ports.clock.now();
     this.#raft = new Raft(
       {
@@ -132,8 +101,8 @@ export class MetadataQuorum {
         random: ports.random.fork('raft'),
         electionTimeoutMs: options.electionTimeoutMs,
         heartbeatMs: options.heartbeatMs,
-        votersIn: (payload) => votersIn(this.#recordsOf(payload)),
-        leaderPayload: this.#codec.encode([{ kind: 'noOp' }]),
+        votersIn: (payload) => votersIn(this.#replay.recordsOf(payload)),
+        leaderPayload: this.#replay.codec.encode([{ kind: 'noOp' }]),
         wantsVote: options.voters.some(({ id }) => id === options.self.id),
         contacts: options.voters.filter(({ id }) => id !== options.self.id),
         planted: options.planted,
@@ -155,7 +124,7 @@ export class MetadataQuorum {
         voters: options.voters,
         random: ports.random.fork('first quorum'),
         introductionMs: INTRODUCTION_MS,
-        bootstrapIn: (payload) => bootstrapIn(this.#recordsOf(payload)),
+        bootstrapIn: (payload) => bootstrapIn(this.#replay.recordsOf(payload)),
         member: this.#membership(),
       },
       now,
@@ -171,12 +140,12 @@ export class MetadataQuorum {
     this.#sender = new SnapshotSender(log, (to, chunk) => this.#input((at) => this.#raft.snapshotRead(to, chunk, at)));
     this.#snapshots = new MetadataSnapshots(
       ports,
-      { log, operations: this.#operations, image: this.image, codec: this.#codec },
+      { log, operations: this.#operations, image: this.image, codec: this.#replay.codec },
       {
         snapshotBytes: options.snapshotBytes,
         snapshotIntervalMs: options.snapshotIntervalMs,
         planted: options.planted,
-        applied: () => this.#applied,
+        applied: () => this.#replay.applied,
         compacted: (covers) => this.#input(() => this.#raft.compacted(covers)),
         onFailed: (failure) => this.#fail(failure),
       },
@@ -214,6 +183,14 @@ export class MetadataQuorum {
     const member = this.#membership();
     if (member !== undefined) this.#options.joined(member.clusterId);
     this.#input(() => {});
+  }
+
+  get image(): MetadataImage {
+    return this.#replay.image;
+  }
+
+  get publisher(): MetadataPublisher {
+    return this.#replay.publisher;
   }
 
   /** Rises with every change of what the members below say. */
@@ -274,7 +251,7 @@ export class MetadataQuorum {
 
   /** The last entry that the image holds. */
   get appliedIndex(): number {
-    return this.#applied.index;
+    return this.#replay.applied.index;
   }
 
   get snapshotIndex(): number {
@@ -322,15 +299,13 @@ export class MetadataQuorum {
   propose(records: readonly MetadataRecord[], done: Proposed): void {
     assert(records.length > 0, 'an entry has records');
     const now = this.#ports.clock.now();
-    const payload = this.#codec.encode(records);
-    this.#decoded.set(payload, records);
-    const index = this.isActive ? this.#raft.propose(payload, now) : undefined;
+    const index = this.isActive ? this.#raft.propose(this.#replay.encode(records), now) : undefined;
     if (index === undefined) {
       const answer = this.#stopped ? 'unknown' : 'lost';
       this.#ports.clock.defer(() => done(answer));
       return;
     }
-    this.#proposals.push({ index, epoch: this.#raft.epoch, at: now, done });
+    this.#proposals.add({ index, epoch: this.#raft.epoch, at: now, done });
     this.#pump();
   }
 
@@ -345,11 +320,8 @@ export class MetadataQuorum {
 
   /** Resolves when the image holds that entry; never after a stop. */
   whenApplied(index: number): Promise<void> {
-    if (index <= this.#applied.index) return Promise.resolve();
-    return new Promise((run) => {
-      const at = this.#waiting.findLastIndex((other) => other.index <= index) + 1;
-      this.#waiting.splice(at, 0, { index, run });
-    });
+    if (index <= this.appliedIndex) return Promise.resolve();
+    return new Promise((run) => this.#waiters.add(index, run));
   }
 
   received(message: ReplicaMessage, from: PeerAddress): void {
@@ -426,12 +398,8 @@ export class MetadataQuorum {
 
   #carryOut(output: RaftOutput): void {
     // Another replica may have the entry still, and lead later.
-    if (output.truncateFrom !== undefined) this.#loseProposals(output.truncateFrom, 'unknown');
-    for (const piece of output.storeSnapshot) {
-      if (piece.position === 0) this.#incoming = new MetadataImage();
-      assert(this.#incoming !== undefined, 'a snapshot comes from its first piece on');
-      for (const record of this.#codec.decode(piece.payload)) this.#incoming.replay(record, piece.index);
-    }
+    if (output.truncateFrom !== undefined) this.#proposals.giveUp(output.truncateFrom, 'unknown');
+    for (const piece of output.storeSnapshot) this.#replay.take(piece);
     this.#operations.carryOut(output);
     for (const { to, message } of output.messages) this.#options.send(to, message);
     for (const wanted of output.sendSnapshot) this.#sender.want(wanted);
@@ -466,7 +434,7 @@ export class MetadataQuorum {
       planted: this.#options.planted,
     };
     const { records } = bootstrap(state, { voters, targetSize });
-    return { index: 1, epoch: 0, payload: this.#codec.encode(records) };
+    return { index: 1, epoch: 0, payload: this.#replay.encode(records) };
   }
 
   #noteJoined(): void {
@@ -481,33 +449,21 @@ export class MetadataQuorum {
 
   #membership(): { readonly clusterId: Uuid; readonly bootstrap: RaftEntry | undefined } | undefined {
     const first = this.#raft.entry(1);
-    const founded = first === undefined ? undefined : bootstrapIn(this.#recordsOf(first.payload));
+    const founded = first === undefined ? undefined : bootstrapIn(this.#replay.recordsOf(first.payload));
     const clusterId = founded?.clusterId ?? this.image.cluster?.id;
     return clusterId === undefined ? undefined : { clusterId, bootstrap: first };
   }
 
-  #recordsOf(payload: Uint8Array): readonly MetadataRecord[] {
-    let records = this.#decoded.get(payload);
-    if (records === undefined) {
-      records = this.#codec.decode(payload);
-      this.#decoded.set(payload, records);
-    }
-    return records;
-  }
-
   #apply(): void {
     let count = 0;
-    while (this.#applied.index < this.#raft.commitIndex && !this.#stopped) {
+    while (this.appliedIndex < this.#raft.commitIndex && !this.#stopped) {
       if (count === ENTRIES_PER_TURN) return this.#applyLater();
       count += 1;
-      const entry = this.#raft.entry(this.#applied.index + 1);
-      assert(entry !== undefined, `the committed entry ${this.#applied.index + 1} is in memory`);
-      for (const record of this.#recordsOf(entry.payload)) this.image.replay(record, entry.index);
-      this.#decoded.delete(entry.payload);
-      this.#applied = { index: entry.index, epoch: entry.epoch };
-      this.publisher.publish();
-      this.#confirmProposals(entry);
-      this.#wake();
+      const entry = this.#raft.entry(this.appliedIndex + 1);
+      assert(entry !== undefined, `the committed entry ${this.appliedIndex + 1} is in memory`);
+      this.#replay.apply(entry);
+      this.#confirm(entry);
+      this.#waiters.reached(entry.index);
       this.#snapshots.replayed(entry.payload.length);
     }
     if (this.#raft.isActive) this.#activeEpoch = this.#raft.epoch;
@@ -522,27 +478,11 @@ export class MetadataQuorum {
     });
   }
 
-  #confirmProposals({ index, epoch }: RaftEntry): void {
-    for (;;) {
-      const proposal = this.#proposals.peek();
-      if (proposal === undefined || proposal.index > index) return;
-      this.#proposals.shift();
-      const isThis = proposal.index === index && proposal.epoch === epoch;
-      if (isThis) this.onCommit(this.#ports.clock.now() - proposal.at);
-      proposal.done(isThis ? { index } : 'lost');
-    }
-  }
-
-  #loseProposals(from: number, why: 'full' | 'unknown'): void {
-    const proposals = this.#proposals.drain();
-    for (const proposal of proposals) if (proposal.index < from) this.#proposals.push(proposal);
-    for (const { index, done } of proposals) if (index >= from) done(why);
-  }
-
-  #wake(): void {
-    let count = 0;
-    while ((this.#waiting[count]?.index ?? Number.POSITIVE_INFINITY) <= this.#applied.index) count += 1;
-    for (const { run } of this.#waiting.splice(0, count)) run();
+  #confirm(entry: RaftEntry): void {
+    const proposal = this.#proposals.applied(entry);
+    if (proposal === undefined) return;
+    this.onCommit(this.#ports.clock.now() - proposal.at);
+    proposal.done({ index: entry.index });
   }
 
   #diskFull(): void {
@@ -552,21 +492,17 @@ export class MetadataQuorum {
       if (this.#raft.lastIndex === 0) this.#firstQuorum.dropped(now);
       // Whoever hears of it proposes nothing more here: this node does not lead any longer.
       // With other voters it has left for them, and they may commit it.
-      this.#loseProposals(this.#raft.durableIndex + 1, this.voters.length === 1 ? 'full' : 'unknown');
+      this.#proposals.giveUp(this.#raft.durableIndex + 1, this.voters.length === 1 ? 'full' : 'unknown');
     });
   }
 
   #snapshotInstalled(covers: LogPosition): void {
-    const made = this.#incoming;
-    this.#incoming = undefined;
-    assert(made?.cluster !== undefined && made.index === covers.index, 'the snapshot that was installed was read');
-    this.image.become(made);
-    this.#applied = { index: covers.index, epoch: covers.epoch };
-    this.#raft.snapshotInstalled({ index: covers.index, epoch: covers.epoch, voters: made.cluster.voters });
+    this.#replay.install(covers);
+    const { index, epoch } = covers;
+    this.#raft.snapshotInstalled({ index, epoch, voters: this.image.cluster?.voters ?? [] });
     this.#snapshots.replaced();
-    for (const { done } of this.#proposals.drain()) done('unknown');
-    this.publisher.publish();
-    this.#wake();
+    this.#proposals.giveUp(0, 'unknown');
+    this.#waiters.reached(covers.index);
   }
 
   #noteRole(): void {
@@ -596,7 +532,7 @@ export class MetadataQuorum {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#timer.disarm();
-    this.#loseProposals(0, 'unknown');
+    this.#proposals.giveUp(0, 'unknown');
     for (const done of this.#reads.values()) done(false);
     this.#reads.clear();
     for (const run of this.#roleListeners) run();
