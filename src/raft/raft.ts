@@ -71,6 +71,11 @@ export class Raft {
     return this.#leadership === undefined ? this.#following.leader : this.#replica.self;
   }
 
+  /** When a leader, other than itself, was last heard of, or when it began to listen. */
+  leaderHeardAt(now: Mono): Mono {
+    return now - this.#election.silenceMs(now);
+  }
+
   /** Never beyond `durableIndex`. */
   get commitIndex(): number {
     return this.#replica.commitIndex;

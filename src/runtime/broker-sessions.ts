@@ -1,5 +1,6 @@
-import type { Clock, Mono, Timer } from '#base/ports';
+import type { Clock, Timer } from '#base/ports';
 import { BrokerLiveness } from '#metadata/broker-liveness';
+import type { BrokerCommand } from '#metadata/broker-states';
 import { ErrorCode } from '#model/errors';
 import type { NodeId } from '#model/ids';
 import type { PlantedBugs } from '#model/planted-bugs';
@@ -37,7 +38,7 @@ export class BrokerSessions {
   readonly #probing = new Set<NodeId>();
   #isActive = false;
   #stopped = false;
-  #lastLeader: { readonly id: NodeId; readonly at: Mono } | undefined;
+  #formerLeader: NodeId | undefined;
 
   constructor(
     clock: Clock,
@@ -60,6 +61,10 @@ export class BrokerSessions {
     });
     this.#votersTimer = clock.timer(() => this.#tendVoters());
     parts.quorum.onRole(() => this.#roleChanged());
+    parts.quorum.publisher.subscribe(({ brokers }, image) => {
+      if (!this.#isActive) return;
+      for (const id of brokers) this.#liveness.changed(id, image.brokers.get(id), clock.now());
+    });
   }
 
   get isActive(): boolean {
@@ -106,8 +111,7 @@ export class BrokerSessions {
   #roleChanged(): void {
     if (this.#stopped) return;
     const { isActive, leaderId, self } = this.#quorum;
-    const now = this.#clock.now();
-    if (leaderId !== undefined && leaderId !== self.id) this.#lastLeader = { id: leaderId, at: now };
+    if (leaderId !== undefined && leaderId !== self.id) this.#formerLeader = leaderId;
     if (isActive === this.#isActive) return;
     this.#isActive = isActive;
     if (!isActive) {
@@ -115,12 +119,9 @@ export class BrokerSessions {
       this.#votersTimer.disarm();
       return;
     }
-    const brokers = [...this.#quorum.image.brokers.values()];
-    this.#liveness.activated(brokers, now);
-    // Whoever has gone meanwhile is found by a probe, the last controller's broker first.
-    const unfenced = brokers.filter(({ fenced, id }) => !fenced && id !== self.id).map(({ id }) => id);
-    unfenced.sort((a, b) => Number(b === this.#lastLeader?.id) - Number(a === this.#lastLeader?.id));
-    for (const id of unfenced) this.#liveness.suspected(id, now);
+    const { image, leaderHeardAt: heardAt } = this.#quorum;
+    const former = this.#formerLeader === undefined ? {} : { former: { id: this.#formerLeader, heardAt } };
+    this.#liveness.activated(image.brokers.values(), this.#clock.now(), { self: self.id, ...former });
     this.#carryOut();
     this.#votersTimer.arm(VOTERS_MS);
   }
@@ -134,10 +135,17 @@ export class BrokerSessions {
   #carryOut(): void {
     const { probe, fence } = this.#liveness.takeOutput();
     for (const id of probe) void this.#probe(id);
-    if (fence.length > 0) void this.#controller.submit('fenceBrokers', { brokers: fence });
+    if (fence.length > 0) void this.#fence(fence);
     const { deadline } = this.#liveness;
     if (deadline === Number.POSITIVE_INFINITY) this.#timer.disarm();
     else this.#timer.arm(Math.max(0, deadline - this.#clock.now()));
+  }
+
+  async #fence(brokers: readonly BrokerCommand[]): Promise<void> {
+    const decided = await this.#controller.submit('fenceBrokers', { brokers });
+    if (typeof decided === 'object' || !this.#isActive) return;
+    for (const command of brokers) this.#liveness.notFenced(command, this.#clock.now());
+    this.#carryOut();
   }
 
   /** Twice, a moment apart: a process that is being replaced refuses once. */

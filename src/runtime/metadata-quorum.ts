@@ -220,6 +220,11 @@ export class MetadataQuorum {
     return this.#raft.isActive && this.#activeEpoch === this.#raft.epoch && !this.#stopped;
   }
 
+  /** When another leader was last heard of. */
+  get leaderHeardAt(): Mono {
+    return this.#raft.leaderHeardAt(this.#ports.clock.now());
+  }
+
   get hardState(): HardState {
     return this.#raft.hardState;
   }

@@ -204,7 +204,9 @@ export class PeerNetwork {
         if (!this.#closed) this.#events.message(from, bytes);
       },
       intruder: ({ wanted, purpose, hello }) => {
-        const known = this.#sessions.get(hello.id)?.hello;
+        // Where this node has itself found the newcomer, the connection of its predecessor is dead, though nothing has said so yet.
+        const isReached = this.#links.get(hello.id)?.hello?.directoryId === hello.directoryId;
+        const known = isReached ? undefined : this.#sessions.get(hello.id)?.hello;
         const mistaken = mistakenSentence(this.#self, wanted);
         return mistaken ?? (purpose === 'link' ? intruderSentence(this.#self, hello, known) : undefined);
       },

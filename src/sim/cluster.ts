@@ -69,17 +69,12 @@ export class Cluster {
 
   /** Since when the two could talk to each other with nothing in between, both awake; Infinity if they cannot now. */
   talkSince(a: Machine, b: Machine): number {
-    if (!a.isUp || !b.isUp || a.isStopping || b.isStopping) return Number.POSITIVE_INFINITY;
-    return Math.max(this.linkedSince(a, b), a.troubledAt, b.troubledAt);
-  }
-
-  /** Since when nothing was in between, whatever processes came and went, and whoever of them is there has been awake. */
-  linkedSince(a: Machine, b: Machine): number {
     const now = this.world.clock.now();
+    if (!a.isUp || !b.isUp || a.isStopping || b.isStopping) return Number.POSITIVE_INFINITY;
     const stalled = Math.max(this.world.stalledUntil(a.name), this.world.stalledUntil(b.name));
     if (stalled > now) return Number.POSITIVE_INFINITY;
     const links = a === b ? 0 : Math.max(this.link(a, b).goodSince(now), this.link(b, a).goodSince(now));
-    return Math.max(links, stalled);
+    return Math.max(links, stalled, a.troubledAt, b.troubledAt);
   }
 
   /** Since when nothing that one of the two asked can have been answered by the other; Infinity if it can have been now. */

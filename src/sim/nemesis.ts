@@ -71,7 +71,7 @@ export class Nemesis {
       case 'blackout':
         return this.#blackout();
       case 'stop':
-        return this.#down((machine) => machine.stop(STOP_PATIENCE_MS));
+        return this.#stop();
       case 'wipe':
         return this.#wipe();
       case 'stall':
@@ -125,6 +125,20 @@ export class Nemesis {
     const machine = this.#someUp();
     if (machine === undefined) return false;
     this.#take(machine, how, this.#absenceMs());
+    return true;
+  }
+
+  /** Its last words may come late, after the first ones of its successor. */
+  #stop(): boolean {
+    const machine = this.#someUp();
+    if (machine === undefined) return false;
+    const isCutOff = this.#random.uint32() % 2 === 0;
+    if (isCutOff) {
+      const others = this.#host.cluster.machines.filter((other) => other !== machine);
+      const ways = others.map((other): readonly [string, string] => [machine.name, other.name]);
+      this.#cutAll(ways, between(this.#random, 500, 3000));
+    }
+    this.#take(machine, (one) => one.stop(STOP_PATIENCE_MS), isCutOff ? 0 : this.#absenceMs());
     return true;
   }
 

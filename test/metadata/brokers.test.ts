@@ -60,6 +60,17 @@ describe('registration', () => {
     ]);
   });
 
+  test('that is overtaken by that of a later process is refused', () => {
+    const cluster = TestCluster.withBrokers(1);
+    const seen = { replaces: cluster.brokerCommand(1).brokerEpoch };
+    expect(cluster.register(1, { ...seen, incarnation: testUuid(51) }).errorCode).toBe(ErrorCode.None);
+    expect(cluster.register(1, { ...seen, incarnation: testUuid(50) }).errorCode).toBe(ErrorCode.StaleBrokerEpoch);
+    expect(cluster.register(1, { ...seen, incarnation: testUuid(51) }).errorCode).toBe(ErrorCode.None);
+    expect(cluster.lastRecords).toEqual([]);
+    expect(cluster.register(2, { replaces: -1 }).errorCode).toBe(ErrorCode.None);
+    expect(cluster.register(3, { replaces: 5 }).errorCode).toBe(ErrorCode.StaleBrokerEpoch);
+  });
+
   test('of a new incarnation hands leadership to an in-sync replica that lives', () => {
     const cluster = TestCluster.withBrokers(3);
     cluster.createAssigned('t', [[1, 2, 3]]);
@@ -227,6 +238,26 @@ describe('placement', () => {
     );
   });
 
+  test('gives nothing when every broker is fenced or drains', () => {
+    const [first, second] = brokers([null, null]);
+    if (first === undefined || second === undefined) throw new Error('brokers');
+    const refused = placeReplicas(
+      {
+        brokers: [
+          { ...first, fenced: true },
+          { ...second, draining: true },
+        ],
+        partitionCount: 1,
+        replicationFactor: 1,
+      },
+      countingRandom(),
+    );
+    expect(refused).toMatchObject({
+      errorCode: ErrorCode.InvalidReplicationFactor,
+      message: expect.stringContaining('fenced or in controlled shutdown'),
+    });
+  });
+
   test('gives the followers of a leader to all other brokers in turn', () => {
     const placed = placeReplicas(
       { brokers: brokers([null, null, null, null]), partitionCount: 12, replicationFactor: 2 },
@@ -237,11 +268,11 @@ describe('placement', () => {
     expect(new Set(followers)).toEqual(new Set([2, 3, 4]));
   });
 
-  test('never leads with a fenced broker while another lives, but may follow with it', () => {
+  test.each(['fenced', 'draining'] as const)('never leads with a %s broker, but may follow with it', (state) => {
     const [first, ...rest] = brokers(['a', 'b', 'c']);
     if (first === undefined) throw new Error('brokers');
     const placed = placeReplicas(
-      { brokers: [{ ...first, fenced: true }, ...rest], partitionCount: 6, replicationFactor: 3 },
+      { brokers: [{ ...first, [state]: true }, ...rest], partitionCount: 6, replicationFactor: 3 },
       countingRandom(),
     );
     if ('errorCode' in placed) throw new Error(placed.message);

@@ -1,11 +1,9 @@
-import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
-import { AssertionError } from '#base/assert';
+import { describe, expect, test, vi } from 'vitest';
+import { AssertionError, at } from '#base/assert';
 import { MetadataImage } from '#metadata/image';
-import { RecordCodec } from '#metadata/record-codec';
 import { type MetadataRecord, type Partition, ResourceType } from '#metadata/records';
-import { leaderEpoch, nodeId, producerId } from '#model/ids';
-import { contents, TestCluster, testUuid } from './support.ts';
+import { leaderEpoch, nodeId, producerId, uuidFromBytes } from '#model/ids';
+import { TestCluster, testUuid } from './support.ts';
 
 function partition(number: number, options: Partial<Partition> = {}): Partition {
   return {
@@ -182,119 +180,6 @@ describe('a delta', () => {
   });
 });
 
-type Step =
-  | { readonly do: 'register' | 'unfence' | 'fence'; readonly broker: number; readonly incarnation: number }
-  | { readonly do: 'create'; readonly topic: number; readonly partitions: number; readonly factor: number }
-  | { readonly do: 'delete'; readonly topic: number }
-  | { readonly do: 'config'; readonly topic: number; readonly value: string | null }
-  | { readonly do: 'producerIds'; readonly broker: number };
-
-const broker = fc.integer({ min: 1, max: 4 });
-const topic = fc.integer({ min: 0, max: 4 });
-const anyStep: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({
-    do: fc.constantFrom('register' as const, 'unfence' as const, 'fence' as const),
-    broker,
-    incarnation: fc.integer({ min: 200, max: 205 }),
-  }),
-  fc.record({
-    do: fc.constant('create' as const),
-    topic,
-    partitions: fc.integer({ min: 1, max: 4 }),
-    factor: fc.integer({ min: 1, max: 3 }),
-  }),
-  fc.record({ do: fc.constant('delete' as const), topic }),
-  fc.record({ do: fc.constant('config' as const), topic, value: fc.option(fc.constantFrom('1', '2')) }),
-  fc.record({ do: fc.constant('producerIds' as const), broker }),
-);
-
-function perform(cluster: TestCluster, step: Step): void {
-  switch (step.do) {
-    case 'register':
-      cluster.register(step.broker, { incarnation: testUuid(step.incarnation) });
-      break;
-    case 'unfence':
-      cluster.unfence(step.broker);
-      break;
-    case 'fence':
-      cluster.fence(step.broker);
-      break;
-    case 'create':
-      cluster.create(`t${step.topic}`, { partitions: step.partitions, factor: step.factor });
-      break;
-    case 'delete':
-      cluster.run('deleteTopics', { topics: [{ name: `t${step.topic}`, id: null }] });
-      break;
-    case 'config':
-      cluster.run('incrementalAlterConfigs', {
-        validateOnly: false,
-        resources: [
-          {
-            type: ResourceType.Topic,
-            name: `t${step.topic}`,
-            changes: [{ key: 'retention.ms', operation: step.value === null ? 1 : 0, value: step.value }],
-          },
-        ],
-      });
-      break;
-    case 'producerIds':
-      cluster.run('allocateProducerIds', cluster.brokerCommand(step.broker));
-      break;
-  }
-}
-
-describe('any sequence of commands', () => {
-  test('gives an image that its own snapshot makes again, through bytes', () => {
-    const codec = new RecordCodec();
-    fc.assert(
-      fc.property(fc.array(anyStep, { maxLength: 30 }), (steps) => {
-        const cluster = new TestCluster();
-        for (const step of steps) perform(cluster, step);
-        const copy = new MetadataImage();
-        const records = codec.decode(codec.encode([...cluster.image.snapshot()]));
-        for (const record of records) copy.replay(record, cluster.image.index);
-        expect([...copy.snapshot()]).toEqual([...cluster.image.snapshot()]);
-        const sorted = (image: MetadataImage) => ({
-          ...contents(image),
-          topics: contents(image).topics.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
-          brokers: contents(image).brokers.toSorted((a, b) => a.id - b.id),
-          features: contents(image).features.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
-        });
-        expect(sorted(copy)).toEqual(sorted(cluster.image));
-      }),
-      { numRuns: 200 },
-    );
-  });
-
-  test('keeps every leader unfenced and in sync, every ISR within the replicas and never empty, and epochs rising', () => {
-    fc.assert(
-      fc.property(fc.array(anyStep, { maxLength: 40 }), (steps) => {
-        const cluster = new TestCluster();
-        const { image } = cluster;
-        const led = new Map<string, string>();
-        for (const step of steps) {
-          perform(cluster, step);
-          for (const { id, partitions } of image.topics()) {
-            for (const state of partitions) {
-              const { leader, isr, replicas } = state;
-              expect(isr.length > 0 && isr.every((member) => replicas.includes(member))).toBe(true);
-              if (leader === null) continue;
-              expect(image.brokers.get(leader)?.fenced).toBe(false);
-              expect(isr).toContain(leader);
-              // One process per leader epoch: the broker's epoch is the process.
-              const key = `${id}-${state.partition}-${state.leaderEpoch}`;
-              const process = `${leader}@${image.brokers.get(leader)?.brokerEpoch}`;
-              expect(led.get(key) ?? process).toBe(process);
-              led.set(key, process);
-            }
-          }
-        }
-      }),
-      { numRuns: 200 },
-    );
-  });
-});
-
 test('a snapshot holds the image of its moment, however it is read later', () => {
   const cluster = TestCluster.withBrokers(1);
   cluster.create('t', { configs: { 'retention.ms': '5' } });
@@ -305,6 +190,106 @@ test('a snapshot holds the image of its moment, however it is read later', () =>
   cluster.fence(1);
   cluster.run('deleteTopics', { topics: [{ name: 't', id: null }] });
   expect([first, ...snapshot]).toEqual(expected);
+});
+
+describe('the partitions of a broker', () => {
+  const namesOf = (image: MetadataImage, id: number) =>
+    [...image.partitionsOf(nodeId(id))].map(({ topic, state }) => `${topic.name}-${state.partition}`);
+
+  test('are those that it has a replica of, from their creation to the end of their topic', () => {
+    const cluster = TestCluster.withBrokers(3);
+    cluster.createAssigned('a', [
+      [1, 2],
+      [2, 3],
+    ]);
+    cluster.createAssigned('b', [[1]]);
+    expect([1, 2, 3, 4].map((id) => namesOf(cluster.image, id))).toEqual([['a-0', 'b-0'], ['a-0', 'a-1'], ['a-1'], []]);
+    cluster.run('alterPartitionReassignments', {
+      allowReplicationFactorChange: true,
+      partitions: [{ topic: 'a', partition: 0, replicas: [1] }],
+    });
+    expect([1, 2].map((id) => namesOf(cluster.image, id))).toEqual([['a-0', 'b-0'], ['a-1']]);
+    cluster.run('deleteTopics', { topics: [{ name: 'a', id: null }] });
+    expect([1, 2, 3].map((id) => namesOf(cluster.image, id))).toEqual([['b-0'], [], []]);
+  });
+
+  test(
+    'are all that is looked at when it is fenced and comes back, of 100,000 on 100 brokers',
+    { timeout: 30_000 },
+    () => {
+      const cluster = TestCluster.withBrokers(100);
+      const { image } = cluster;
+      const directoryOf = Array.from({ length: 101 }, (_, id) => testUuid(100 + id));
+      const index = image.index + 1;
+      for (let t = 0; t < 1000; t += 1) {
+        const topicId = uuidFromBytes(Uint8Array.from({ length: 16 }, (_, i) => (i < 2 ? t >> (8 * i) : 7)));
+        image.replay({ kind: 'topic', name: `t${t}`, id: topicId }, index);
+        for (let p = 0; p < 100; p += 1) {
+          const replicas = [0, 1, 2].map((r) => nodeId(1 + ((t + p + 33 * r) % 100)));
+          const directories = replicas.map((id) => at(directoryOf, id));
+          const state = partition(p, { replicas, isr: replicas, leader: at(replicas, 0), directories });
+          image.replay({ kind: 'partition', topicId, state }, index);
+        }
+      }
+      expect(image.partitionCount).toBe(100_000);
+      const all = vi.spyOn(image, 'topics');
+      const looked = vi.spyOn(image, 'partitionsOf');
+      cluster.fence(7);
+      const changes = cluster.lastRecords.filter((record) => record.kind === 'partitionChange');
+      expect(changes).toHaveLength(3000);
+      expect(changes.filter(({ leader }) => leader !== null)).toHaveLength(1000);
+      cluster.unfence(7);
+      expect(cluster.lastRecords).toHaveLength(1);
+      expect([all.mock.calls.length, looked.mock.calls]).toEqual([0, [[7], [7]]]);
+      expect([...image.partitionsOf(nodeId(7))]).toHaveLength(3000);
+    },
+  );
+});
+
+describe('an image that becomes another', () => {
+  test('tells the difference, and is as the other from then on', () => {
+    const cluster = TestCluster.withBrokers(3);
+    cluster.createAssigned('stays', [
+      [1, 2],
+      [2, 3],
+    ]);
+    cluster.create('goes', { configs: { 'retention.ms': '5' } });
+    const mine = new MetadataImage();
+    for (const record of cluster.image.snapshot()) mine.replay(record, cluster.image.index);
+    mine.takeDelta();
+    const before = cluster.state('stays');
+    cluster.run('deleteTopics', { topics: [{ name: 'goes', id: null }] });
+    cluster.fence(1);
+    cluster.create('comes', { configs: { 'retention.ms': '5' } });
+    cluster.setTopicConfig('stays', 'retention.ms', '7');
+    const its = new MetadataImage();
+    for (const record of cluster.image.snapshot()) its.replay(record, cluster.image.index);
+    mine.become(its);
+    expect(mine.takeDelta()).toMatchObject({
+      index: cluster.image.index,
+      topicsCreated: [{ name: 'comes' }],
+      topicsDeleted: [{ name: 'goes', partitions: [{ partition: 0 }] }],
+      partitions: [
+        { topic: 'comes', partition: 0, before: undefined },
+        { topic: 'stays', partition: 0, before, after: cluster.state('stays') },
+      ],
+      configs: [
+        { type: ResourceType.Topic, name: 'comes' },
+        { type: ResourceType.Topic, name: 'stays' },
+      ],
+      brokers: [1, 2, 3],
+      cluster: true,
+    });
+    expect([...mine.snapshot()]).toEqual([...cluster.image.snapshot()]);
+    expect([...mine.partitionsOf(nodeId(1))].map(({ topic }) => topic.name)).toContain('stays');
+    mine.replay({ kind: 'unregisterBroker', ...cluster.brokerCommand(1) }, mine.index + 1);
+    expect(mine.brokers.has(nodeId(1))).toBe(false);
+  });
+
+  test('never goes back', () => {
+    const cluster = TestCluster.withBrokers(1);
+    expect(() => cluster.image.become(new MetadataImage())).toThrow(AssertionError);
+  });
 });
 
 test('100,000 partitions are replayed record by record without copying what is there', () => {

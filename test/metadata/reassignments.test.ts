@@ -70,13 +70,6 @@ describe('a reassignment (KIP-455)', () => {
     });
   });
 
-  test('ends by a fencing too, which takes the last obstacle away', () => {
-    const cluster = of([1, 2]);
-    reassign(cluster, [2, 3]);
-    cluster.alterIsr('t', [1, 2, 3]);
-    expect(cluster.state('t')).toMatchObject({ replicas: [2, 3], isr: [2, 3], leader: 2 });
-  });
-
   test('again to the same target changes nothing', () => {
     const cluster = of([1, 2, 3]);
     reassign(cluster, [4, 2, 3]);

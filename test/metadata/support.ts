@@ -34,6 +34,8 @@ export interface BrokerOptions {
   readonly rack?: string | null;
   readonly incarnation?: Uuid;
   readonly directories?: readonly Uuid[];
+  readonly cleanBrokerEpoch?: number;
+  readonly replaces?: number;
 }
 
 const BROKER_FEATURES = [
@@ -85,7 +87,10 @@ export class TestCluster {
   register(id: number, options: BrokerOptions = {}) {
     const { cluster } = this.image;
     assert(cluster !== undefined, 'bootstrapped');
+    const { cleanBrokerEpoch, replaces } = options;
     return this.run('registerBroker', {
+      ...(cleanBrokerEpoch === undefined ? {} : { cleanBrokerEpoch }),
+      ...(replaces === undefined ? {} : { replaces }),
       clusterId: cluster.id,
       broker: {
         id: nodeId(id),

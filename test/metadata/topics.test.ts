@@ -185,6 +185,27 @@ describe('CreateTopics', () => {
     expect([...cluster.image.topics()].map(({ name }) => name)).toEqual(['b.c']);
   });
 
+  test('again with the id of the first time finds its own topic', () => {
+    const cluster = TestCluster.withBrokers(1);
+    const topic = newTopic('a', { id: testUuid(9), partitionCount: 2, configs: new Map([['retention.ms', '7']]) });
+    const first = createAll(cluster, [topic]);
+    expect(first).toMatchObject([{ errorCode: ErrorCode.None, id: testUuid(9) }]);
+    expect(createAll(cluster, [topic])).toEqual(first);
+    expect(cluster.lastRecords).toEqual([]);
+    expect(createAll(cluster, [{ ...topic, id: testUuid(8) }])).toMatchObject([
+      { errorCode: ErrorCode.TopicAlreadyExists },
+    ]);
+  });
+
+  test('refuses an id that another topic has, or that comes twice', () => {
+    const cluster = TestCluster.withBrokers(1);
+    const id = testUuid(9);
+    const both = createAll(cluster, [newTopic('a', { id }), newTopic('b', { id })]);
+    expect(both.map(({ errorCode }) => errorCode)).toEqual([ErrorCode.InvalidRequest, ErrorCode.InvalidRequest]);
+    createAll(cluster, [newTopic('a', { id })]);
+    expect(createAll(cluster, [newTopic('b', { id })])).toMatchObject([{ errorCode: ErrorCode.InvalidRequest }]);
+  });
+
   test('bounds the records of a request over all its topics', () => {
     const cluster = TestCluster.withBrokers(1);
     const results = createAll(cluster, [

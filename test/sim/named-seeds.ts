@@ -14,4 +14,8 @@ export const NAMED_SEEDS: readonly NamedSeed[] = [
   { seed: 126, found: 'a voter that had just been added was removed by a second decision of the same kind' },
   { seed: 236, found: 'a broker was fenced that could talk to the new controller, but had not heard of it' },
   { seed: 31, found: 'a node that was stopped while registering took its own former process for a stranger' },
+  {
+    seed: 1158,
+    found: 'a node with a new disk was turned away as long as a peer held a dead connection with its former self',
+  },
 ];

@@ -2,6 +2,7 @@ import { parseMetaProperties } from '#log/checkpoint-files';
 import { META_PROPERTIES } from '#log/file-names';
 import type { Uuid } from '#model/ids';
 import { METADATA_FOLDER } from '#runtime/metadata-quorum';
+import { INSTALL_SUFFIX } from '#storage/raft-log-files';
 import {
   type Crc32c,
   decodeEntry,
@@ -104,8 +105,11 @@ export class DiskImage {
   #refreshSnapshot(names: readonly string[]): void {
     this.#snapshot = { index: 0, epoch: 0 };
     for (const name of names) {
-      const covers = parseSnapshotName(name);
-      if (covers !== undefined && covers.index > this.#snapshot.index) this.#snapshot = covers;
+      const covers = parseSnapshotName(name.replace(INSTALL_SUFFIX, ''));
+      if (covers === undefined || covers.index <= this.#snapshot.index) continue;
+      this.#snapshot = covers;
+      // A leader's snapshot is on its way into the place of the log: whatever happens now, the next process goes on with that.
+      if (name.endsWith(INSTALL_SUFFIX)) this.#segments = [];
     }
   }
 

@@ -12,7 +12,7 @@ const ASKED_BEFORE_MS = 4500;
 const SESSION_MS = 2500;
 /** No session has ended so soon after it began, */
 const YOUNG_MS = 1800;
-/** and whoever was probed in that time has answered. */
+/** and only a refusal, so short a time ago, says sooner that a process is gone. */
 const PROBED_MS = 1000;
 
 export class ReachChecker {
@@ -58,6 +58,8 @@ export class ReachChecker {
   /** A broker serves when it has replayed its own registration, not before. */
   #checkUnfenced(who: string, id: number, brokerEpoch: number): void {
     const machine = this.#cluster.machine(id);
+    // Its successor is there already, and has asked for nothing yet.
+    if (this.#registered.get(brokerEpoch)?.life !== machine?.lifeCount) return;
     const applied = machine?.view?.appliedIndex;
     check(
       machine?.isUp !== true || applied === undefined || applied >= brokerEpoch,
@@ -83,11 +85,12 @@ export class ReachChecker {
       () => `${who} fences broker ${id}, which could talk to it for the last ${Math.round(now - since)} ms`,
     );
     if (!broker.isUp || broker.isStopping) return;
-    const linkedMs = now - this.#cluster.linkedSince(controller, broker);
+    const refusedAt = this.#cluster.link(controller, broker).refusedAt;
     check(
-      now - registered.at >= YOUNG_MS || linkedMs < PROBED_MS,
+      now - registered.at >= YOUNG_MS || now - refusedAt < PROBED_MS,
       'fencing',
-      () => `${who} fences broker ${id}, which has registered ${Math.round(now - registered.at)} ms ago and answers`,
+      () =>
+        `${who} fences broker ${id}, which has registered ${Math.round(now - registered.at)} ms ago, and was refused by nobody`,
     );
   }
 

@@ -23,6 +23,8 @@ export class SimLink {
   #lastArrivalAt: Mono = 0;
   /** A firewall answers for whoever listens. */
   refuses = false;
+  /** When it last did. */
+  refusedAt: Mono = Number.NEGATIVE_INFINITY;
   /** Until when something was wrong with it, or kernels that had lost something on it were still waiting. */
   #faultyUntil: Mono = 0;
 

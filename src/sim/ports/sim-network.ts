@@ -144,6 +144,7 @@ export class SimNetwork {
   #answer({ from, to, near }: Dial, refuses: boolean): void {
     if (near.isClosing || !near.life.alive) return;
     const listener = this.#listeners.get(keyOf(to));
+    if (refuses) this.link(from.host, to.host).refusedAt = this.#events.now;
     if (listener === undefined || refuses) {
       this.#events.deliver(near.life, () => near.refuse());
       return;

@@ -121,13 +121,14 @@ describe('the rule fencing', () => {
     expect(ruleBrokenBy(() => rig.decide('fenceBroker', 2, brokerEpoch))).toBe('fencing');
   });
 
-  it('is broken by one that fences a process that has only just registered, and could be asked', async () => {
+  it('is broken by one that fences a process that has only just registered, and was refused by nobody', async () => {
     const rig = new Rig();
     await rig.pass(3000);
     const brokerEpoch = rig.register(2);
     await rig.pass(500);
-    expect(ruleBrokenBy(() => rig.decide('fenceBroker', 2, brokerEpoch))).toBe('fencing');
     rig.cut([2, 1]);
+    expect(ruleBrokenBy(() => rig.decide('fenceBroker', 2, brokerEpoch))).toBe('fencing');
+    rig.world.network.link('n1', 'n2').refusedAt = rig.world.clock.now();
     rig.decide('fenceBroker', 2, brokerEpoch);
   });
 
