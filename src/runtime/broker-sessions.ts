@@ -31,6 +31,7 @@ export class BrokerSessions {
   readonly #quorum: MetadataQuorum;
   readonly #controller: MetadataController;
   readonly #peers: PeerNetwork;
+  readonly #planted: PlantedBugs;
   readonly #liveness: BrokerLiveness;
   readonly #timer: Timer;
   readonly #votersTimer: Timer;
@@ -53,6 +54,7 @@ export class BrokerSessions {
     this.#quorum = parts.quorum;
     this.#controller = parts.controller;
     this.#peers = parts.peers;
+    this.#planted = options.planted;
     this.#liveness = new BrokerLiveness(options);
     this.#timer = clock.timer((lateMs) => {
       if (!this.#isActive) return;
@@ -81,12 +83,13 @@ export class BrokerSessions {
     const { id, brokerEpoch, incarnation } = heartbeat;
     const broker = this.#quorum.image.brokers.get(id);
     if (broker === undefined) return { errorCode: ErrorCode.BrokerIdNotRegistered };
-    if (broker.brokerEpoch !== brokerEpoch || broker.incarnation !== incarnation)
-      return { errorCode: ErrorCode.StaleBrokerEpoch };
-    this.#liveness.heard(id, brokerEpoch, this.#clock.now());
+    const isStale = broker.brokerEpoch !== brokerEpoch || broker.incarnation !== incarnation;
+    // PLANTED BUG accept-stale-broker-epoch: what an earlier process has sent counts for the present one.
+    if (isStale && !this.#planted.has('accept-stale-broker-epoch')) return { errorCode: ErrorCode.StaleBrokerEpoch };
+    this.#liveness.heard(id, broker.brokerEpoch, this.#clock.now());
     // It knows its own registration, and so all that was decided before it came.
     const isCaughtUp = heartbeat.appliedIndex >= brokerEpoch;
-    if (broker.fenced && heartbeat.wantsWork && isCaughtUp) void this.#unfence(id, brokerEpoch);
+    if (broker.fenced && heartbeat.wantsWork && isCaughtUp) void this.#unfence(id, broker.brokerEpoch);
     this.#carryOut();
     return { errorCode: ErrorCode.None, fenced: broker.fenced };
   }

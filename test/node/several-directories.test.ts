@@ -48,7 +48,9 @@ describe('a node with two data directories', () => {
   it('records in which of them each replica is', async () => {
     await start();
     await create('t');
-    await world.run(() => partitions().every(({ directories: [at] }) => at !== undefined && directories().includes(at)));
+    await world.run(() =>
+      partitions().every(({ directories: [at] }) => at !== undefined && directories().includes(at)),
+    );
     const counts = directories().map((id) => partitions().filter(({ directories: [at] }) => at === id).length);
     expect(counts).toEqual([2, 2]);
   });
