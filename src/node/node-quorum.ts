@@ -74,6 +74,7 @@ export async function openQuorum(
         if (message !== undefined) made?.quorum.received(message, addressOf(from));
       },
     },
+    planted,
   );
   opened.push(() => peers.close());
   ControllerHost.serve(peers, () => made?.host);

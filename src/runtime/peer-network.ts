@@ -2,6 +2,7 @@ import { assert } from '#base/assert';
 import { Deadlines } from '#base/deadlines';
 import type { Endpoint, Ports, Timer } from '#base/ports';
 import type { NodeId, Uuid } from '#model/ids';
+import { NO_PLANTED_BUGS, type PlantedBugs } from '#model/planted-bugs';
 import { MemoryBudget } from '#net/memory-budget';
 import type { PeerConnection } from '#net/peer-connection';
 import { MESSAGE_BYTES_MAX } from '#net/peer-frames';
@@ -47,11 +48,18 @@ export class PeerNetwork {
   readonly #handlers = new Map<string, PeerHandler>();
   /** By node; at most REFUSALS_MAX. */
   readonly #refusals = new Map<string, string>();
+  readonly #planted: PlantedBugs;
   #self: PeerHello;
   #closed = false;
 
   /** `self` without its endpoint, which `listen` tells. */
-  constructor(ports: PeerPorts, self: Omit<PeerHello, 'endpoint'>, events: PeerEvents) {
+  constructor(
+    ports: PeerPorts,
+    self: Omit<PeerHello, 'endpoint'>,
+    events: PeerEvents,
+    planted: PlantedBugs = NO_PLANTED_BUGS,
+  ) {
+    this.#planted = planted;
     this.#ports = ports;
     this.#events = events;
     this.#self = { ...self, endpoint: { host: '', port: 0 } };
@@ -224,7 +232,8 @@ export class PeerNetwork {
   }
 
   #greeted(session: PeerSession, hello: PeerHello): void {
-    this.#sessions.get(hello.id)?.replace();
+    // PLANTED BUG accept-stale-broker-epoch: what an earlier process has sent may still come, and counts.
+    if (!this.#planted.has('accept-stale-broker-epoch')) this.#sessions.get(hello.id)?.replace();
     this.#sessions.set(hello.id, session);
     this.#refusals.delete(refusalKey(hello, session));
     const link = this.#links.get(hello.id);
