@@ -20,6 +20,7 @@ export const Tool = {
   GetOffsetShell: 'org.apache.kafka.tools.GetOffsetShell',
   Groups: 'org.apache.kafka.tools.GroupsCommand',
   LogDirs: 'org.apache.kafka.tools.LogDirsCommand',
+  MetadataQuorum: 'org.apache.kafka.tools.MetadataQuorumCommand',
   ProducerPerformance: 'org.apache.kafka.tools.ProducerPerformance',
   ReplicaVerification: 'org.apache.kafka.tools.ReplicaVerificationTool',
   StreamsGroup: 'org.apache.kafka.tools.streams.StreamsGroupCommand',
