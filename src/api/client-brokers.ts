@@ -6,14 +6,19 @@ export interface ClientBroker {
   readonly host: string;
   readonly port: number;
   readonly rack: string | null;
+  readonly fenced: boolean;
 }
 
 /** The live brokers by the listener that the asking client uses. */
 export function clientBrokers(image: MetadataImage, listenerName: string): ClientBroker[] {
-  return [...image.brokers.values()].flatMap((broker) => {
-    const listener = broker.listeners.find(({ name }) => name === listenerName);
-    if (broker.fenced || listener === undefined) return [];
-    return [{ nodeId: broker.id, host: listener.host, port: listener.port, rack: broker.rack }];
+  return registeredBrokers(image, listenerName).filter(({ fenced }) => !fenced);
+}
+
+/** Also those that are fenced. */
+export function registeredBrokers(image: MetadataImage, listenerName: string): ClientBroker[] {
+  return [...image.brokers.values()].flatMap(({ id, rack, fenced, listeners }) => {
+    const listener = listeners.find(({ name }) => name === listenerName);
+    return listener === undefined ? [] : [{ nodeId: id, host: listener.host, port: listener.port, rack, fenced }];
   });
 }
 

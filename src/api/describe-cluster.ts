@@ -3,7 +3,7 @@ import { readDescribeClusterRequest } from '#protocol/generated/describe-cluster
 import { writeDescribeClusterResponse } from '#protocol/generated/describe-cluster-response';
 import { api } from './api.ts';
 import { CLUSTER_OPERATIONS, NOT_ASKED_OPERATIONS } from './authorized-operations.ts';
-import { clientBrokers, controllerFor } from './client-brokers.ts';
+import { controllerFor, registeredBrokers } from './client-brokers.ts';
 
 const DESCRIBE_CLUSTER = 60;
 const BROKERS = 1;
@@ -23,13 +23,14 @@ export const describeClusterApi = api(
         brokers: [],
       };
     }
-    const live = clientBrokers(broker.image, exchange.listenerName);
-    const brokers = live.map(({ nodeId, host, port, rack }) => ({
+    const known = registeredBrokers(broker.image, exchange.listenerName);
+    const live = known.filter(({ fenced }) => !fenced);
+    const brokers = (request.includeFencedBrokers ? known : live).map(({ nodeId, host, port, rack, fenced }) => ({
       brokerId: nodeId,
       host,
       port,
       rack,
-      isFenced: false,
+      isFenced: fenced,
     }));
     return {
       throttleTimeMs: 0,

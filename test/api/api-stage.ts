@@ -150,6 +150,7 @@ export class ApiStage {
       const exchange = {
         frame,
         remote: { host: '10.0.0.7', port: 5000 },
+        listenerName: 'PLAINTEXT',
         respond: (chunks: readonly Uint8Array[]) => resolve(Buffer.concat(chunks)),
       } as unknown as Exchange;
       const header = {

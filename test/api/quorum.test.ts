@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { describeClusterApi } from '#api/describe-cluster';
 import { describeQuorumApi } from '#api/describe-quorum';
 import { unregisterBrokerApi } from '#api/unregister-broker';
 import { updateFeaturesApi } from '#api/update-features';
@@ -8,6 +9,8 @@ import { METADATA_VERSION } from '#model/features';
 import { nodeId, uuid } from '#model/ids';
 import { writeAddRaftVoterRequest } from '#protocol/generated/add-raft-voter-request';
 import { readAddRaftVoterResponse } from '#protocol/generated/add-raft-voter-response';
+import { writeDescribeClusterRequest } from '#protocol/generated/describe-cluster-request';
+import { readDescribeClusterResponse } from '#protocol/generated/describe-cluster-response';
 import { writeDescribeQuorumRequest } from '#protocol/generated/describe-quorum-request';
 import { readDescribeQuorumResponse } from '#protocol/generated/describe-quorum-response';
 import { writeRemoveRaftVoterRequest } from '#protocol/generated/remove-raft-voter-request';
@@ -20,6 +23,7 @@ import type { QuorumDescription, QuorumReplica } from '#runtime/controller-proto
 import { testUuid } from '../metadata/support.ts';
 import { ApiStage, versionsOf } from './api-stage.ts';
 
+const describeCluster = { write: writeDescribeClusterRequest, read: readDescribeClusterResponse };
 const describeQuorum = { write: writeDescribeQuorumRequest, read: readDescribeQuorumResponse };
 const addVoter = { write: writeAddRaftVoterRequest, read: readAddRaftVoterResponse };
 const removeVoter = { write: writeRemoveRaftVoterRequest, read: readRemoveRaftVoterResponse };
@@ -164,5 +168,19 @@ describe('UpdateFeatures', () => {
     const answer = await new ApiStage().call(updateFeaturesApi, updateFeatures, version, { featureUpdates });
     expect(answer).toMatchObject({ errorCode: ErrorCode.InvalidUpdateVersion, results: [] });
     expect(answer.errorMessage).toContain('no.such');
+  });
+});
+
+describe('DescribeCluster', () => {
+  test('lists the brokers that live, and the fenced ones for whoever asks for them', async () => {
+    const stage = new ApiStage();
+    stage.cluster.register(2);
+    const ask = async (includeFencedBrokers: boolean) => {
+      const request = { includeClusterAuthorizedOperations: false, includeFencedBrokers };
+      const { brokers } = await stage.call(describeClusterApi, describeCluster, 2, request);
+      return brokers.map(({ brokerId, isFenced }) => [brokerId, isFenced]);
+    };
+    expect((await ask(true)).at(-1)).toEqual([2, true]);
+    expect((await ask(false)).some(([id]) => id === 2)).toBe(false);
   });
 });
