@@ -103,7 +103,8 @@ describe('a cluster of three', () => {
       await scenario.replaceDisk(two);
       await scenario.pass(30_000);
       expect(one.view?.isActive).toBe(false);
-      expect(two.view?.lastIndex).toBe(0);
+      // It may have learned something before the leader gave up; it votes for nobody all the same.
+      expect(two.view?.role).toBe('observer');
       const said = scenario.logged.filter((line) => line.startsWith('n2 ') && line.includes('does not vote before'));
       expect(said.length).toBeGreaterThan(0);
       three.start();
