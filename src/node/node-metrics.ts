@@ -136,6 +136,9 @@ export function registerQuorumMetrics(metrics: Metrics, { quorum, sessions, peer
   one('odradek_quorum_snapshot_index', 'The last entry that the snapshot covers', 'gauge', () => quorum.snapshotIndex);
   one('odradek_quorum_voters', 'Voters of the quorum', 'gauge', () => quorum.voters.length);
   one('odradek_elections_total', 'Elections that this node stood in', 'counter', () => quorum.electionCount);
+  one('odradek_stalls_total', 'Times that this node stood still for longer than an election takes', 'counter', () => {
+    return quorum.stallCount;
+  });
   one('odradek_active_controller', 'Whether this node is the active controller', 'gauge', () =>
     Number(quorum.isActive),
   );

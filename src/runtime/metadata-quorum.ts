@@ -77,6 +77,7 @@ export class MetadataQuorum {
   #lastRole = '';
   #version = 0;
   #elections = 0;
+  #stalls = 0;
   #isPumping = false;
   #pumpAgain = false;
   #deferred = false;
@@ -152,6 +153,7 @@ export class MetadataQuorum {
     );
     this.#timer = ports.clock.timer((lateMs) => {
       this.#armedFor = Number.POSITIVE_INFINITY;
+      if (lateMs >= options.electionTimeoutMs) this.#stalled(lateMs);
       this.#input((at) => {
         this.#raft.tick(at, lateMs);
         this.#firstQuorum.tick(at);
@@ -277,6 +279,11 @@ export class MetadataQuorum {
     return this.#elections;
   }
 
+  /** How often this node did nothing for longer than an election takes. */
+  get stallCount(): number {
+    return this.#stalls;
+  }
+
   /** Of an entry in memory, or of what precedes the first. */
   epochAt(index: number): number | undefined {
     return this.#raft.epochAt(index);
@@ -373,6 +380,13 @@ export class MetadataQuorum {
     await this.#sender.close();
     await this.#operations.close();
     await this.#log.close();
+  }
+
+  /** Others may have taken it for dead: whoever wonders why finds the reason here. */
+  #stalled(lateMs: number): void {
+    this.#stalls += 1;
+    const ms = Math.round(lateMs);
+    this.#ports.logger.warn({ ms }, `this node stood still for ${ms} ms, longer than an election takes`);
   }
 
   #input(act: (now: Mono) => void): void {

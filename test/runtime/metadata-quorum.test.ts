@@ -263,6 +263,19 @@ describe('a snapshot', () => {
   });
 });
 
+describe('a node that stood still', () => {
+  test('for longer than an election takes says so, and one that did for less does not', async () => {
+    const node = new Node(25);
+    const quorum = await node.open();
+    node.world.stall('node', 900);
+    await node.world.run(node.world.clock.now() + 2000);
+    expect(quorum.stallCount).toBe(0);
+    node.world.stall('node', 1500);
+    await node.world.run(node.world.clock.now() + 3000);
+    expect(quorum.stallCount).toBe(1);
+  });
+});
+
 describe('the publisher', () => {
   test('gives a late subscriber everything at once, then the changes', async () => {
     const node = new Node(30);
