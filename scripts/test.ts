@@ -33,6 +33,9 @@ function check(name: string, command: string, ...args: readonly string[]): Step 
   return { name, run };
 }
 
+/** What failed, repeated at the end of a long output: `suite: title of the test`. */
+const failures: string[] = [];
+
 /** A vitest project; a run that leaves no report, or fails outside of any test, counts as one failure. */
 function suite(project: string): Step {
   const run = (): Tally => {
@@ -40,17 +43,35 @@ function suite(project: string): Step {
     rmSync(report, { force: true });
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
     const succeeded = succeeds('vitest', ['run', '--project', project, ...reporters]);
-    const tally = readReport(report);
+    const tally = readReport(project, report);
     return succeeded || tally.failed > 0 ? tally : { ...tally, failed: 1 };
   };
   return { name: project, run };
 }
 
-function readReport(path: string): Tally {
+/** The parts of vitest's JSON report that are read here. */
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly testResults: readonly {
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages: readonly string[];
+    }[];
+  }[];
+}
+
+function readReport(project: string, path: string): Tally {
   try {
-    const report = JSON.parse(readFileSync(path, 'utf8')) as Readonly<Record<string, number>>;
-    const { numPassedTests = 0, numFailedTests = 0, numPendingTests = 0 } = report;
-    return { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests };
+    const report = JSON.parse(readFileSync(path, 'utf8')) as Report;
+    for (const test of report.testResults.flatMap((file) => file.assertionResults)) {
+      if (test.status !== 'failed') continue;
+      const reason = test.failureMessages[0]?.split('\n', 2).join(' ') ?? 'no reason given';
+      failures.push(`${project}: ${test.fullName}: ${reason.slice(0, 400)}`);
+    }
+    return { passed: report.numPassedTests, failed: report.numFailedTests, skipped: report.numPendingTests };
   } catch (error) {
     console.error(`no report at ${path}: ${String(error)}`);
     return { passed: 0, failed: 1, skipped: 0 };
@@ -86,6 +107,7 @@ for (const step of steps) {
 }
 console.log(`\n${''.padEnd(8)} passed failed skipped  time`);
 console.log(lines.join('\n'));
+for (const failure of failures) console.log(`FAILED ${failure}`);
 const summary = `${passed} passed, ${failed} failed`;
 writeFileSync(join(results, 'summary'), `${summary}\n`);
 console.log(summary);
