@@ -60,6 +60,7 @@ async function measure(folder: string, logs: number, valueBytes: number, journal
       log.append(Uint8Array.from(template), headers, leaderEpoch(0));
     };
     log.listener = {
+      written: () => {},
       durable(end) {
         if (end < log.logEndOffset) return;
         latencies.push(performance.now() - sentAt);

@@ -1,12 +1,15 @@
 import { ErrorCode } from '#model/errors';
-import { ZERO_UUID } from '#model/ids';
+import { type NodeId, offset, ZERO_UUID } from '#model/ids';
 import { type FetchRequest, readFetchRequest } from '#protocol/generated/fetch-request';
 import { type FetchResponseInput, writeFetchResponse } from '#protocol/generated/fetch-response';
-import { DelayedFetch, type PartitionFetch } from '#runtime/delayed-fetch';
+import type { Broker } from '#runtime/broker';
+import { DelayedFetch, type FetchPlan, isInStep, type Lookup, type PartitionFetch } from '#runtime/delayed-fetch';
 import { type FetchContext, type FetchSession, type FetchTarget, serveLast } from '#runtime/fetch-sessions';
 import { type Api, type ApiContext, respond } from './api.ts';
+import { LeaderHints } from './leader-hints.ts';
 
 const FETCH = 1;
+const FIRST_WITH_RACKS = 11;
 const FIRST_WITH_TOPIC_IDS = 13;
 const READ_COMMITTED = 1;
 
@@ -23,11 +26,13 @@ export const fetchApi: Api = {
 function serveFetch(request: FetchRequest, context: ApiContext): void {
   const { broker, exchange } = context;
   const version = context.header.apiVersion;
+  const follower = followerOf(request, broker);
   const session = broker.fetchSessions.open(
     {
       sessionId: request.sessionId,
       sessionEpoch: request.sessionEpoch,
       usesTopicIds: version >= FIRST_WITH_TOPIC_IDS,
+      isFollower: follower !== undefined,
       targets: targetsOf(request),
       forgotten: forgottenOf(request),
     },
@@ -39,24 +44,23 @@ function serveFetch(request: FetchRequest, context: ApiContext): void {
   }
   const targets =
     session.kind === 'full' ? session.targets : [...session.session.partitions.values()].map((known) => known.target);
-  const plan = {
+  const plan: FetchPlan = {
     targets,
     maxWaitMs: request.maxWaitMs,
     minBytes: request.minBytes,
     maxBytes: Math.max(0, Math.min(request.maxBytes, broker.config.fetchMaxBytes)),
-    readCommitted: request.isolationLevel === READ_COMMITTED,
+    reader: follower === undefined ? clientReader(request) : 'follower',
   };
   broker.traffic.fetchRequests += 1;
-  const lookup = (target: FetchTarget) =>
-    version >= FIRST_WITH_TOPIC_IDS
-      ? broker.partitions.findById(target.topicId, target.partition)
-      : broker.partitions.findByName(target.topic, target.partition);
+  const lookup = lookupFor(request, version, follower, broker);
+  if (follower !== undefined) for (const target of targets) noteFetch(target, follower, lookup);
   const fetch = new DelayedFetch(plan, lookup, broker.deadlines, exchange.responseBudget, (results) => {
     for (const result of results) {
-      broker.traffic.bytesOut += result.sizeBytes;
+      if (follower === undefined) broker.traffic.bytesOut += result.sizeBytes;
+      else broker.traffic.replicationBytesOut += result.sizeBytes;
       if (result.error !== ErrorCode.None) broker.traffic.failedFetchRequests += 1;
     }
-    const body = answerOf(results, session, plan.readCommitted);
+    const body = answerOf(results, session, plan.reader === 'read-committed', new LeaderHints(broker, exchange));
     const sent = (): void => {
       for (const { lease } of results) lease?.release();
     };
@@ -64,6 +68,55 @@ function serveFetch(request: FetchRequest, context: ApiContext): void {
   });
   fetch.start();
   exchange.whenGone(() => fetch.giveUp());
+  // A follower that has more to tell does not wait for more data.
+  if (follower !== undefined) exchange.whenFollowed(() => fetch.hurry());
+}
+
+/** Who fetches, if it says that it is a replica, and by which process; see `followerOf`. */
+interface Follower {
+  readonly id: NodeId;
+  readonly brokerEpoch: number;
+  /** Whether it is the broker's present process. Another one is refused: anyone can send a replica id (KIP-903). */
+  readonly isCurrent: boolean;
+}
+
+/** Undefined for consumers, and for tools that name a replica without a process: they read as consumers do. */
+function followerOf({ replicaId, replicaState }: FetchRequest, { image }: Broker): Follower | undefined {
+  const id = Math.max(replicaId, replicaState.replicaId) as NodeId;
+  const brokerEpoch = replicaState.replicaEpoch;
+  if (id < 0 || brokerEpoch < 0) return undefined;
+  return { id, brokerEpoch, isCurrent: image.brokers.get(id)?.brokerEpoch === brokerEpoch };
+}
+
+function clientReader({ isolationLevel }: FetchRequest): FetchPlan['reader'] {
+  return isolationLevel === READ_COMMITTED ? 'read-committed' : 'client';
+}
+
+/** Followers and old clients read from leaders only; others from any replica (KIP-392). */
+function lookupFor(request: FetchRequest, version: number, follower: Follower | undefined, broker: Broker): Lookup {
+  const { partitions } = broker;
+  const isDebugging = Math.max(request.replicaId, request.replicaState.replicaId) !== -1 || request.replicaId < -1;
+  const leadersOnly = follower !== undefined || (version < FIRST_WITH_RACKS && !isDebugging);
+  return (target) => {
+    if (follower?.isCurrent === false) return ErrorCode.NotLeaderOrFollower;
+    const { topic, topicId, partition } = target;
+    if (version >= FIRST_WITH_TOPIC_IDS)
+      return leadersOnly ? partitions.findById(topicId, partition) : partitions.replicaById(topicId, partition);
+    return leadersOnly ? partitions.findByName(topic, partition) : partitions.replicaByName(topic, partition);
+  };
+}
+
+/** The leader learns where its follower is, unless their logs part or are of different epochs. */
+function noteFetch(target: FetchTarget, { id, brokerEpoch }: Follower, lookup: Lookup): void {
+  const found = lookup(target);
+  if (typeof found === 'number' || target.currentLeaderEpoch !== found.leaderEpoch || !isInStep(target, found)) return;
+  const { fetchOffset, durableOffset, logStartOffset } = target;
+  found.fetchedBy(id, {
+    brokerEpoch,
+    fetchOffset: offset(fetchOffset),
+    durableOffset: offset(durableOffset >= 0 ? durableOffset : fetchOffset),
+    logStartOffset,
+  });
 }
 
 function targetsOf(request: FetchRequest): FetchTarget[] {
@@ -78,6 +131,8 @@ function targetsOf(request: FetchRequest): FetchTarget[] {
         maxBytes: part.partitionMaxBytes,
         currentLeaderEpoch: part.currentLeaderEpoch,
         lastFetchedEpoch: part.lastFetchedEpoch,
+        logStartOffset: part.logStartOffset,
+        durableOffset: part.durableOffset,
       });
     }
   }
@@ -94,6 +149,7 @@ function answerOf(
   results: readonly PartitionFetch[],
   opened: FetchContext,
   readCommitted: boolean,
+  hints: LeaderHints,
 ): FetchResponseInput {
   if (opened.kind === 'error') return { throttleTimeMs: 0, errorCode: opened.error, responses: [] };
   const session = opened.session;
@@ -107,9 +163,15 @@ function answerOf(
       answer = { topic, topicId, partitions: [] };
       topics.set(key, answer);
     }
-    answer.partitions.push(partitionAnswer(result, readCommitted));
+    answer.partitions.push(partitionAnswer(result, readCommitted, hints));
   }
-  return { throttleTimeMs: 0, errorCode: ErrorCode.None, sessionId: session?.id ?? 0, responses: [...topics.values()] };
+  return {
+    throttleTimeMs: 0,
+    errorCode: ErrorCode.None,
+    sessionId: session?.id ?? 0,
+    responses: [...topics.values()],
+    nodeEndpoints: hints.endpoints,
+  };
 }
 
 /** In a session a partition is told of only when there is something new; whatever is told is remembered. */
@@ -132,8 +194,9 @@ function mustTell(result: PartitionFetch, session: FetchSession | undefined, inc
   return changed;
 }
 
-function partitionAnswer(result: PartitionFetch, readCommitted: boolean): PartitionAnswer {
+function partitionAnswer(result: PartitionFetch, readCommitted: boolean, hints: LeaderHints): PartitionAnswer {
   const { target } = result;
+  const currentLeader = hints.leaderAfter(result.error, target.topic, target.topicId, target.partition);
   return {
     partitionIndex: target.partition,
     errorCode: result.error,
@@ -143,5 +206,6 @@ function partitionAnswer(result: PartitionFetch, readCommitted: boolean): Partit
     ...(result.diverging === undefined ? {} : { divergingEpoch: result.diverging }),
     abortedTransactions: readCommitted && result.error === ErrorCode.None ? [] : null,
     records: result.chunks,
+    ...(currentLeader === undefined ? {} : { currentLeader }),
   };
 }

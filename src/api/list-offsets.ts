@@ -7,6 +7,7 @@ import { api } from './api.ts';
 
 const LIST_OFFSETS = 2;
 const READ_COMMITTED = 1;
+const FIRST_WITH_NOT_AVAILABLE = 5;
 
 /** Timestamps that stand for a place in the log, and the version that brought each. */
 const LATEST = -1;
@@ -80,6 +81,12 @@ async function lookUp(
   if (log === undefined) return nothing(asked, ErrorCode.KafkaStorageError);
   const epochError = partition.checkLeaderEpoch(asked.currentLeaderEpoch);
   if (epochError !== ErrorCode.None) return nothing(asked, epochError);
+  // An earlier leader may have told of more than this one knows of (KIP-207).
+  if (!partition.isReady)
+    return nothing(
+      asked,
+      version >= FIRST_WITH_NOT_AVAILABLE ? ErrorCode.OffsetNotAvailable : ErrorCode.LeaderNotAvailable,
+    );
   const end = readCommitted ? partition.lastStableOffset : partition.highWatermark;
   const at = (offset: number, leaderEpoch: number): Answer => ({
     partitionIndex: asked.partitionIndex,

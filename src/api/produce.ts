@@ -1,5 +1,5 @@
 import { ErrorCode } from '#model/errors';
-import { offset } from '#model/ids';
+import { offset, ZERO_UUID } from '#model/ids';
 import type { TopicConfig } from '#model/topic-config';
 import { type ProduceRequest, readProduceRequest } from '#protocol/generated/produce-request';
 import { type ProduceResponseInput, writeProduceResponse } from '#protocol/generated/produce-response';
@@ -9,15 +9,16 @@ import { isTransactional, patchLogAppendTime } from '#protocol/record-batch';
 import type { Partition } from '#runtime/partition';
 import { recompress } from '#runtime/recompress';
 import { type Api, type ApiContext, respond } from './api.ts';
+import { LeaderHints } from './leader-hints.ts';
 
 const PRODUCE = 0;
 /** Versions without a schema: offered for librdkafka's sake (KAFKA-18659), refused when used. */
 const OLDEST_SERVED = 3;
 const FIRST_WITH_ZSTD = 7;
 const FIRST_WITH_TOPIC_IDS = 13;
-/** The admin client's own tools may write internal topics; everybody else may not. */
 /** The acks of a producer that waits for every replica in sync. */
 const ALL = -1;
+/** The admin client's own tools may write internal topics; everybody else may not. */
 const INTERNAL_WRITER = '__admin_client';
 
 type TopicAnswer = NonNullable<ProduceResponseInput['responses']>[number];
@@ -61,7 +62,8 @@ function serveProduce(request: ProduceRequest, context: ApiContext): void {
       else exchange.finish();
       return;
     }
-    respond(context, (writer) => writeProduceResponse(writer, { responses }, version));
+    const nodeEndpoints = addLeaderHints(responses, new LeaderHints(broker, exchange));
+    respond(context, (writer) => writeProduceResponse(writer, { responses, nodeEndpoints }, version));
   });
   const deadline = broker.deadlines.after(Math.max(0, request.timeoutMs), () => round.expire());
   for (const topic of request.topicData) {
@@ -78,13 +80,17 @@ function serveProduce(request: ProduceRequest, context: ApiContext): void {
         round.refuse(answer, found);
         continue;
       }
-      if (acks === ALL && found.replicaCount > 1) {
-        round.refuse(answer, ErrorCode.NotEnoughReplicas, 'followers do not replicate in this version');
+      if (acks === ALL && found.leadership?.isUnderMinIsr === true) {
+        round.refuse(
+          answer,
+          ErrorCode.NotEnoughReplicas,
+          'fewer replicas are in sync than min.insync.replicas asks for',
+        );
         continue;
       }
       const records = part.records?.[0];
       if (records === undefined) round.refuse(answer, ErrorCode.InvalidRecord, 'no records');
-      else appendTo(found, records, answer, round, context);
+      else appendTo(found, records, acks, answer, round, context);
     }
   }
   exchange.reachedLog();
@@ -95,6 +101,7 @@ function serveProduce(request: ProduceRequest, context: ApiContext): void {
 function appendTo(
   partition: Partition,
   records: Uint8Array,
+  acks: number,
   answer: PendingAnswer,
   round: ProduceRound,
   context: ApiContext,
@@ -132,7 +139,17 @@ function appendTo(
   answer.baseOffset = outcome.baseOffset;
   answer.logAppendTimeMs = appendTime;
   answer.logStartOffset = partition.log?.logStartOffset ?? -1;
-  round.await(partition, outcome.lastOffset, answer);
+  round.await(partition, outcome.lastOffset, acks, answer);
+}
+
+/** The endpoints of the leaders that the answers name. */
+function addLeaderHints(responses: readonly TopicAnswer[], hints: LeaderHints): LeaderHints['endpoints'] {
+  for (const { name, topicId, partitionResponses = [] } of responses)
+    for (const answer of partitionResponses as PendingAnswer[]) {
+      const leader = hints.leaderAfter(answer.errorCode as ErrorCode, name ?? '', topicId ?? ZERO_UUID, answer.index);
+      if (leader !== undefined) answer.currentLeader = leader;
+    }
+  return hints.endpoints;
 }
 
 function limitsOf(config: TopicConfig, version: number, wallMs: number) {
@@ -178,14 +195,16 @@ class ProduceRound {
     if (message !== undefined) answer.errorMessage = message;
   }
 
-  await(partition: Partition, lastOffset: number, answer: PendingAnswer): void {
+  await(partition: Partition, lastOffset: number, acks: number, answer: PendingAnswer): void {
     this.#awaited.add(answer);
-    partition.whenDurable(offset(lastOffset), (error) => {
+    const done = (error: ErrorCode): void => {
       if (this.#over) return this.#lateOne();
       this.#awaited.delete(answer);
       if (error !== ErrorCode.None) this.refuse(answer, error);
       this.#settle();
-    });
+    };
+    if (acks === ALL) partition.whenCommitted(offset(lastOffset), done);
+    else partition.whenDurable(offset(lastOffset), done);
   }
 
   begun(): void {

@@ -109,11 +109,19 @@ Try, in another terminal (kcat: apt install kcat, brew install kcat):
   echo hello | kcat -b ${bootstrap[0]} -t greetings -P
   kcat -b ${bootstrap.at(-1)} -t greetings -C -e
 
-Kill one (kill -9 ${rows[0]?.at(-1)}): the others elect a controller, and it is started again.
-Partitions are not replicated yet: a topic has one replica unless it asks for more, and is there when its broker is.
+Kill one (kill -9 ${rows[0]?.at(-1)}): the others go on without it, and it is started again.
+${replicationText(nodes.length)}
 
 Ctrl-C stops all.
 `;
+}
+
+/** What sizedDefaults promises. */
+function replicationText(brokerCount: number): string {
+  if (brokerCount === 1) return 'Topics have one replica: records are on the disk of one broker.';
+  if (brokerCount === 2)
+    return 'Topics have two replicas. With three brokers an acknowledged record is always on two of them.';
+  return 'Topics have three replicas; a record is acknowledged when all in sync, at least two, have it on disk.';
 }
 
 function table(rows: readonly (readonly string[])[]): string {

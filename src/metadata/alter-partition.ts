@@ -73,7 +73,7 @@ interface MadeChange {
 }
 
 function alterIsr(
-  { image }: ControllerState,
+  { image, planted }: ControllerState,
   rules: DecisionRules,
   topic: Topic | undefined,
   leader: NodeId,
@@ -100,7 +100,11 @@ function alterIsr(
   }
   for (const { id, brokerEpoch } of altered.isr) {
     const broker = image.brokers.get(id as NodeId);
-    const isSameProcess = brokerEpoch === -1 || broker?.brokerEpoch === brokerEpoch;
+    const isSameProcess =
+      brokerEpoch === -1 ||
+      broker?.brokerEpoch === brokerEpoch ||
+      // PLANTED BUG alter-partition-of-old-process: whatever an earlier process had, the present one has.
+      planted.has('alter-partition-of-old-process');
     // A leader that drains leads on for a while; it is no newcomer.
     const isEligible = id === leader || rules.electorate.isActive(id as NodeId);
     if (!isEligible || !isSameProcess) {

@@ -233,6 +233,28 @@ export const BROKER_CONFIGS = {
     importance: 'LOW',
     doc: 'How long the sequence numbers of an idle idempotent producer are remembered.',
   }),
+  'replica.fetch.max.bytes': int({
+    default: '1048576',
+    min: 0,
+    importance: 'MEDIUM',
+    doc: 'What a follower asks for of one partition at a time; the first batch comes whole.',
+  }),
+  'replica.fetch.min.bytes': int({
+    default: '1',
+    importance: 'HIGH',
+    doc: 'A leader answers a follower when it has so much for it.',
+  }),
+  'replica.fetch.response.max.bytes': int({
+    default: '10485760',
+    min: 0,
+    importance: 'MEDIUM',
+    doc: 'What a follower asks for of all partitions together.',
+  }),
+  'replica.fetch.wait.max.ms': int({
+    default: '500',
+    importance: 'HIGH',
+    doc: 'A leader answers a follower after so long, also if it has nothing for it.',
+  }),
   'replica.lag.time.max.ms': long({
     default: '5000',
     min: 1,

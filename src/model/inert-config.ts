@@ -4,7 +4,6 @@
  * silently ignored (security, tiering, placement) is not in this list and is refused as unknown.
  */
 export const INERT_BROKER_CONFIGS: ReadonlySet<string> = new Set([
-  'auto.leader.rebalance.enable',
   'background.threads',
   'controller.listener.names',
   'controller.quorum.append.linger.ms',
@@ -20,7 +19,6 @@ export const INERT_BROKER_CONFIGS: ReadonlySet<string> = new Set([
   'initial.broker.registration.timeout.ms',
   'kafka.metrics.polling.interval.secs',
   'kafka.metrics.reporters',
-  'leader.imbalance.check.interval.seconds',
   'listener.security.protocol.map',
   'log.cleaner.backoff.ms',
   'log.cleaner.dedupe.buffer.size',
@@ -53,10 +51,6 @@ export const INERT_BROKER_CONFIGS: ReadonlySet<string> = new Set([
   'quota.window.num',
   'quota.window.size.seconds',
   'replica.fetch.backoff.ms',
-  'replica.fetch.max.bytes',
-  'replica.fetch.min.bytes',
-  'replica.fetch.response.max.bytes',
-  'replica.fetch.wait.max.ms',
   'replica.high.watermark.checkpoint.interval.ms',
   'replica.socket.receive.buffer.bytes',
   'replica.socket.timeout.ms',

@@ -21,8 +21,8 @@ export interface ParsedBrokerConfig {
 
 const SECURE = new Set(['SSL', 'SASL_PLAINTEXT', 'SASL_SSL']);
 
-/** As far as followers replicate: a larger factor would promise what no broker keeps. */
-const REPLICAS_MAX = 1;
+/** Two may be gone and nothing is lost; more is asked for, not given. */
+const REPLICAS_MAX = 3;
 
 /**
  * Replication defaults by the size that the cluster is meant to have (design.md): they hold unless the config is given.

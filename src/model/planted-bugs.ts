@@ -11,6 +11,14 @@ export const PLANTED_BUGS = [
   'accept-stale-broker-epoch',
   'snapshot-misses-last-record',
   'no-directory-fsync',
+  'truncate-to-high-watermark',
+  'report-before-sync',
+  'count-unsynced-followers',
+  'acknowledge-below-min-isr',
+  'expand-without-epoch-start',
+  'alter-partition-of-old-process',
+  'resume-same-epoch',
+  'serve-before-own-epoch',
 ] as const;
 
 export type PlantedBug = (typeof PLANTED_BUGS)[number];

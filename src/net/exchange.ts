@@ -28,6 +28,11 @@ export interface Exchange {
   holdMemory(): () => void;
   /** `run` is called when nobody waits for the answer any more, at once if that is so already; not after the answer. */
   whenGone(run: () => void): void;
+  /**
+   * `run` is called, once, when another request of the connection waits behind this one, at once if one does; not after the answer. A
+   * request that may wait long can then be answered with what there is.
+   */
+  whenFollowed(run: () => void): void;
 }
 
 export type Handler = (exchange: Exchange) => void;
@@ -41,6 +46,7 @@ export interface Pending {
   /** See Exchange.holdMemory. */
   holds: number;
   gone: (() => void) | undefined;
+  followed: (() => void) | undefined;
   response: readonly Uint8Array[] | undefined;
   responseBytes: number;
   sent: (() => void) | undefined;
@@ -57,6 +63,7 @@ export interface ExchangeOwner {
   refuse(pending: Pending, reason: string): void;
   holdMemory(pending: Pending): () => void;
   whenGone(pending: Pending, run: () => void): void;
+  whenFollowed(pending: Pending, run: () => void): void;
 }
 
 /** An Exchange over its place in the connection's queue. */
@@ -107,5 +114,9 @@ export class PendingExchange implements Exchange {
 
   whenGone(run: () => void): void {
     this.#owner.whenGone(this.#pending, run);
+  }
+
+  whenFollowed(run: () => void): void {
+    this.#owner.whenFollowed(this.#pending, run);
   }
 }

@@ -113,6 +113,7 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
     } else {
       this.#take(this.#context.slab.subarray(0, bytes), true);
     }
+    this.#tellFollowed();
     this.start();
     this.#updateReading();
   }
@@ -213,6 +214,7 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
       answered: false,
       holds: 0,
       gone: undefined,
+      followed: undefined,
       response: undefined,
       responseBytes: 0,
       sent: undefined,
@@ -289,6 +291,7 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
     pending.responseBytes = responseBytes;
     pending.sent = sent;
     pending.gone = undefined;
+    pending.followed = undefined;
     if (pending.holds === 0) this.#context.requestBudget.release(pending.frame.length);
     for (let first = this.#pending.peek(); first?.answered === true; first = this.#pending.peek()) {
       this.#pending.shift();
@@ -323,6 +326,26 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
     if (pending.answered) return;
     if (this.#ended) run();
     else pending.gone = run;
+  }
+
+  whenFollowed(pending: Pending, run: () => void): void {
+    if (pending.answered) return;
+    if (this.#isFollowed) run();
+    else pending.followed = run;
+  }
+
+  /** Whether a request waits for one that has started. */
+  get #isFollowed(): boolean {
+    return this.#pending.length > this.#startedCount || this.#waitsForTurn;
+  }
+
+  #tellFollowed(): void {
+    if (this.#startedCount === 0 || !this.#isFollowed) return;
+    const last = this.#pending.peek(this.#startedCount - 1);
+    const run = last?.followed;
+    if (last === undefined || run === undefined) return;
+    last.followed = undefined;
+    run();
   }
 
   get responseBudget(): MemoryBudget {

@@ -17,8 +17,10 @@ import { BrokerLifecycle } from '#runtime/broker-lifecycle';
 import { DirectoryReports } from '#runtime/directory-reports';
 import { GroupHost, offsetsTopic } from '#runtime/group-host';
 import { OFFSETS_TOPIC } from '#runtime/internal-topics';
+import { IsrUpdates } from '#runtime/isr-updates';
 import { PartitionTable } from '#runtime/partition-table';
 import { ProducerIds } from '#runtime/producer-ids';
+import { ReplicaFetchers } from '#runtime/replica-fetchers';
 import { TopicCreator } from '#runtime/topic-creator';
 import type { LogStore } from '#storage/log-store';
 import { NodeError } from './node-error.ts';
@@ -34,6 +36,8 @@ export interface NodeBroker {
   readonly listeners: readonly BrokerListener[];
   readonly lifecycle: BrokerLifecycle;
   readonly reports: DirectoryReports;
+  readonly fetchers: ReplicaFetchers;
+  readonly isr: IsrUpdates;
 }
 
 /** Adds to `opened` how each part is closed again. Nothing is registered or served yet. */
@@ -49,7 +53,46 @@ export async function openBroker(
   const { config, given } = parsed;
   const { image } = quorum;
   const layers = () => brokerLayers(image, node.id, given);
-  const partitions = new PartitionTable(node.id, image, store, ports.logger, layers);
+  const brokerEpoch = (): number => image.brokers.get(node.id)?.brokerEpoch ?? -1;
+  const fetchers = new ReplicaFetchers(ports, deadlines, {
+    self: node.id,
+    planted: node.planted,
+    waitMaxMs: config.replicaFetchWaitMaxMs,
+    minBytes: config.replicaFetchMinBytes,
+    partitionMaxBytes: config.replicaFetchMaxBytes,
+    responseMaxBytes: config.replicaFetchResponseMaxBytes,
+    endpointOf: (id) => interBrokerEndpoint(image.brokers.get(id)?.listeners ?? [], config.interBrokerListenerName),
+    brokerEpoch,
+  });
+  opened.push(async () => fetchers.close());
+  const isr = new IsrUpdates({
+    clock: ports.clock,
+    self: node.id,
+    image,
+    link,
+    brokerEpoch,
+    lagMaxMs: () => broker.config.replicaLagTimeMaxMs,
+    partitions: () => partitions.partitions(),
+  });
+  opened.push(async () => isr.stop());
+  const partitions: PartitionTable = new PartitionTable({
+    home: {
+      self: node.id,
+      planted: node.planted,
+      events: {
+        ready: (partition) => partitions.becameReady(partition),
+        isrDue: (partition) => isr.due(partition),
+        synced: (partition) => fetchers.synced(partition),
+      },
+      now: () => ports.clock.now(),
+      restart: (log, startOffset) => store.restart(log, startOffset),
+    },
+    image,
+    store,
+    logger: ports.logger,
+    followers: fetchers,
+    layers,
+  });
   const controller: ControllerClient = {
     async submit(operation, command, timeoutMs) {
       const response = await link.submit(operation, command, timeoutMs);
@@ -61,7 +104,7 @@ export async function openBroker(
       return quorum.leaderId;
     },
   };
-  const broker = new Broker(
+  const broker: Broker = new Broker(
     { ports, nodeId: node.id, given, config, image, controller, store },
     {
       deadlines,
@@ -80,7 +123,7 @@ export async function openBroker(
     },
   );
   broker.servedApis = ALL_APIS.map(({ key }) => key);
-  partitions.observe(broker.groups);
+  partitions.observeLeadership(broker.groups);
   const dispatcher = new Dispatcher(broker, ALL_APIS);
   const listener = new KafkaListener(
     ports,
@@ -115,13 +158,13 @@ export async function openBroker(
   opened.push(async () => lifecycle.stop());
   const reports = new DirectoryReports(ports.clock, { id: node.id, image, store, link, lifecycle });
   opened.push(async () => reports.stop());
-  partitions.observe(reports);
+  partitions.observeReplicas(reports);
   store.onDirectoryOffline = () => reports.directoryFailed();
-  return { broker, listener, listeners, lifecycle, reports };
+  return { broker, listener, listeners, lifecycle, reports, fetchers, isr };
 }
 
 /** Registers this process, opens what it leads, and goes on when the controller has let clients come. */
-export async function joinAsBroker({ broker, lifecycle }: NodeBroker, { quorum }: NodeQuorum): Promise<void> {
+export async function joinAsBroker({ broker, lifecycle, isr }: NodeBroker, { quorum }: NodeQuorum): Promise<void> {
   const refusal = await lifecycle.register();
   if (refusal !== undefined) throw new NodeError(`the node cannot register with its cluster: ${refusal}`);
   lifecycle.beginHeartbeats();
@@ -138,9 +181,15 @@ export async function joinAsBroker({ broker, lifecycle }: NodeBroker, { quorum }
     if (lifecycle.registered?.fenced === false) letIn();
   });
   await partitions.settled();
+  isr.start();
   lifecycle.wantWork();
   await unfenced;
   await partitions.settled();
+}
+
+/** Where followers fetch: the named listener, else the first. */
+function interBrokerEndpoint(listeners: readonly BrokerListener[], name: string | undefined): Endpoint | undefined {
+  return (name === undefined ? undefined : listeners.find((listener) => listener.name === name)) ?? listeners[0];
 }
 
 /** Binds every address; what clients are told is the advertised address, else the bound one. */

@@ -169,6 +169,8 @@ export class Node {
     part.link.stop();
     part.sessions.stop();
     part.leaderless.stop();
+    broker?.isr.stop();
+    broker?.fetchers.close();
     await part.quorum.close();
     await part.peers.close();
     if (broker !== undefined) {

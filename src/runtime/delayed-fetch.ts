@@ -2,7 +2,7 @@ import type { Deadline, Deadlines } from '#base/deadlines';
 import { ErrorCode } from '#model/errors';
 import { type Offset, offset } from '#model/ids';
 import type { FetchTarget } from './fetch-sessions.ts';
-import type { Partition, Watcher } from './partition.ts';
+import type { Partition, WatchedEnd, Watcher } from './partition.ts';
 
 /** The part of the node's response memory that a fetch needs; see net's MemoryBudget. */
 export interface ReadBudget {
@@ -16,7 +16,8 @@ export interface FetchPlan {
   readonly maxWaitMs: number;
   readonly minBytes: number;
   readonly maxBytes: number;
-  readonly readCommitted: boolean;
+  /** A follower reads whatever its leader has written, a client what is committed, or of that what no open transaction holds back. */
+  readonly reader: 'follower' | 'client' | 'read-committed';
 }
 
 export interface PartitionFetch {
@@ -30,11 +31,14 @@ export interface PartitionFetch {
   readonly diverging?: { readonly epoch: number; readonly endOffset: number };
   readonly chunks: readonly Uint8Array[];
   readonly sizeBytes: number;
+  /** Up to where could be read. */
+  readonly limit: number;
   /** The buffer of the chunks, to be released when they are sent. */
   readonly lease?: { release(): void } | undefined;
 }
 
 const NO_BYTES: readonly Uint8Array[] = [];
+const NOTHING_COMMITTED = offset(0);
 
 /** One go over all targets. */
 interface Attempt {
@@ -92,6 +96,12 @@ export class DelayedFetch implements Watcher {
     this.#attempt();
   }
 
+  /** It is to answer now, with what there is. */
+  hurry(): void {
+    this.#expired = true;
+    if (!this.#reading && !this.#finished) this.#attempt();
+  }
+
   /** Nobody waits for it any more: it is done with what it has, at once or when its reads have ended. */
   giveUp(): void {
     this.#expired = true;
@@ -126,7 +136,7 @@ export class DelayedFetch implements Watcher {
       const place = attempt.next;
       const target = targets[place] as FetchTarget;
       const found = this.#lookup(target);
-      const refused = typeof found === 'number' ? failure(target, undefined, found) : refuse(target, found);
+      const refused = typeof found === 'number' ? failure(target, undefined, found) : this.#refuse(target, found);
       if (refused !== undefined) {
         results[place] = refused;
         attempt.failed = true;
@@ -136,12 +146,18 @@ export class DelayedFetch implements Watcher {
       const partition = found as Partition;
       const from = offset(target.fetchOffset);
       const upTo = this.#readLimit(partition);
+      if (this.#plan.maxBytes === 0 && this.#plan.reader === 'follower') {
+        // A report of what it has on its disk.
+        results[place] = success(target, partition, upTo);
+        attempt.next += 1;
+        continue;
+      }
       const room = Math.min(this.#plan.maxBytes - claimedBytes, this.#budget.freeBytes - claimedBytes);
       const maxBytes = Math.max(0, Math.min(target.maxBytes, room));
       const minOneBatch = claimedBytes === 0;
       if (from < upTo && maxBytes < target.maxBytes && claimedBytes > attempt.sizeBytes) break;
       attempt.next += 1;
-      const nothing = success(target, partition);
+      const nothing = success(target, partition, upTo);
       results[place] = nothing;
       if (from >= upTo || (maxBytes === 0 && !minOneBatch)) continue;
       const cached = partition.log?.readCached(from, upTo, maxBytes, minOneBatch);
@@ -179,7 +195,23 @@ export class DelayedFetch implements Watcher {
   }
 
   #readLimit(partition: Partition): Offset {
-    return this.#plan.readCommitted ? partition.lastStableOffset : partition.highWatermark;
+    if (this.#plan.reader === 'follower') return partition.writtenOffset;
+    // What was committed before this epoch is not known yet: nothing is served.
+    if (!partition.isReady) return NOTHING_COMMITTED;
+    return this.#plan.reader === 'read-committed' ? partition.lastStableOffset : partition.highWatermark;
+  }
+
+  #refuse(target: FetchTarget, partition: Partition): PartitionFetch | undefined {
+    const refused = refuse(target, partition, this.#plan.reader === 'follower');
+    if (refused !== undefined || partition.isReady || this.#plan.reader === 'follower') return refused;
+    // Those who can wait do; the rest asks again.
+    return this.#expired ? failure(target, partition, ErrorCode.OffsetNotAvailable) : undefined;
+  }
+
+  #isOutdated({ partition, limit, highWatermark }: PartitionFetch): boolean {
+    if (partition === undefined) return false;
+    if (partition.log === undefined || this.#readLimit(partition) !== limit) return true;
+    return this.#plan.reader !== 'follower' && partition.highWatermark !== highWatermark;
   }
 
   #settle(results: PartitionFetch[], sizeBytes: number, failed: boolean): void {
@@ -190,7 +222,7 @@ export class DelayedFetch implements Watcher {
     // What was read is too little: it is read again when there is more.
     for (const { lease } of results) lease?.release();
     // A disk took its time, and nobody was told of what came meanwhile.
-    if (results.some(isOutdated)) return this.#attempt();
+    if (results.some((result) => this.#isOutdated(result))) return this.#attempt();
     this.#park(results);
   }
 
@@ -198,7 +230,7 @@ export class DelayedFetch implements Watcher {
     if (this.#deadline !== undefined) return;
     for (const { partition } of results) {
       if (partition === undefined) continue;
-      partition.watch(this);
+      partition.watch(this, this.#watchedEnd);
       this.#watched.push(partition);
     }
     this.#deadline = this.#deadlines.after(this.#plan.maxWaitMs, () => {
@@ -207,9 +239,13 @@ export class DelayedFetch implements Watcher {
     });
   }
 
+  get #watchedEnd(): WatchedEnd {
+    return this.#plan.reader === 'follower' ? 'written' : 'committed';
+  }
+
   #finish(results: PartitionFetch[]): void {
     this.#finished = true;
-    for (const partition of this.#watched) partition.unwatch(this);
+    for (const partition of this.#watched) partition.unwatch(this, this.#watchedEnd);
     this.#watched = [];
     if (this.#deadline !== undefined) this.#deadlines.cancel(this.#deadline);
     this.#done(results);
@@ -221,20 +257,32 @@ export class DelayedFetch implements Watcher {
   }
 }
 
-function refuse(target: FetchTarget, partition: Partition): PartitionFetch | undefined {
+/** Whether a follower's log is a part of its leader's, up to where it fetches. */
+export function isInStep(target: FetchTarget, partition: Partition): boolean {
+  return refuse(target, partition, true) === undefined;
+}
+
+function refuse(target: FetchTarget, partition: Partition, byFollower: boolean): PartitionFetch | undefined {
   const log = partition.log;
   if (log === undefined) return failure(target, partition, ErrorCode.KafkaStorageError);
   const epochError = partition.checkLeaderEpoch(target.currentLeaderEpoch);
   if (epochError !== ErrorCode.None) return failure(target, partition, epochError);
+  if (target.fetchOffset < log.logStartOffset) {
+    const outside = failure(target, partition, ErrorCode.OffsetOutOfRange);
+    // A follower begins anew where its leader does.
+    return byFollower ? { ...outside, logStartOffset: log.logStartOffset } : outside;
+  }
   if (target.lastFetchedEpoch >= 0) {
     const end = partition.endOffsetFor(target.lastFetchedEpoch);
     if (end === undefined) return failure(target, partition, ErrorCode.OffsetOutOfRange);
     if (end.epoch < target.lastFetchedEpoch || end.endOffset < target.fetchOffset) {
-      return { ...success(target, partition), diverging: { epoch: end.epoch, endOffset: end.endOffset } };
+      const limit = partition.highWatermark;
+      return { ...success(target, partition, limit), diverging: { epoch: end.epoch, endOffset: end.endOffset } };
     }
   }
-  const outside = target.fetchOffset < log.logStartOffset || target.fetchOffset > log.logEndOffset;
-  return outside ? failure(target, partition, ErrorCode.OffsetOutOfRange) : undefined;
+  if (target.fetchOffset <= log.logEndOffset) return undefined;
+  // A consumer may be ahead of a follower that it reads from (KIP-392).
+  return failure(target, partition, partition.leads ? ErrorCode.OffsetOutOfRange : ErrorCode.OffsetNotAvailable);
 }
 
 function failure(target: FetchTarget, partition: Partition | undefined, error: ErrorCode): PartitionFetch {
@@ -247,11 +295,12 @@ function failure(target: FetchTarget, partition: Partition | undefined, error: E
     logStartOffset: -1,
     chunks: NO_BYTES,
     sizeBytes: 0,
+    limit: -1,
   };
 }
 
 /** What is known of the partition before anything of it is read. */
-function success(target: FetchTarget, partition: Partition): PartitionFetch {
+function success(target: FetchTarget, partition: Partition, limit: number): PartitionFetch {
   return {
     target,
     partition,
@@ -261,11 +310,6 @@ function success(target: FetchTarget, partition: Partition): PartitionFetch {
     logStartOffset: partition.log?.logStartOffset ?? -1,
     chunks: NO_BYTES,
     sizeBytes: 0,
+    limit,
   };
-}
-
-function isOutdated({ partition, highWatermark, lastStableOffset }: PartitionFetch): boolean {
-  if (partition === undefined) return false;
-  const moved = partition.highWatermark !== highWatermark || partition.lastStableOffset !== lastStableOffset;
-  return moved || partition.log === undefined;
 }

@@ -6,7 +6,7 @@ import type { LogStore } from '#storage/log-store';
 import type { BrokerLifecycle } from './broker-lifecycle.ts';
 import type { ControllerLink } from './controller-link.ts';
 import type { Partition } from './partition.ts';
-import type { PartitionObserver } from './partition-table.ts';
+import type { ReplicaObserver } from './partition-table.ts';
 
 /** What has been opened within such a time is reported together. */
 const GATHER_MS = 50;
@@ -19,7 +19,7 @@ const REPLICAS_MAX = 1_000;
  * Tells the controller in which of this node's data directories its replicas are (KIP-858), and which directories have failed. A node
  * with one directory has nothing to tell but its failure.
  */
-export class DirectoryReports implements PartitionObserver {
+export class DirectoryReports implements ReplicaObserver {
   readonly #id: NodeId;
   readonly #image: MetadataImage;
   readonly #store: LogStore;

@@ -21,6 +21,10 @@ export interface FetchTarget {
   readonly maxBytes: number;
   readonly currentLeaderEpoch: number;
   readonly lastFetchedEpoch: number;
+  /** Of a follower: where its log starts. */
+  readonly logStartOffset: number;
+  /** Of a follower: what it has on its disk; -1 if it says nothing of it. */
+  readonly durableOffset: number;
 }
 
 /** What the client was last told of a partition: it is told again only when that changes. */
@@ -33,6 +37,8 @@ export interface SessionPartition {
 export interface FetchSession {
   readonly id: number;
   readonly usesTopicIds: boolean;
+  /** Of a follower: never evicted for a consumer. */
+  readonly isFollower: boolean;
   /** In the order of service: a partition that returned records goes to the end, so that none starves. */
   readonly partitions: Map<string, SessionPartition>;
   nextEpoch: number;
@@ -43,6 +49,7 @@ export interface SessionRequest {
   readonly sessionId: number;
   readonly sessionEpoch: number;
   readonly usesTopicIds: boolean;
+  readonly isFollower: boolean;
   readonly targets: readonly FetchTarget[];
   readonly forgotten: readonly { readonly topic: string; readonly topicId: Uuid; readonly partition: number }[];
 }
@@ -125,7 +132,7 @@ export class FetchSessions {
   }
 
   #create(request: SessionRequest, now: Mono): FetchSession | undefined {
-    if (!this.#makeRoom(request.targets.length, now)) return undefined;
+    if (!this.#makeRoom(request.targets.length, request.isFollower, now)) return undefined;
     const partitions = new Map<string, SessionPartition>();
     for (const target of request.targets) {
       partitions.set(targetKey(target.topic, target.topicId, target.partition), {
@@ -137,6 +144,7 @@ export class FetchSessions {
     const session: FetchSession = {
       id: this.#newId(),
       usesTopicIds: request.usesTopicIds,
+      isFollower: request.isFollower,
       partitions,
       nextEpoch: 1,
       lastUsed: now,
@@ -146,14 +154,24 @@ export class FetchSessions {
     return session;
   }
 
-  #makeRoom(partitions: number, now: Mono): boolean {
+  /** A follower takes the place of whatever consumer was here least recently (KIP-227's privileged sessions). */
+  #makeRoom(partitions: number, isFollower: boolean, now: Mono): boolean {
     if (partitions > this.#partitionsMax) return false;
     while (this.#sessions.size >= this.#slots || this.#partitionCount + partitions > this.#partitionsMax) {
-      const oldest = this.#sessions.values().next().value;
-      if (oldest === undefined || now - oldest.lastUsed < EVICTION_MS) return false;
-      this.#drop(oldest);
+      const victim = this.#victim(isFollower, now);
+      if (victim === undefined) return false;
+      this.#drop(victim);
     }
     return true;
+  }
+
+  #victim(forFollower: boolean, now: Mono): FetchSession | undefined {
+    for (const session of this.#sessions.values()) {
+      if (now - session.lastUsed >= EVICTION_MS || (forFollower && !session.isFollower)) return session;
+      // In the order of their last use: none behind is older.
+      if (!forFollower) return undefined;
+    }
+    return undefined;
   }
 
   #drop(session: FetchSession | undefined): void {

@@ -31,7 +31,7 @@ import type { NodeId, Uuid } from '#model/ids';
 import { GroupPartition } from './group-partition.ts';
 import { OFFSETS_TOPIC } from './internal-topics.ts';
 import type { Partition } from './partition.ts';
-import type { PartitionObserver, PartitionTable } from './partition-table.ts';
+import type { LeadershipObserver, PartitionTable } from './partition-table.ts';
 
 export interface GroupHostParts {
   readonly ports: Pick<Ports, 'clock' | 'codecs' | 'logger' | 'random'>;
@@ -52,9 +52,9 @@ export interface UnservedGroup {
 
 /**
  * The group coordinators of this node: one for each partition of __consumer_offsets that it leads. A group belongs to the partition
- * that its id hashes to. Subscribe it to the partition table before that opens partitions.
+ * that its id hashes to. Subscribe it to the partition table before that leads anything.
  */
-export class GroupHost implements PartitionObserver {
+export class GroupHost implements LeadershipObserver {
   readonly #parts: GroupHostParts;
   readonly #random: Random;
   /** By partition; as many as the offsets topic has here. */
@@ -65,7 +65,7 @@ export class GroupHost implements PartitionObserver {
     this.#random = parts.ports.random.fork('groups');
   }
 
-  opened(partition: Partition): void {
+  ready(partition: Partition): void {
     if (partition.topic !== OFFSETS_TOPIC) return;
     const { ports, deadlines, partitions, config } = this.#parts;
     const hosted = new GroupPartition(partition, {
@@ -81,7 +81,7 @@ export class GroupHost implements PartitionObserver {
     this.#hosted.set(partition.index, hosted);
   }
 
-  closing(partition: Partition): void {
+  resigning(partition: Partition): void {
     if (partition.topic !== OFFSETS_TOPIC) return;
     this.#hosted.get(partition.index)?.close();
     this.#hosted.delete(partition.index);
@@ -97,7 +97,7 @@ export class GroupHost implements PartitionObserver {
   coordinatorOf(groupId: string): NodeId | undefined {
     const topic = this.#parts.image.topic(OFFSETS_TOPIC);
     if (topic === undefined) {
-      this.#parts.createOffsetsTopic();
+      if (this.#hasBrokersForOffsets) this.#parts.createOffsetsTopic();
       return undefined;
     }
     const index = coordinatorPartition(groupId, topic.partitions.length);
@@ -210,6 +210,14 @@ export class GroupHost implements PartitionObserver {
     );
     const byId = new Map(answers.flat().map((answer) => [answer.groupId, answer]));
     return groupIds.map((groupId) => byId.get(groupId) ?? { groupId, errorCode: ErrorCode.UnknownServerError });
+  }
+
+  /** Made with fewer brokers, the topic would be less safe than the cluster is meant to be, for as long as nobody changes it. */
+  get #hasBrokersForOffsets(): boolean {
+    const { image, config } = this.#parts;
+    let unfenced = 0;
+    for (const { fenced } of image.brokers.values()) if (!fenced) unfenced += 1;
+    return unfenced >= config().offsetsTopicReplicationFactor;
   }
 
   #hostedFor(groupId: string): GroupPartition | undefined {

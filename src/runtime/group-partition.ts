@@ -68,7 +68,7 @@ export class GroupPartition {
     return this.#state === 'serving' && this.#partition.log !== undefined ? ErrorCode.None : ErrorCode.NotCoordinator;
   }
 
-  /** Resolves with the shard's answer once it is durable, else with what `failed` makes of the error. */
+  /** Resolves with the shard's answer once it is committed, else with what `failed` makes of the error. */
   ask<Response>(
     decide: (shard: GroupShard, now: Instant) => Outcome<Response>,
     failed: (error: ErrorCode) => Response,
@@ -199,6 +199,7 @@ export class GroupPartition {
     const { clock, codecs } = this.#world;
     const batches = coordinatorBatches(records, clock.wall(), this.#world.batchBytesMax(), codecs);
     if (batches === 'too-large') return ErrorCode.RecordListTooLarge;
+    if (this.#partition.leadership?.isUnderMinIsr === true) return ErrorCode.NotEnoughReplicas;
     const appended = this.#partition.append(batches.bytes, batches.headers);
     if (appended.error !== ErrorCode.None) return appended.error;
     for (const record of records) this.#shard.replay(record);
@@ -224,7 +225,7 @@ export class GroupPartition {
       waiting = [];
       for (const send of due) send(error);
     };
-    this.#partition.whenDurable(last, (error) => {
+    this.#partition.whenCommitted(last, (error) => {
       known = true;
       if (deadline !== undefined) this.#world.deadlines.cancel(deadline);
       if (error !== ErrorCode.None) this.#lost(shard, error);

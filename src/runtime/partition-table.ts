@@ -2,14 +2,14 @@ import { assert } from '#base/assert';
 import type { Logger } from '#base/ports';
 import type { MetadataDelta, PartitionDelta, TopicRemoval } from '#metadata/delta';
 import type { MetadataImage } from '#metadata/image';
-import { ResourceType } from '#metadata/records';
+import { type Partition as PartitionState, ResourceType } from '#metadata/records';
 import { type BrokerLayers, topicDefaults } from '#model/config-layers';
 import { ErrorCode } from '#model/errors';
 import { type NodeId, partitionName, type Uuid } from '#model/ids';
 import { parseTopicConfig, type TopicConfig } from '#model/topic-config';
 import type { LogStore } from '#storage/log-store';
 import { isInternalTopic } from './internal-topics.ts';
-import { Partition } from './partition.ts';
+import { Partition, type PartitionHome } from './partition.ts';
 
 interface TopicEntry {
   readonly name: string;
@@ -18,46 +18,86 @@ interface TopicEntry {
   readonly partitions: (Partition | undefined)[];
 }
 
-/** Told after partitions of this node have come or are about to go. */
-export interface PartitionObserver {
+/** Told of the replicas that this node has. */
+export interface ReplicaObserver {
   opened(partition: Partition): void;
-  /** Before the partition retires. */
+  /** Before the replica retires. */
   closing(partition: Partition): void;
 }
 
+/** Told of what this node leads, from when committed records can be read. */
+export interface LeadershipObserver {
+  ready(partition: Partition): void;
+  /** Before the partition gives up leading in that epoch; also if `ready` was never told. */
+  resigning(partition: Partition): void;
+}
+
+/** Brings replicas that do not lead in step with who does. */
+export interface Followers {
+  /** In its present leader epoch; null: nobody leads. */
+  follow(partition: Partition, leader: NodeId | null): void;
+  unfollow(partition: Partition): void;
+}
+
+export interface PartitionTableParts {
+  readonly home: PartitionHome;
+  readonly image: MetadataImage;
+  readonly store: LogStore;
+  readonly logger: Logger;
+  readonly followers: Followers;
+  layers(): BrokerLayers;
+}
+
 /**
- * The partitions that this node leads, kept in step with the metadata: each delta opens, closes and configures logs. Lookups answer
- * the code that a client must see.
+ * The replicas of this node, kept in step with the metadata: each delta opens, closes and configures logs, and says who leads. Lookups
+ * answer the code that a client must see.
  */
 export class PartitionTable {
+  readonly #parts: PartitionTableParts;
   readonly #node: NodeId;
   readonly #image: MetadataImage;
   readonly #store: LogStore;
   readonly #logger: Logger;
-  readonly #layers: () => BrokerLayers;
   readonly #byName = new Map<string, TopicEntry>();
   readonly #byId = new Map<Uuid, TopicEntry>();
-  readonly #observers: PartitionObserver[] = [];
+  readonly #replicaObservers: ReplicaObserver[] = [];
+  readonly #leadershipObservers: LeadershipObserver[] = [];
   #applied: Promise<void> = Promise.resolve();
 
-  constructor(node: NodeId, image: MetadataImage, store: LogStore, logger: Logger, layers: () => BrokerLayers) {
-    this.#node = node;
-    this.#image = image;
-    this.#store = store;
-    this.#logger = logger;
-    this.#layers = layers;
+  constructor(parts: PartitionTableParts) {
+    this.#parts = parts;
+    this.#node = parts.home.self;
+    this.#image = parts.image;
+    this.#store = parts.store;
+    this.#logger = parts.logger;
   }
 
-  observe(observer: PartitionObserver): void {
-    this.#observers.push(observer);
+  observeReplicas(observer: ReplicaObserver): void {
+    this.#replicaObservers.push(observer);
   }
 
+  observeLeadership(observer: LeadershipObserver): void {
+    this.#leadershipObservers.push(observer);
+  }
+
+  /** Every replica here, whoever leads. */
   *partitions(): IterableIterator<Partition> {
     for (const topic of this.#byName.values())
       for (const partition of topic.partitions) if (partition !== undefined) yield partition;
   }
 
+  /** For requests that only the leader answers; one that is offline answers for itself. */
   findByName(topic: string, index: number): Partition | ErrorCode {
+    return leaderOnly(this.replicaByName(topic, index));
+  }
+
+  /** As findByName. */
+  findById(topicId: Uuid, index: number): Partition | ErrorCode {
+    return leaderOnly(this.replicaById(topicId, index));
+  }
+
+  /** Also one that follows. */
+  replicaByName(topic: string, index: number): Partition | ErrorCode {
     const partition = this.#byName.get(topic)?.partitions[index];
     if (partition !== undefined) return partition;
     return this.#image.partition(topic, index) === undefined
@@ -65,7 +105,8 @@ export class PartitionTable {
       : ErrorCode.NotLeaderOrFollower;
   }
 
-  findById(topicId: Uuid, index: number): Partition | ErrorCode {
+  /** Also one that follows. */
+  replicaById(topicId: Uuid, index: number): Partition | ErrorCode {
     const partition = this.#byId.get(topicId)?.partitions[index];
     if (partition !== undefined) return partition;
     const topic = this.#image.topicById(topicId);
@@ -81,6 +122,11 @@ export class PartitionTable {
 
   isInternal(topic: string): boolean {
     return isInternalTopic(topic);
+  }
+
+  /** A partition's high watermark covers the epoch in which it leads. */
+  becameReady(partition: Partition): void {
+    for (const observer of this.#leadershipObservers) observer.ready(partition);
   }
 
   /** The logs that were found at start against the metadata: those of no topic of ours are set aside, never served. */
@@ -123,30 +169,53 @@ export class PartitionTable {
   async #applyPartition({ topic, topicId, partition: index, after }: PartitionDelta): Promise<void> {
     const known = this.#byId.get(topicId);
     const held = known?.partitions[index];
-    if (after.leader !== this.#node) {
+    if (!after.replicas.includes(this.#node)) {
       if (known === undefined || held === undefined) return;
       known.partitions[index] = undefined;
+      const { log } = held;
       this.#retire(held, ErrorCode.NotLeaderOrFollower);
+      if (log !== undefined) await this.#store.delete(log);
       return;
     }
-    if (held !== undefined) {
-      held.leaderEpoch = after.leaderEpoch;
-      held.replicaCount = after.replicas.length;
+    const partition = held ?? (await this.#open(this.#entry(topic, topicId), index));
+    await this.#assume(partition, after);
+    if (held === undefined) for (const observer of this.#replicaObservers) observer.opened(partition);
+  }
+
+  /** The partition's part in its present state. */
+  async #assume(partition: Partition, state: PartitionState): Promise<void> {
+    const { followers } = this.#parts;
+    const isNewEpoch = partition.leaderEpoch !== state.leaderEpoch;
+    if (state.leader === this.#node) {
+      const { minInsyncReplicas } = this.configOf(partition);
+      if (partition.leads && !isNewEpoch) return partition.changed(state, minInsyncReplicas);
+      this.#resign(partition);
+      followers.unfollow(partition);
+      // What it was told to cut as a follower is no part of what it leads with.
+      await partition.whenWhole();
+      partition.lead(state, minInsyncReplicas);
       return;
     }
-    const entry = this.#entry(topic, topicId);
-    const found = this.#store.get(topic, index);
-    const log = found ?? (await this.#store.create(topic, topicId, index, entry.config));
+    if (partition.leads || isNewEpoch) {
+      this.#resign(partition);
+      partition.follow(state.leaderEpoch);
+    }
+    followers.follow(partition, state.leader);
+  }
+
+  async #open(entry: TopicEntry, index: number): Promise<Partition> {
+    const { name, id } = entry;
+    const found = this.#store.get(name, index);
+    const log = found ?? (await this.#store.create(name, id, index, entry.config));
     if (log === undefined)
       this.#logger.error(
-        { log: partitionName(topic, index) },
+        { log: partitionName(name, index) },
         'the partition is offline: no directory can hold its log',
       );
     if (found !== undefined) found.updateConfig(entry.config);
-    const partition = new Partition(topic, topicId, index, after.leaderEpoch, log);
-    partition.replicaCount = after.replicas.length;
+    const partition = new Partition(this.#parts.home, name, id, index, log);
     entry.partitions[index] = partition;
-    for (const observer of this.#observers) observer.opened(partition);
+    return partition;
   }
 
   async #remove({ id, name, partitions }: TopicRemoval): Promise<void> {
@@ -162,8 +231,14 @@ export class PartitionTable {
     }
   }
 
+  #resign(partition: Partition): void {
+    if (partition.leads) for (const observer of this.#leadershipObservers) observer.resigning(partition);
+  }
+
   #retire(partition: Partition, error: ErrorCode): void {
-    for (const observer of this.#observers) observer.closing(partition);
+    this.#resign(partition);
+    this.#parts.followers.unfollow(partition);
+    for (const observer of this.#replicaObservers) observer.closing(partition);
     partition.retire(error);
   }
 
@@ -176,7 +251,11 @@ export class PartitionTable {
       const entry = this.#byName.get(name);
       if (entry === undefined) continue;
       entry.config = this.#configFor(name);
-      for (const partition of entry.partitions) partition?.log?.updateConfig(entry.config);
+      for (const partition of entry.partitions) {
+        partition?.log?.updateConfig(entry.config);
+        const view = partition?.leadership?.view;
+        if (view !== undefined) partition?.changed(view, entry.config.minInsyncReplicas);
+      }
     }
   }
 
@@ -191,6 +270,11 @@ export class PartitionTable {
   }
 
   #configFor(topic: string): TopicConfig {
-    return parseTopicConfig(this.#image.configs(ResourceType.Topic, topic), topicDefaults(this.#layers()));
+    return parseTopicConfig(this.#image.configs(ResourceType.Topic, topic), topicDefaults(this.#parts.layers()));
   }
+}
+
+function leaderOnly(found: Partition | ErrorCode): Partition | ErrorCode {
+  if (typeof found === 'number' || found.leads || found.log === undefined) return found;
+  return ErrorCode.NotLeaderOrFollower;
 }

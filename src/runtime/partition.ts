@@ -1,17 +1,25 @@
+import { assert } from '#base/assert';
 import { Fifo } from '#base/fifo';
+import type { Mono } from '#base/ports';
 import type { EpochEnd } from '#log/leader-epoch-cache';
 import { ErrorCode, type FailureCode } from '#model/errors';
-import { type LeaderEpoch, leaderEpoch, type Offset, offset, type Uuid } from '#model/ids';
+import { type LeaderEpoch, leaderEpoch, type NodeId, type Offset, offset, type Uuid } from '#model/ids';
+import type { PlantedBugs } from '#model/planted-bugs';
 import type { BatchHeader } from '#protocol/record-batch';
+import type { FollowerFetch } from '#replication/follower-progress';
+import { type ActiveBroker, type IsrProposal, LeaderState, type PartitionView } from '#replication/leader-state';
 import type { LogListener, PartitionLog } from '#storage/partition-log';
 
-/** Called when the high watermark of a partition that it watches has moved, or the partition has gone. */
+/** Called when what it waits for has moved, or the partition has changed its role or gone. */
 export interface Watcher {
   advanced(): void;
 }
 
+/** What a watcher waits for: more that is committed, or, as a follower, more that is written. */
+export type WatchedEnd = 'committed' | 'written';
+
 interface PendingAck {
-  /** Answered once everything below is durable. */
+  /** Answered once everything up to it is durable, or committed. */
   readonly upTo: Offset;
   readonly done: (error: ErrorCode) => void;
 }
@@ -31,30 +39,59 @@ export interface NotAppended {
 
 export type AppendOutcome = Appended | NotAppended;
 
+/** What happens to a partition that others act upon. */
+export interface PartitionEvents {
+  /** It leads, and its high watermark covers its own epoch: what is committed can be served. */
+  ready(partition: Partition): void;
+  /** Its in-sync replicas should be others than the committed ones. */
+  isrDue(partition: Partition): void;
+  /** As a follower it has more on its disk. */
+  synced(partition: Partition): void;
+}
+
+/** Where a partition lives: what all of one node's have in common. */
+export interface PartitionHome {
+  readonly self: NodeId;
+  readonly planted: PlantedBugs;
+  readonly events: PartitionEvents;
+  now(): Mono;
+  /** An empty log in place of `log`; undefined: no directory can hold it. */
+  restart(log: PartitionLog, startOffset: Offset): Promise<PartitionLog | undefined>;
+}
+
 /**
- * A partition that this node leads: the log, what waits for its durability and what watches its end. With one replica
- * the high watermark is the log's durable end offset.
+ * One replica of a partition on this node: its log, and its part as leader or follower. A leader's acknowledgements and readers wait
+ * here for what they need to be durable or committed.
  */
 export class Partition implements LogListener {
   readonly topic: string;
   readonly topicId: Uuid;
   readonly index: number;
-  /** As the metadata have it. */
-  replicaCount = 1;
+  readonly #home: PartitionHome;
   #log: PartitionLog | undefined;
-  #leaderEpoch: LeaderEpoch;
+  #leaderEpoch: LeaderEpoch = leaderEpoch(0);
+  /** Undefined on a follower. */
+  #leader: LeaderState | undefined;
+  #wasReady = false;
+  /** What clients may have been told. */
   #highWatermark: Offset;
-  /** Bounded by the request memory of the connections: each entry belongs to a request in flight. */
+  /** As a follower's leader has told it. */
+  #leaderHighWatermark: Offset = offset(0);
+  /** Bounded by the request memory of the connections, as `#commits`: each entry belongs to a request in flight. */
   readonly #acks = new Fifo<PendingAck>();
-  readonly #watchers = new Set<Watcher>();
+  readonly #commits = new Fifo<PendingAck>();
+  readonly #watchers: Readonly<Record<WatchedEnd, Set<Watcher>>> = { committed: new Set(), written: new Set() };
+  /** While a follower's log is being cut. */
+  #cut: Promise<void> | undefined;
+  #cutEnded: (() => void) | undefined;
 
-  constructor(topic: string, topicId: Uuid, index: number, leaderEpoch: LeaderEpoch, log: PartitionLog | undefined) {
+  constructor(home: PartitionHome, topic: string, topicId: Uuid, index: number, log: PartitionLog | undefined) {
+    this.#home = home;
     this.topic = topic;
     this.topicId = topicId;
     this.index = index;
-    this.#leaderEpoch = leaderEpoch;
     this.#log = log;
-    this.#highWatermark = log?.durableOffset ?? offset(0);
+    this.#highWatermark = log?.logStartOffset ?? offset(0);
     if (log !== undefined) log.listener = this;
   }
 
@@ -67,8 +104,18 @@ export class Partition implements LogListener {
     return this.#leaderEpoch;
   }
 
-  set leaderEpoch(epoch: LeaderEpoch) {
-    this.#leaderEpoch = epoch;
+  /** What it knows as a leader; undefined on a follower. */
+  get leadership(): LeaderState | undefined {
+    return this.#leader;
+  }
+
+  get leads(): boolean {
+    return this.#leader !== undefined;
+  }
+
+  /** Whether what is committed may be read here: on a leader once it knows what that is. */
+  get isReady(): boolean {
+    return this.#leader?.isReady ?? true;
   }
 
   get highWatermark(): Offset {
@@ -78,6 +125,58 @@ export class Partition implements LogListener {
   /** Below it no transaction is open; what read_committed consumers may read. */
   get lastStableOffset(): Offset {
     return this.#log?.producers.lastStableOffset(this.#highWatermark) ?? this.#highWatermark;
+  }
+
+  /** How far a follower may read: what is in the leader's files, and cannot be taken back for want of room. */
+  get writtenOffset(): Offset {
+    return this.#log?.writtenOffset ?? offset(0);
+  }
+
+  /** How far this follower is behind what its leader has committed, in records; 0 on a leader. */
+  get offsetLag(): number {
+    if (this.leads || this.#log === undefined) return 0;
+    return Math.max(0, this.#leaderHighWatermark - this.#log.logEndOffset);
+  }
+
+  /** Begins to lead in a new epoch, with all that its log holds. No cut is under way. */
+  lead(view: PartitionView, minIsr: number): void {
+    const { self, planted } = this.#home;
+    const log = this.#log;
+    this.#leaderEpoch = view.leaderEpoch;
+    this.#wasReady = false;
+    if (log === undefined) return;
+    assert(this.#cut === undefined, 'a log that leads is whole');
+    this.#drop(ErrorCode.NotLeaderOrFollower);
+    log.assignEpoch(view.leaderEpoch);
+    this.#leader = new LeaderState({
+      self,
+      view,
+      minIsr,
+      epochStart: log.logEndOffset,
+      durableOffset: log.durableOffset,
+      highWatermark: this.#highWatermark,
+      now: this.#home.now(),
+      planted,
+    });
+    this.#committed();
+  }
+
+  /** Follows in another epoch, or none leads. */
+  follow(epoch: LeaderEpoch): void {
+    this.#leaderEpoch = epoch;
+    this.#leader = undefined;
+    this.#drop(ErrorCode.NotLeaderOrFollower);
+  }
+
+  /** Another state of the epoch in which it leads. */
+  changed(view: PartitionView, minIsr: number): void {
+    const leader = this.#leader;
+    if (leader === undefined) return;
+    if (leader.changed(view, minIsr, this.#home.now())) this.#committed();
+    // They would wait for a high watermark that does not move. What was appended may be committed later all the same.
+    if (leader.isUnderMinIsr)
+      for (const { done } of this.#commits.drain()) done(ErrorCode.NotEnoughReplicasAfterAppend);
+    this.#lookForNewcomers(leader);
   }
 
   /** FENCED or UNKNOWN_LEADER_EPOCH if the client's epoch is not ours; −1 is not checked (KIP-320). */
@@ -94,9 +193,13 @@ export class Partition implements LogListener {
 
   /**
    * Appends whole validated batches, which the log owns from here on. Duplicates of an idempotent producer are not
-   * appended again: their first offsets are the outcome. Readable at once below the log end, acknowledged by `whenDurable`.
+   * appended again: their first offsets are the outcome. Acknowledged by `whenDurable` or `whenCommitted`.
    */
   append(bytes: Uint8Array, headers: readonly BatchHeader[]): AppendOutcome {
+    if (this.#leader === undefined) {
+      const error = this.#log === undefined ? ErrorCode.KafkaStorageError : ErrorCode.NotLeaderOrFollower;
+      return { error };
+    }
     const log = this.#log;
     if (log === undefined) return { error: ErrorCode.KafkaStorageError };
     for (const header of headers) {
@@ -112,34 +215,117 @@ export class Partition implements LogListener {
     return { error: ErrorCode.None, baseOffset: appended.baseOffset, lastOffset: appended.lastOffset };
   }
 
-  /** Calls `done` once everything up to and including `last` is durable, or when it never will be. */
+  /** Calls `done` once everything up to and including `last` is durable here, or when it never will be. */
   whenDurable(last: Offset, done: (error: ErrorCode) => void): void {
     if (this.#log === undefined) return done(ErrorCode.KafkaStorageError);
     if (last < this.#log.durableOffset) return done(ErrorCode.None);
     this.#acks.push({ upTo: last, done });
   }
 
-  watch(watcher: Watcher): void {
-    this.#watchers.add(watcher);
+  /** As whenDurable, but on every in-sync replica. */
+  whenCommitted(last: Offset, done: (error: ErrorCode) => void): void {
+    if (this.#log === undefined) return done(ErrorCode.KafkaStorageError);
+    if (this.#leader === undefined) return done(ErrorCode.NotLeaderOrFollower);
+    if (last < this.#leader.highWatermark) return done(ErrorCode.None);
+    if (this.#leader.isUnderMinIsr) return done(ErrorCode.NotEnoughReplicasAfterAppend);
+    this.#commits.push({ upTo: last, done });
   }
 
-  unwatch(watcher: Watcher): void {
-    this.#watchers.delete(watcher);
+  /** A fetch of a registered follower by its present process. */
+  fetchedBy(id: NodeId, fetch: FollowerFetch): void {
+    const leader = this.#leader;
+    if (leader === undefined || this.#log === undefined) return;
+    if (leader.fetched(id, fetch, this.#log.logEndOffset, this.#home.now())) this.#committed();
+    if (!leader.view.isr.includes(id) && !leader.isProposing && leader.isCaughtUp(id)) this.#home.events.isrDue(this);
+  }
+
+  /** See LeaderState.propose. */
+  proposeIsr(active: ActiveBroker, lagMaxMs: number): IsrProposal | undefined {
+    return this.#log === undefined ? undefined : this.#leader?.propose(active, lagMaxMs, this.#home.now());
+  }
+
+  isrRefused(proposal: IsrProposal): void {
+    if (this.#leader?.refused(proposal)) this.#committed();
+  }
+
+  /** A follower's append, of batches that its leader has at these offsets. 'busy': the log is being cut, or has no room. */
+  appendReplicated(bytes: Uint8Array, headers: readonly BatchHeader[]): 'appended' | 'busy' | 'offline' {
+    const log = this.#log;
+    if (log === undefined) return 'offline';
+    if (this.leads || this.#cut !== undefined) return 'busy';
+    const appended = log.appendReplicated(bytes, headers);
+    if (typeof appended === 'object') return 'appended';
+    return appended === 'offline' ? 'offline' : 'busy';
+  }
+
+  /** What its leader has told with a fetch: how far it is committed, and where its log starts. */
+  leaderIsAt(highWatermark: Offset, logStartOffset: Offset): void {
+    const log = this.#log;
+    if (log === undefined || this.leads) return;
+    this.#leaderHighWatermark = highWatermark;
+    this.#followHighWatermark();
+    if (logStartOffset > log.logStartOffset && this.#cut === undefined) log.raiseStartTo(logStartOffset);
+  }
+
+  /** Cuts a follower's log: what is at and above `to` goes. */
+  truncateTo(to: Offset): void {
+    const log = this.#log;
+    if (log === undefined || this.leads || this.#cut !== undefined) return;
+    this.#beginCut();
+    log.truncateTo(to, () => this.#endCut());
+  }
+
+  /** Nothing of a follower's log is of use: it goes on at `startOffset` (KIP-101's full truncation). */
+  restartAt(startOffset: Offset): void {
+    const log = this.#log;
+    if (log === undefined || this.leads || this.#cut !== undefined) return;
+    this.#beginCut();
+    log.listener = undefined;
+    void this.#home.restart(log, startOffset).then((made) => {
+      if (this.#log !== log) return;
+      this.#log = made;
+      if (made !== undefined) made.listener = this;
+      this.#highWatermark = startOffset;
+      this.#endCut();
+    });
+  }
+
+  get isBeingCut(): boolean {
+    return this.#cut !== undefined;
+  }
+
+  /** Resolves when no cut is under way. */
+  async whenWhole(): Promise<void> {
+    await this.#cut;
+  }
+
+  watch(watcher: Watcher, end: WatchedEnd = 'committed'): void {
+    this.#watchers[end].add(watcher);
+  }
+
+  unwatch(watcher: Watcher, end: WatchedEnd = 'committed'): void {
+    this.#watchers[end].delete(watcher);
+  }
+
+  written(): void {
+    this.#wake('written');
   }
 
   durable(end: Offset): void {
-    this.#highWatermark = end;
-    this.#log?.producers.highWatermarkAdvanced(end);
-    for (let first = this.#acks.peek(); first !== undefined && first.upTo < end; first = this.#acks.peek()) {
-      this.#acks.shift().done(ErrorCode.None);
-    }
-    this.#wakeWatchers();
+    settle(this.#acks, end);
+    if (this.#leader === undefined) {
+      this.#followHighWatermark();
+      this.#home.events.synced(this);
+    } else if (this.#leader.synced(end)) this.#committed();
   }
 
   rejected(from: Offset): void {
-    for (const ack of this.#acks.drain()) {
-      if (ack.upTo < from) this.#acks.push(ack);
-      else ack.done(ErrorCode.KafkaStorageError);
+    this.#leader?.rejected(from);
+    for (const queue of [this.#acks, this.#commits]) {
+      for (const ack of queue.drain()) {
+        if (ack.upTo < from) queue.push(ack);
+        else ack.done(ErrorCode.KafkaStorageError);
+      }
     }
   }
 
@@ -147,7 +333,7 @@ export class Partition implements LogListener {
     this.#goOffline(ErrorCode.KafkaStorageError);
   }
 
-  /** The topic was deleted, or the node stops: nothing waits any longer. */
+  /** The topic was deleted, the replica moved away, or the node stops: nothing waits any longer. */
   retire(error: ErrorCode): void {
     this.#goOffline(error);
   }
@@ -155,12 +341,71 @@ export class Partition implements LogListener {
   #goOffline(error: ErrorCode): void {
     if (this.#log !== undefined) this.#log.listener = undefined;
     this.#log = undefined;
-    for (const ack of this.#acks.drain()) ack.done(error);
-    this.#wakeWatchers();
+    this.#leader = undefined;
+    this.#endCut();
+    this.#drop(error);
   }
 
-  #wakeWatchers(): void {
-    // A woken watcher may watch again: only those of now are woken.
-    for (const watcher of [...this.#watchers]) watcher.advanced();
+  /** Whoever waits is told. */
+  #drop(error: ErrorCode): void {
+    for (const queue of [this.#acks, this.#commits]) for (const ack of queue.drain()) ack.done(error);
+    this.#wake('committed');
+    this.#wake('written');
   }
+
+  #beginCut(): void {
+    this.#cut = new Promise((resolve) => {
+      this.#cutEnded = resolve;
+    });
+  }
+
+  #endCut(): void {
+    this.#cut = undefined;
+    this.#cutEnded?.();
+    this.#cutEnded = undefined;
+  }
+
+  /** A leader's high watermark may have moved. */
+  #committed(): void {
+    const leader = this.#leader;
+    if (leader === undefined || !leader.isReady) return;
+    const end = leader.highWatermark;
+    const isNew = !this.#wasReady;
+    this.#wasReady = true;
+    if (end > this.#highWatermark) {
+      this.#highWatermark = end;
+      this.#log?.producers.highWatermarkAdvanced(end);
+      this.#lookForNewcomers(leader);
+    }
+    settle(this.#commits, end);
+    this.#wake('committed');
+    if (isNew) this.#home.events.ready(this);
+  }
+
+  #followHighWatermark(): void {
+    const log = this.#log;
+    if (log === undefined) return;
+    const end = Math.min(this.#leaderHighWatermark, log.durableOffset) as Offset;
+    if (end <= this.#highWatermark) return;
+    this.#highWatermark = end;
+    log.producers.highWatermarkAdvanced(end);
+    this.#wake('committed');
+  }
+
+  /** Replicas out of sync that may come in, now that the state is another. */
+  #lookForNewcomers(leader: LeaderState): void {
+    const { replicas, isr } = leader.view;
+    if (isr.length === replicas.length || leader.isProposing) return;
+    if (replicas.some((id) => !isr.includes(id) && leader.isCaughtUp(id))) this.#home.events.isrDue(this);
+  }
+
+  #wake(end: WatchedEnd): void {
+    // A woken watcher may watch again: only those of now are woken.
+    for (const watcher of [...this.#watchers[end]]) watcher.advanced();
+  }
+}
+
+function settle(queue: Fifo<PendingAck>, end: Offset): void {
+  for (let first = queue.peek(); first !== undefined && first.upTo < end; first = queue.peek())
+    queue.shift().done(ErrorCode.None);
 }

@@ -2,6 +2,8 @@
 export class Traffic {
   bytesIn = 0;
   bytesOut = 0;
+  /** To followers. */
+  replicationBytesOut = 0;
   recordsIn = 0;
   produceRequests = 0;
   failedProduceRequests = 0;

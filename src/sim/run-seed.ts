@@ -93,7 +93,11 @@ class SeedRun {
       nodeCount: this.#swarm.nodeCount,
       voterCount,
       rackCount,
-      config: new Map([['metadata.log.max.record.bytes.between.snapshots', String(snapshotBytes)]]),
+      config: new Map([
+        ['metadata.log.max.record.bytes.between.snapshots', String(snapshotBytes)],
+        // Idle followers would be most of what is simulated.
+        ['replica.fetch.wait.max.ms', '2000'],
+      ]),
       planted,
       makeNode: options.makeNode ?? ((ports, config, bugs) => new Node(ports, config, { planted: bugs })),
     });

@@ -11,7 +11,7 @@ import {
 import { LeaderEpochCache } from '#log/leader-epoch-cache';
 import { ProducerStates } from '#log/producer-state';
 import { TransactionIndex } from '#log/transaction-index';
-import { type Offset, offset, type Uuid } from '#model/ids';
+import type { Offset, Uuid } from '#model/ids';
 import { joinPath, readText, readWhole, syncFile, writeNew } from './files.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDirectory } from './log-directory.ts';
@@ -158,11 +158,12 @@ export async function createLog(
   directory: LogDirectory,
   found: FoundLog,
   config: LogConfig,
+  startOffset: Offset,
   shared: SharedParts,
 ): Promise<PartitionLog> {
   const { folder, topicId } = found;
   await directory.disk.makeDir(folder);
-  const segment = await makeSegment(directory, folder, offset(0), config);
+  const segment = await makeSegment(directory, folder, startOffset, config);
   // Last: without it the next start takes the folder for nothing, and the log may have been made elsewhere.
   await writeNew(directory.disk, joinPath(folder, PARTITION_METADATA), partitionMetadataText(topicId), false);
   return new PartitionLog({
@@ -177,8 +178,8 @@ export async function createLog(
     epochsSaved: true,
     isNamed: false,
     isAsClosed: false,
-    logStartOffset: offset(0),
-    recoveryPoint: offset(0),
+    logStartOffset: startOffset,
+    recoveryPoint: startOffset,
   });
 }
 

@@ -2,7 +2,7 @@ import { assert } from '#base/assert';
 import type { Disk, Mono, Ports, Timer } from '#base/ports';
 import type { MetaProperties } from '#log/checkpoint-files';
 import { logDirName, renamedLogDirName } from '#log/file-names';
-import { type NodeId, partitionName, type Uuid, ZERO_UUID } from '#model/ids';
+import { type NodeId, type Offset, offset, partitionName, type Uuid, ZERO_UUID } from '#model/ids';
 import { claimDirectory, DirectoryError, markClean, openDirectory, writeMeta } from './data-directory.ts';
 import { codeOf, eachOf, isTransient } from './files.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
@@ -162,7 +162,13 @@ export class LogStore {
    * A new, empty log on the directory with the fewest; undefined if no directory takes it, the partition's log is quarantined, or
    * may be on a directory that could not be read at the start.
    */
-  async create(topic: string, topicId: Uuid, partition: number, config: LogConfig): Promise<PartitionLog | undefined> {
+  async create(
+    topic: string,
+    topicId: Uuid,
+    partition: number,
+    config: LogConfig,
+    startOffset: Offset = offset(0),
+  ): Promise<PartitionLog | undefined> {
     const name = partitionName(topic, partition);
     assert(!this.#logs.has(name), `${name} is there already`);
     if (this.#isPartial || !(await this.#makeWay(topic, topicId, partition))) return undefined;
@@ -173,7 +179,7 @@ export class LogStore {
       try {
         const found = { folder: logDirName(topic, partition), topic, partition, topicId };
         await directory.forgetOffsets(topic, partition);
-        const log = await createLog(directory, found, config, this.#shared(directory));
+        const log = await createLog(directory, found, config, startOffset, this.#shared(directory));
         this.#logs.set(name, log);
         return log;
       } catch (failure) {
@@ -186,6 +192,12 @@ export class LogStore {
   /** The log of a deleted topic: nothing is served from it any more, its files go after file.delete.delay.ms. */
   async delete(log: PartitionLog): Promise<void> {
     await this.#remove(log, log.config.fileDeleteDelayMs);
+  }
+
+  /** In place of `log`, whose records are of no use any more: an empty one that starts at `startOffset`. Undefined as for `create`. */
+  async restart(log: PartitionLog, startOffset: Offset): Promise<PartitionLog | undefined> {
+    await this.#remove(log, 0);
+    return this.create(log.topic, log.topicId, log.partition, log.config, startOffset);
   }
 
   /** A log that the metadata does not know, or of an earlier topic of that name: kept under another name, never served. */

@@ -16,6 +16,8 @@ export interface WriterOwner {
   readonly partition: number;
   /** Makes the segment's name, and that of its folder, durable. */
   name(segment: Segment): Promise<void>;
+  /** Everything below `end` is in the log's files, and will not be rejected. */
+  written(end: Offset): void;
   /** Everything below `end` is durable now, by the log's flush policy. */
   durable(end: Offset): void;
   /** There was no room: what was appended from `from` on is dropped, and the segment's file may hold anything behind it. */
@@ -83,6 +85,10 @@ export class LogWriter implements CommitMember {
 
   get durableOffset(): Offset {
     return this.#durable;
+  }
+
+  get writtenOffset(): Offset {
+    return this.#written;
   }
 
   /** Everything below is synced in its own files. */
@@ -200,6 +206,7 @@ export class LogWriter implements CommitMember {
     target.written = end;
     target.segment.writtenBytes = endPosition;
     this.#directory.wrote();
+    this.#owner.written(end);
     if (this.#policy === 'fsync') this.#directory.commits.add(this);
     else {
       this.#acknowledgedUnsynced = end;

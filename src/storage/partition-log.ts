@@ -20,6 +20,8 @@ import { LogTail, NOTHING_READ, type ReadResult, type TailCache } from './tail-c
 
 /** Called in the turn in which it happens; the log may be asked anything meanwhile. */
 export interface LogListener {
+  /** Everything below `end` is in the log's files, synced or not: there was room for it. Before `durable` of the same. */
+  written(end: Offset): void;
   /** Everything below `end` is synced, or written under flush.policy=os. */
   durable(end: Offset): void;
   /** There was no room: everything appended from `from` on is dropped, as if it had never been. */
@@ -151,6 +153,11 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     return Math.min(this.#writer.durableOffset, this.#end) as Offset;
   }
 
+  /** All below it is in the log's files, and is not taken back for want of room. */
+  get writtenOffset(): Offset {
+    return Math.min(this.#writer.writtenOffset, this.#end) as Offset;
+  }
+
   get recoveryPoint(): Offset {
     return this.#recoveryPoint;
   }
@@ -176,28 +183,26 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
    * is owned by the log from here on. 'offline': the directory has failed; 'full': it has no room.
    */
   append(bytes: Uint8Array, headers: readonly BatchHeader[], leaderEpoch: LeaderEpoch): Appended | 'offline' | 'full' {
-    assert(!this.#isClosed && headers.length > 0, 'an open log takes some batches');
-    if (this.directory.isOffline) return 'offline';
-    if (this.directory.isFull || this.#rewinding !== undefined) return 'full';
-    const baseOffset = this.#end;
-    let next: number = baseOffset;
-    let maxTimestamp = -1;
-    for (const header of headers) {
+    let next: number = this.#end;
+    const placed = headers.map((header): BatchHeader => {
+      const baseOffset = next;
       next += header.lastOffsetDelta + 1;
-      if (header.maxTimestamp > maxTimestamp) maxTimestamp = header.maxTimestamp;
-    }
-    const lastOffset = (next - 1) as Offset;
-    const nowMs = this.directory.clock.wall();
-    if (this.#active.rollsBefore(bytes.length, lastOffset, maxTimestamp, nowMs, this.#config)) this.#roll();
-    const segment = this.#active;
-    const position = segment.sizeBytes;
-    this.#isAsClosed = false;
-    if (this.epochs.assign(leaderEpoch, baseOffset) || this.#epochsUnread) this.#epochsChanged = true;
-    this.#epochsUnread = false;
-    for (const header of headers) this.#appendBatch(bytes, header, segment, leaderEpoch);
-    this.#appendedBytes += bytes.length;
-    this.#writer.push(this.#tail.append(bytes, baseOffset, this.#end, segment, position));
-    return { baseOffset, lastOffset };
+      return { ...header, baseOffset, partitionLeaderEpoch: leaderEpoch };
+    });
+    return this.#append(bytes, placed, true);
+  }
+
+  /**
+   * As `append`, of batches that the leader has given their places, at or above this log's end: compaction leaves gaps. Offsets and epochs
+   * ascend.
+   */
+  appendReplicated(bytes: Uint8Array, headers: readonly BatchHeader[]): Appended | 'offline' | 'full' {
+    return this.#append(bytes, headers, false);
+  }
+
+  /** This replica begins to lead: the epoch starts at the log's end, also before there is a record of it. */
+  assignEpoch(leaderEpoch: LeaderEpoch): void {
+    if (this.epochs.assign(leaderEpoch, this.#end)) this.#epochsChanged = true;
   }
 
   /**
@@ -263,6 +268,12 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
       await this.directory.saveOffsets();
       await this.#expire(undefined);
     });
+  }
+
+  /** A follower's log starts where its leader's does, as far as this one has what lies below on its disk. */
+  raiseStartTo(offset: Offset): void {
+    if (this.#rewinding === undefined && !this.#isClosed)
+      this.deleteRecordsBefore(Math.min(offset, this.durableOffset) as Offset);
   }
 
   /** Deletes segments by age and size; nothing at or above `highWatermark`. */
@@ -358,6 +369,10 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#isNamed = true;
   }
 
+  written(end: Offset): void {
+    this.listener?.written(end);
+  }
+
   durable(end: Offset): void {
     this.listener?.durable(end);
   }
@@ -379,10 +394,37 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.listener?.failed();
   }
 
-  #appendBatch(bytes: Uint8Array, header: BatchHeader, segment: Segment, leaderEpoch: LeaderEpoch): void {
-    const baseOffset = this.#end;
+  /** `headers` say where the batches belong; `patches`: their bytes do not yet. */
+  #append(bytes: Uint8Array, headers: readonly BatchHeader[], patches: boolean): Appended | 'offline' | 'full' {
+    assert(!this.#isClosed && headers.length > 0, 'an open log takes some batches');
+    if (this.directory.isOffline) return 'offline';
+    if (this.directory.isFull || this.#rewinding !== undefined) return 'full';
+    const baseOffset = at(headers, 0).baseOffset as Offset;
+    const last = at(headers, headers.length - 1);
+    const lastOffset = (last.baseOffset + last.lastOffsetDelta) as Offset;
+    assert(baseOffset >= this.#end, 'a log grows at its end');
+    let maxTimestamp = -1;
+    for (const header of headers) if (header.maxTimestamp > maxTimestamp) maxTimestamp = header.maxTimestamp;
+    const nowMs = this.directory.clock.wall();
+    if (this.#active.rollsBefore(bytes.length, lastOffset, maxTimestamp, nowMs, this.#config)) this.#roll();
+    const segment = this.#active;
+    const position = segment.sizeBytes;
+    this.#isAsClosed = false;
+    for (const header of headers) {
+      if (patches) patchBatch(bytes, header.at, header.baseOffset, header.partitionLeaderEpoch);
+      this.#appendBatch(bytes, header, segment);
+    }
+    this.#appendedBytes += bytes.length;
+    this.#writer.push(this.#tail.append(bytes, baseOffset, this.#end, segment, position));
+    return { baseOffset, lastOffset };
+  }
+
+  #appendBatch(bytes: Uint8Array, header: BatchHeader, segment: Segment): void {
+    const baseOffset = header.baseOffset as Offset;
     const lastOffset = (baseOffset + header.lastOffsetDelta) as Offset;
-    patchBatch(bytes, header.at, baseOffset, leaderEpoch);
+    const epoch = header.partitionLeaderEpoch as LeaderEpoch;
+    if (this.epochs.assign(epoch, baseOffset) || this.#epochsUnread) this.#epochsChanged = true;
+    this.#epochsUnread = false;
     segment.grow(lastOffset, header.maxTimestamp, header.sizeBytes, this.#config.indexIntervalBytes);
     const marker = isControl(header) ? readEndMarker(bytes, header) : undefined;
     const ended = this.producers.append(header, baseOffset, lastOffset, header.maxTimestamp, marker);

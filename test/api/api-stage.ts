@@ -2,7 +2,7 @@ import type { Api } from '#api/api';
 import { Deadlines } from '#base/deadlines';
 import { ResourceType } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
-import { leaderEpoch, nodeId, ZERO_UUID } from '#model/ids';
+import { nodeId } from '#model/ids';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import { parseTopicConfig } from '#model/topic-config';
 import type { Exchange } from '#net/exchange';
@@ -15,11 +15,12 @@ import { type Broker, brokerLayers, type ControllerClient } from '#runtime/broke
 import type { QuorumDescription } from '#runtime/controller-protocol';
 import { GroupHost } from '#runtime/group-host';
 import { isInternalTopic, OFFSETS_TOPIC } from '#runtime/internal-topics';
-import { Partition } from '#runtime/partition';
+import type { Partition } from '#runtime/partition';
 import { countingRandom } from '../coordinator/fixtures.ts';
 import { TestCluster } from '../metadata/support.ts';
 import { FakeClock } from '../runtime/fake-clock.ts';
 import { FakeLog } from '../runtime/fake-log.ts';
+import { ledPartition } from '../runtime/replica-stage.ts';
 
 const ME = nodeId(1);
 const CORRELATION_ID = 99;
@@ -176,10 +177,10 @@ export class ApiStage {
         if (this.#partitions.has(key)) continue;
         const log = new FakeLog(topic.name, index, this.clock);
         log.immediate = true;
-        const partition = new Partition(topic.name, ZERO_UUID, index, leaderEpoch(0), log.asLog);
+        const partition = ledPartition(log.asLog);
         this.logs.set(key, log);
         this.#partitions.set(key, partition);
-        this.broker.groups.opened(partition);
+        this.broker.groups.ready(partition);
       }
     }
     this.clock.turn();

@@ -29,7 +29,12 @@ async function open(path: string) {
       throw error;
     },
   });
-  const parsed = parseBrokerConfig(new Map([['listeners', 'PLAINTEXT://127.0.0.1:0']]));
+  const parsed = parseBrokerConfig(
+    new Map([
+      ['listeners', 'PLAINTEXT://127.0.0.1:0'],
+      ['peer.listener', '127.0.0.1:0'],
+    ]),
+  );
   if ('errors' in parsed) throw new Error(parsed.errors.join());
   const node = new Node(ports, parsed);
   const http = await HttpServer.open(ANY, node, ports.metrics);

@@ -241,9 +241,9 @@ describe('CreateTopics', () => {
     expect(cluster.image.partition('t', 0)).toMatchObject({ replicas: [2, 3, 1], isr: [3, 1], leader: 3 });
   });
 
-  test('keeps one replica unless the brokers are told otherwise', () => {
+  test('has three replicas unless the brokers are told otherwise', () => {
     const cluster = TestCluster.withBrokers(4);
-    expect(cluster.create('t').replicationFactor).toBe(1);
+    expect(cluster.create('t').replicationFactor).toBe(3);
     expect(TestCluster.withBrokers(4, { 'default.replication.factor': '2' }).create('t').replicationFactor).toBe(2);
   });
 

@@ -176,11 +176,16 @@ describe('parsing the entries of a file', () => {
     expect(errors({ listeners })[0]).toContain(problem);
   });
 
-  test.each([1, 2, 3, 5])('keeps one replica of a topic on %i brokers unless told otherwise', (size) => {
-    expect(parsed({ 'cluster.target.size': String(size) }).config.defaultReplicationFactor).toBe(1);
-    expect(parsed({}, size).config.offsetsTopicReplicationFactor).toBe(1);
-    expect(parsed({ 'default.replication.factor': '2' }, size).config.defaultReplicationFactor).toBe(2);
-    expect(sizedDefaults(size).get('min.insync.replicas')).toBe('1');
+  test.each([
+    [1, 1, '1'],
+    [2, 2, '1'],
+    [3, 3, '2'],
+    [5, 3, '2'],
+  ])('on %i brokers a topic has %i replicas, %s in sync at least, unless told otherwise', (size, factor, minIsr) => {
+    expect(parsed({ 'cluster.target.size': String(size) }).config.defaultReplicationFactor).toBe(factor);
+    expect(parsed({}, size).config.offsetsTopicReplicationFactor).toBe(factor);
+    expect(parsed({ 'default.replication.factor': '4' }, size).config.defaultReplicationFactor).toBe(4);
+    expect(sizedDefaults(size).get('min.insync.replicas')).toBe(minIsr);
   });
 });
 

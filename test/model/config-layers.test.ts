@@ -40,8 +40,8 @@ describe('the defaults that brokers give topics', () => {
   });
 
   test('need one in-sync replica, unless told otherwise', () => {
-    expect(topicDefaults(layers({}, 3)).get('min.insync.replicas')).toBe('1');
-    expect(topicDefaults(layers({ given: { 'min.insync.replicas': '2' } }, 3)).get('min.insync.replicas')).toBe('2');
+    expect(topicDefaults(layers({}, 3)).get('min.insync.replicas')).toBe('2');
+    expect(topicDefaults(layers({ given: { 'min.insync.replicas': '1' } }, 3)).get('min.insync.replicas')).toBe('1');
   });
 });
 

@@ -74,7 +74,7 @@ beforeAll(async () => {
     'log.tail.cache.bytes': String(8 << 20),
     'socket.request.max.bytes': String(1 << 20),
   };
-  const parsed = parseBrokerConfig(new Map(Object.entries(config)));
+  const parsed = parseBrokerConfig(new Map(Object.entries({ 'peer.listener': '127.0.0.1:0', ...config })));
   if ('errors' in parsed) throw new Error(parsed.errors.join());
   node = new Node(ports, parsed);
   await node.start();

@@ -5,8 +5,8 @@ import { leaderEpoch, ZERO_UUID } from '#model/ids';
 import { MemoryBudget } from '#net/memory-budget';
 import { DelayedFetch, type FetchPlan, type PartitionFetch } from '#runtime/delayed-fetch';
 import type { FetchTarget } from '#runtime/fetch-sessions';
-import { Partition } from '#runtime/partition';
 import { FakeClock } from './fake-clock.ts';
+import { ledPartition, viewOf } from './replica-stage.ts';
 import { StubLog } from './stub-log.ts';
 
 const BUDGET_BYTES = 10_000;
@@ -15,7 +15,7 @@ function setUp(partitionCount = 1) {
   const clock = new FakeClock();
   const budget = new MemoryBudget(BUDGET_BYTES);
   const logs = Array.from({ length: partitionCount }, (_, index) => new StubLog('t', index));
-  const partitions = logs.map((log) => new Partition('t', ZERO_UUID, log.partition, leaderEpoch(0), log.asLog));
+  const partitions = logs.map((log) => ledPartition(log.asLog));
   const missing = new Map<number, ErrorCode>();
   const answers: PartitionFetch[][] = [];
   const deadlines = new Deadlines(clock);
@@ -25,7 +25,7 @@ function setUp(partitionCount = 1) {
       maxWaitMs: 500,
       minBytes: 1,
       maxBytes: 5000,
-      readCommitted: false,
+      reader: 'client' as const,
       ...plan,
     };
     const lookup = ({ partition }: FetchTarget) =>
@@ -40,7 +40,7 @@ function setUp(partitionCount = 1) {
 
 function target(partition: number, given: Partial<FetchTarget> = {}): FetchTarget {
   const base = { topic: 't', topicId: ZERO_UUID, partition, fetchOffset: 0, maxBytes: 1000 };
-  return { ...base, currentLeaderEpoch: -1, lastFetchedEpoch: -1, ...given };
+  return { ...base, currentLeaderEpoch: -1, lastFetchedEpoch: -1, logStartOffset: -1, durableOffset: -1, ...given };
 }
 
 function only<T>(items: readonly T[]): T {
@@ -138,7 +138,7 @@ describe('an error of one partition', () => {
     logs[0]?.fill(2);
     const [first, log] = [partitions[0], logs[0]];
     if (first === undefined || log === undefined) throw new Error('there are two');
-    first.leaderEpoch = leaderEpoch(2);
+    first.lead(viewOf(2), 1);
     log.logStartOffset = 1 as typeof log.logStartOffset;
     fetch({ targets: [target(0, given), target(1)], minBytes: 1000 });
     expect(only(answers)).toMatchObject([{ error, sizeBytes: 0, highWatermark: -1 }, { error: ErrorCode.None }]);
@@ -166,7 +166,7 @@ describe('an error of one partition', () => {
     log.fill(2);
     log.epochs.assign(leaderEpoch(3), log.logEndOffset);
     log.fill(2);
-    partition.leaderEpoch = leaderEpoch(3);
+    partition.lead(viewOf(3), 1);
     fetch({ targets: [target(0, { fetchOffset: 4, lastFetchedEpoch: 1 })] });
     expect(only(answers)).toMatchObject([
       { error: ErrorCode.None, sizeBytes: 0, diverging: { epoch: 1, endOffset: 2 } },

@@ -37,6 +37,8 @@ export class FakeLog {
     return this as unknown as PartitionLog;
   }
 
+  assignEpoch(): void {}
+
   append(bytes: Uint8Array, headers: readonly BatchHeader[], epoch: LeaderEpoch) {
     if (this.refusal !== undefined) return this.refusal;
     const baseOffset = this.logEndOffset;
@@ -45,7 +47,7 @@ export class FakeLog {
       this.batches.push(batchBytes(bytes, header));
       this.logEndOffset = offset(this.logEndOffset + header.lastOffsetDelta + 1);
     }
-    if (this.immediate) this.durableOffset = this.logEndOffset;
+    if (this.immediate) this.sync();
     return { baseOffset, lastOffset: offset(this.logEndOffset - 1) };
   }
 

@@ -19,6 +19,8 @@ function target(partition: number, fetchOffset = 0): FetchTarget {
     maxBytes: 1024,
     currentLeaderEpoch: -1,
     lastFetchedEpoch: -1,
+    logStartOffset: -1,
+    durableOffset: -1,
   };
 }
 
@@ -27,6 +29,7 @@ function request(sessionId: number, sessionEpoch: number, targets: FetchTarget[]
     sessionId,
     sessionEpoch,
     usesTopicIds: false,
+    isFollower: false,
     targets,
     forgotten: forgotten.map((partition) => ({ topic: 't', topicId: ZERO_UUID, partition })),
   };

@@ -12,10 +12,11 @@ import { readBatchHeader } from '#protocol/record-batch';
 import { buildBatch } from '#protocol/record-batch-builder';
 import { GroupHost, offsetsTopic } from '#runtime/group-host';
 import { OFFSETS_TOPIC } from '#runtime/internal-topics';
-import { Partition } from '#runtime/partition';
+import type { Partition } from '#runtime/partition';
 import { countingRandom, subscription } from '../coordinator/fixtures.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FakeLog } from './fake-log.ts';
+import { ledPartition } from './replica-stage.ts';
 
 const ME = nodeId(1);
 const codecs = createCodecs();
@@ -36,6 +37,8 @@ class Stage {
   topicExists = true;
   leader: NodeId | null = ME;
   topicAsked = 0;
+  /** Of each registered broker. */
+  readonly fenced: boolean[] = [false];
   readonly #count: number;
 
   constructor({ partitions = 1, settings = {}, maxMessageBytes = '1048588' }: Options = {}) {
@@ -73,9 +76,9 @@ class Stage {
   open(index: number, log = new FakeLog(OFFSETS_TOPIC, index, this.clock)): Partition {
     log.clock = this.clock;
     this.logs[index] = log;
-    const partition = new Partition(OFFSETS_TOPIC, ZERO_UUID, index, leaderEpoch(3), log.asLog);
+    const partition = ledPartition(log.asLog, 3);
     this.partitions[index] = partition;
-    this.host.opened(partition);
+    this.host.ready(partition);
     return partition;
   }
 
@@ -86,6 +89,7 @@ class Stage {
   }
 
   #image(): MetadataImage {
+    const { fenced } = this;
     const topic = () => ({
       name: OFFSETS_TOPIC,
       id: ZERO_UUID,
@@ -93,6 +97,9 @@ class Stage {
     });
     return {
       topic: (name: string) => (this.topicExists && name === OFFSETS_TOPIC ? topic() : undefined),
+      get brokers() {
+        return new Map(fenced.map((isFenced, id) => [id, { fenced: isFenced }]));
+      },
     } as unknown as MetadataImage;
   }
 }
@@ -442,6 +449,17 @@ describe('where groups are', () => {
     expect(stage.topicAsked).toBe(1);
   });
 
+  test('the offsets topic is not asked for before as many brokers serve as it shall have replicas', () => {
+    const stage = new Stage({ settings: { 'offsets.topic.replication.factor': '3' } });
+    stage.topicExists = false;
+    stage.fenced.push(false, true);
+    expect(stage.host.coordinatorOf('g')).toBeUndefined();
+    expect(stage.topicAsked).toBe(0);
+    stage.fenced.splice(0, 3, false, false, false);
+    expect(stage.host.coordinatorOf('g')).toBeUndefined();
+    expect(stage.topicAsked).toBe(1);
+  });
+
   test('a coordinator is told once its partition is open here', () => {
     const stage = new Stage();
     expect(stage.host.coordinatorOf('g')).toBeUndefined();
@@ -485,7 +503,7 @@ describe('where groups are', () => {
     const waiting = stage.host.offsetCommit(commit('other', 1));
     const [partition] = stage.partitions;
     if (partition === undefined) throw new Error('no partition is open');
-    stage.host.closing(partition);
+    stage.host.resigning(partition);
     partition.retire(ErrorCode.UnknownTopicOrPartition);
     expect(await now(parked)).toMatchObject({ errorCode: ErrorCode.NotCoordinator });
     expect(await now(waiting)).toEqual(committed(ErrorCode.CoordinatorNotAvailable));

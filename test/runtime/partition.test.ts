@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { ErrorCode, errorName } from '#model/errors';
-import { leaderEpoch, offset, producerId, ZERO_UUID } from '#model/ids';
-import { Partition } from '#runtime/partition';
+import { offset, producerId } from '#model/ids';
+import { ledPartition, viewOf } from './replica-stage.ts';
 import { batchOf, StubLog } from './stub-log.ts';
 
 function setUp() {
   const log = new StubLog();
-  const partition = new Partition('t', ZERO_UUID, 0, leaderEpoch(5), log.asLog);
+  const partition = ledPartition(log.asLog, 5);
   const answers: string[] = [];
   const ask = (last: number, name = String(last)) =>
     partition.whenDurable(offset(last), (error) => answers.push(`${name}: ${errorName(error)}`));
@@ -161,7 +161,7 @@ describe('readers of a partition', () => {
   test('learn where an epoch ends (KIP-279)', () => {
     const { partition } = setUp();
     partition.append(...batchOf(2));
-    partition.leaderEpoch = leaderEpoch(8);
+    partition.lead(viewOf(8), 1);
     partition.append(...batchOf(1));
     expect(partition.endOffsetFor(5)).toEqual({ epoch: 5, endOffset: 2 });
     expect(partition.endOffsetFor(8)).toEqual({ epoch: 8, endOffset: 3 });

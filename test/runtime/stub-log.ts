@@ -48,6 +48,15 @@ export class StubLog {
     return this as unknown as PartitionLog;
   }
 
+  /** Everything is written at once. */
+  get writtenOffset(): Offset {
+    return this.logEndOffset;
+  }
+
+  assignEpoch(epoch: LeaderEpoch): void {
+    this.epochs.assign(epoch, this.logEndOffset);
+  }
+
   append(_bytes: Uint8Array, headers: readonly BatchHeader[], epoch: LeaderEpoch) {
     if (this.refusal !== undefined) return this.refusal;
     const baseOffset = this.logEndOffset;

@@ -103,6 +103,7 @@ class Run {
     const model = this.models[index] as LogModel;
     log.updateConfig({ ...log.config, segmentBytes: SEGMENT_BYTES });
     log.listener = {
+      written: () => {},
       durable: (end) => {
         if (!this.#cutting.has(index)) model.durableEnd = end;
       },

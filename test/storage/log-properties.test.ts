@@ -156,6 +156,7 @@ class Run {
     this.log = log;
     log.updateConfig(this.#config);
     log.listener = {
+      written: () => {},
       durable: (end) => {
         if (!this.#isCutting) this.model.durableEnd = end;
       },

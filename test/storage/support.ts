@@ -82,6 +82,11 @@ export class Listener implements LogListener {
   durableEnd = -1;
   rejectedFrom: number[] = [];
   failures = 0;
+  writtenEnd = -1;
+
+  written(end: Offset): void {
+    this.writtenEnd = end;
+  }
 
   durable(end: Offset): void {
     this.durableEnd = end;

@@ -1,0 +1,75 @@
+import type { Mono } from '#base/ports';
+import type { Offset } from '#model/ids';
+
+/** One Fetch of a follower, as its leader takes it in. */
+export interface FollowerFetch {
+  /** The process that fetches; another one starts anew. */
+  readonly brokerEpoch: number;
+  /** The follower's log ends there. */
+  readonly fetchOffset: Offset;
+  /** The follower has everything below on its disk, by the topic's flush policy. */
+  readonly durableOffset: Offset;
+  readonly logStartOffset: number;
+}
+
+/**
+ * How far one follower is, in the eyes of its leader. It was last caught up at the latest moment of which it is known that it now has
+ * all that the leader had then: moments are remembered one at a time, so that a follower under steady load, always a few
+ * milliseconds behind, counts as caught up a few milliseconds ago.
+ */
+export class FollowerProgress {
+  #brokerEpoch = -1;
+  #durableOffset = -1;
+  #fetchOffset = -1;
+  #logStartOffset = -1;
+  #caughtUpAt: Mono;
+  #mark: { readonly at: Mono; readonly end: Offset } | undefined;
+
+  /** `now`: its leader begins to lead, and gives it the time that anybody has. */
+  constructor(now: Mono) {
+    this.#caughtUpAt = now;
+  }
+
+  /** -1 before its first fetch. */
+  get brokerEpoch(): number {
+    return this.#brokerEpoch;
+  }
+
+  /** -1 before its first fetch. */
+  get durableOffset(): number {
+    return this.#durableOffset;
+  }
+
+  /** -1 before its first fetch. */
+  get fetchOffset(): number {
+    return this.#fetchOffset;
+  }
+
+  get logStartOffset(): number {
+    return this.#logStartOffset;
+  }
+
+  get caughtUpAt(): Mono {
+    return this.#caughtUpAt;
+  }
+
+  fetched(fetch: FollowerFetch, leaderEnd: Offset, now: Mono): void {
+    if (fetch.brokerEpoch !== this.#brokerEpoch) {
+      this.#brokerEpoch = fetch.brokerEpoch;
+      this.#mark = undefined;
+    }
+    this.#fetchOffset = fetch.fetchOffset;
+    this.#durableOffset = Math.min(fetch.durableOffset, fetch.fetchOffset);
+    this.#logStartOffset = fetch.logStartOffset;
+    if (this.#durableOffset >= leaderEnd) {
+      this.#caughtUpAt = now;
+      this.#mark = undefined;
+      return;
+    }
+    if (this.#mark !== undefined && this.#durableOffset >= this.#mark.end) {
+      this.#caughtUpAt = this.#mark.at;
+      this.#mark = undefined;
+    }
+    this.#mark ??= { at: now, end: leaderEnd };
+  }
+}

@@ -1,0 +1,208 @@
+/** What the leader of one partition knows and decides: the high watermark, and who is in sync (KIP-497, KIP-966). Pure. */
+import { assert } from '#base/assert';
+import type { Mono } from '#base/ports';
+import type { LeaderEpoch, NodeId, Offset } from '#model/ids';
+import type { PlantedBugs } from '#model/planted-bugs';
+import { type FollowerFetch, FollowerProgress } from './follower-progress.ts';
+
+/** A partition's state as the metadata have it, as far as its leader goes by it. */
+export interface PartitionView {
+  readonly leaderEpoch: LeaderEpoch;
+  readonly partitionEpoch: number;
+  readonly replicas: readonly NodeId[];
+  readonly isr: readonly NodeId[];
+}
+
+export interface IsrMember {
+  readonly id: NodeId;
+  /** The process that the leader takes for in sync. */
+  readonly brokerEpoch: number;
+}
+
+/** What the leader wants the controller to decide. */
+export interface IsrProposal {
+  readonly leaderEpoch: LeaderEpoch;
+  readonly partitionEpoch: number;
+  readonly isr: readonly IsrMember[];
+}
+
+/** The epoch of the broker's present process if it may be in sync: registered, not fenced, not draining. */
+export type ActiveBroker = (id: NodeId) => number | undefined;
+
+export interface Leadership {
+  readonly self: NodeId;
+  readonly view: PartitionView;
+  /** min.insync.replicas of the topic; as many as there are replicas are enough. */
+  readonly minIsr: number;
+  /** The log's end when this epoch began: everything committed before lies below. */
+  readonly epochStart: Offset;
+  readonly durableOffset: Offset;
+  /** As it was known to this replica before it led. */
+  readonly highWatermark: Offset;
+  readonly now: Mono;
+  readonly planted: PlantedBugs;
+}
+
+/** One leader epoch of one partition on its leader. */
+export class LeaderState {
+  readonly #self: NodeId;
+  readonly #followers = new Map<NodeId, FollowerProgress>();
+  readonly #planted: PlantedBugs;
+  #view: PartitionView;
+  #minIsr: number;
+  #epochStart: Offset;
+  #durableOffset: Offset;
+  #highWatermark: Offset;
+  /** Sent to the controller, its answer not known. */
+  #proposed: IsrProposal | undefined;
+
+  constructor(leadership: Leadership) {
+    const { self, view, now } = leadership;
+    assert(view.isr.includes(self), 'a leader is in sync');
+    this.#self = self;
+    this.#view = view;
+    this.#minIsr = leadership.minIsr;
+    this.#epochStart = leadership.epochStart;
+    this.#durableOffset = leadership.durableOffset;
+    this.#highWatermark = leadership.highWatermark;
+    this.#planted = leadership.planted;
+    for (const id of view.replicas) if (id !== self) this.#followers.set(id, new FollowerProgress(now));
+    this.#advance();
+  }
+
+  get view(): PartitionView {
+    return this.#view;
+  }
+
+  /** Everything below is committed: no leader to come is without it. Meaningless to others while this leader is not ready. */
+  get highWatermark(): Offset {
+    return this.#highWatermark;
+  }
+
+  /**
+   * Whether the high watermark has reached this epoch's start. Before, an earlier leader may have told clients of a higher one, so
+   * that nothing is served.
+   */
+  get isReady(): boolean {
+    // PLANTED BUG serve-before-own-epoch: what is known of the high watermark from before is good enough.
+    if (this.#planted.has('serve-before-own-epoch')) return true;
+    return this.#highWatermark >= this.#epochStart;
+  }
+
+  get isUnderMinIsr(): boolean {
+    return this.#view.isr.length < this.#isrMin;
+  }
+
+  get isUnderReplicated(): boolean {
+    return this.#view.isr.length < this.#view.replicas.length;
+  }
+
+  get isProposing(): boolean {
+    return this.#proposed !== undefined;
+  }
+
+  follower(id: NodeId): FollowerProgress | undefined {
+    return this.#followers.get(id);
+  }
+
+  /** Says whether the high watermark has moved. The same epoch, another state: what was proposed is decided if it is later. */
+  changed(view: PartitionView, minIsr: number, now: Mono): boolean {
+    assert(view.leaderEpoch === this.#view.leaderEpoch && view.isr.includes(this.#self), 'one state, one leader epoch');
+    this.#minIsr = minIsr;
+    if (view.partitionEpoch > this.#view.partitionEpoch) this.#proposed = undefined;
+    this.#view = view;
+    for (const id of this.#followers.keys()) if (!view.replicas.includes(id)) this.#followers.delete(id);
+    for (const id of view.replicas)
+      if (id !== this.#self && !this.#followers.has(id)) this.#followers.set(id, new FollowerProgress(now));
+    return this.#advance();
+  }
+
+  /** The leader's own log is durable below `end`. Says whether the high watermark has moved. */
+  synced(end: Offset): boolean {
+    this.#durableOffset = end;
+    return this.#advance();
+  }
+
+  /** The leader's log ends at `end` again: there was no room for more. None of that was given to anybody. */
+  rejected(end: Offset): void {
+    assert(end >= this.#highWatermark, 'what is committed is never taken back');
+    if (end < this.#epochStart) this.#epochStart = end;
+  }
+
+  /** Says whether the high watermark has moved. Unknown replicas have no effect. */
+  fetched(id: NodeId, fetch: FollowerFetch, leaderEnd: Offset, now: Mono): boolean {
+    const follower = this.#followers.get(id);
+    if (follower === undefined) return false;
+    // PLANTED BUG count-unsynced-followers: what a follower has been given counts as synced.
+    const counted = this.#planted.has('count-unsynced-followers')
+      ? { ...fetch, durableOffset: fetch.fetchOffset }
+      : fetch;
+    follower.fetched(counted, leaderEnd, now);
+    return this.#isMaximalMember(id) && this.#advance();
+  }
+
+  /** Whether a follower out of sync may come in: it has all that is committed, also by any leader before this epoch. */
+  isCaughtUp(id: NodeId): boolean {
+    const follower = this.#followers.get(id);
+    if (follower === undefined || follower.durableOffset < this.#highWatermark) return false;
+    // PLANTED BUG expand-without-epoch-start: this leader's high watermark, which may be behind, is all that is asked for.
+    return this.#planted.has('expand-without-epoch-start') || follower.durableOffset >= this.#epochStart;
+  }
+
+  /**
+   * Another ISR than the committed one, if one is due and none is on its way: without who has not been caught up for `lagMaxMs`, with
+   * who has come to be. Until its fate is known both the old and the new members count for the high watermark.
+   */
+  propose(active: ActiveBroker, lagMaxMs: number, now: Mono): IsrProposal | undefined {
+    if (this.#proposed !== undefined) return undefined;
+    const { isr, replicas, leaderEpoch, partitionEpoch } = this.#view;
+    const members: IsrMember[] = [];
+    for (const id of replicas) {
+      const brokerEpoch = this.#mayBeMember(id, isr.includes(id), active, now - lagMaxMs);
+      if (brokerEpoch !== undefined) members.push({ id, brokerEpoch });
+    }
+    if (members.length === isr.length && members.every(({ id }) => isr.includes(id))) return undefined;
+    this.#proposed = { leaderEpoch, partitionEpoch, isr: members };
+    return this.#proposed;
+  }
+
+  /** The controller has refused the proposal, and nothing will come of it. Says whether the high watermark has moved. */
+  refused(proposal: IsrProposal): boolean {
+    if (this.#proposed !== proposal) return false;
+    this.#proposed = undefined;
+    return this.#advance();
+  }
+
+  #mayBeMember(id: NodeId, isMember: boolean, active: ActiveBroker, caughtUpSince: Mono): number | undefined {
+    if (id === this.#self) return active(id) ?? -1;
+    const follower = this.#followers.get(id);
+    if (follower === undefined) return undefined;
+    const brokerEpoch = active(id);
+    // A member stays until it lags; the controller itself takes out who is fenced.
+    if (isMember) return follower.caughtUpAt >= caughtUpSince ? (brokerEpoch ?? -1) : undefined;
+    return brokerEpoch !== undefined && follower.brokerEpoch === brokerEpoch && this.isCaughtUp(id)
+      ? brokerEpoch
+      : undefined;
+  }
+
+  get #isrMin(): number {
+    const isrMin = Math.min(this.#minIsr, this.#view.replicas.length);
+    // PLANTED BUG acknowledge-below-min-isr: one less will do.
+    return this.#planted.has('acknowledge-below-min-isr') ? isrMin - 1 : isrMin;
+  }
+
+  #isMaximalMember(id: NodeId): boolean {
+    return this.#view.isr.includes(id) || this.#proposed?.isr.some((member) => member.id === id) === true;
+  }
+
+  /** The least durable offset of the maximal ISR: the committed one, and whoever may be in it by now. */
+  #advance(): boolean {
+    if (this.isUnderMinIsr) return false;
+    let least: number = this.#durableOffset;
+    for (const [id, { durableOffset }] of this.#followers)
+      if (durableOffset < least && this.#isMaximalMember(id)) least = durableOffset;
+    if (least <= this.#highWatermark) return false;
+    this.#highWatermark = least as Offset;
+    return true;
+  }
+}

@@ -1,0 +1,457 @@
+/** One broker's followers of the partitions that another one leads: fetches them over one connection (KIP-227, KIP-903). */
+import { at } from '#base/assert';
+import type { Deadline, Deadlines } from '#base/deadlines';
+import type { Endpoint, Mono, Ports } from '#base/ports';
+import { ErrorCode, errorName } from '#model/errors';
+import { type LeaderEpoch, type NodeId, type Offset, offset, partitionName, type Uuid } from '#model/ids';
+import type { PlantedBugs } from '#model/planted-bugs';
+import { KafkaClient } from '#net/kafka-client';
+import { type FetchPartitionInput, type FetchRequestInput, writeFetchRequest } from '#protocol/generated/fetch-request';
+import { type FetchResponse, type PartitionData, readFetchResponse } from '#protocol/generated/fetch-response';
+import { readResponseHeader, writeRequestHeader } from '#protocol/headers';
+import { Reader } from '#protocol/reader';
+import { replicatedBatches } from '#protocol/replicated-batches';
+import { Writer } from '#protocol/writer';
+import { divergencePoint } from '#replication/truncation';
+import type { Partition } from './partition.ts';
+
+const FETCH = 1;
+const FETCH_VERSION = 17;
+const NO_SESSION = 0;
+const FULL_EPOCH = 0;
+const SESSIONLESS_EPOCH = -1;
+const EPOCH_MAX = 0x7fff_ffff;
+/** Answered later than its wait by so much, a request is given up and the connection made anew. */
+const PATIENCE_MS = 2_000;
+const DIAL_MS = 1_000;
+const REDIAL_MS = 20;
+const REDIAL_MS_MAX = 200;
+/** A partition that its leader refuses is asked for again then: the metadata of one of the two are behind. */
+const RETRY_MS = 50;
+const DAMAGED_RETRY_MS = 1_000;
+/** Above what the responses are asked to hold: the first batch comes whole, whatever its size. */
+const OVERSIZE_BYTES = 128 << 20;
+
+export interface ReplicaFetcherOptions {
+  readonly self: NodeId;
+  readonly leader: NodeId;
+  /** replica.fetch.wait.max.ms, .min.bytes, .max.bytes (of a partition) and .response.max.bytes. */
+  readonly waitMaxMs: number;
+  readonly minBytes: number;
+  readonly partitionMaxBytes: number;
+  readonly responseMaxBytes: number;
+  /** What has been fetched and is not on disk yet; no more is fetched above it. */
+  readonly undurableBytesMax: number;
+  readonly planted: PlantedBugs;
+  /** Of the leader's inter-broker listener; undefined while it is not registered. */
+  endpoint(): Endpoint | undefined;
+  /** Of this process; -1 while it is not registered. */
+  brokerEpoch(): number;
+}
+
+/** A partition as its leader has been told of it. */
+interface Followed {
+  readonly partition: Partition;
+  readonly leaderEpoch: LeaderEpoch;
+  /** Whether the session at the leader holds it. */
+  inSession: boolean;
+  /** It is not asked for before. */
+  pausedUntil: Mono;
+  /** Appended and not durable: the end of each response's part, and its size. Bounded by `undurableBytesMax`. */
+  readonly undurable: { readonly end: Offset; readonly sizeBytes: number }[];
+}
+
+interface Sent {
+  readonly correlationId: number;
+  /** Tells positions only, and is answered at once. */
+  readonly isReport: boolean;
+}
+
+/**
+ * Fetches are long polls, one at a time. What becomes durable while one waits at the leader is told by a report: a second request
+ * that asks for no data, upon which the leader answers both.
+ */
+export class ReplicaFetcher {
+  readonly #ports: Ports;
+  readonly #deadlines: Deadlines;
+  readonly #options: ReplicaFetcherOptions;
+  /** By topic id and number. */
+  readonly #followed = new Map<Uuid, Map<number, Followed>>();
+  /** The leader has to be told of them: their position is another, or they are new. */
+  readonly #changed = new Set<Followed>();
+  /** In the session at the leader, and no longer asked for. */
+  readonly #forgotten = new Map<string, { readonly topicId: Uuid; readonly index: number }>();
+  /** At most a fetch and a report. */
+  #sent: Sent[] = [];
+  #client: KafkaClient | undefined;
+  #isOpen = false;
+  #sessionId = NO_SESSION;
+  #sessionEpoch = FULL_EPOCH;
+  #correlationId = 0;
+  #undurableBytes = 0;
+  #inSessionCount = 0;
+  #redialMs = REDIAL_MS;
+  #patience: Deadline | undefined;
+  #wake: Deadline | undefined;
+  #isPumpDue = false;
+  #isClosed = false;
+
+  constructor(ports: Ports, deadlines: Deadlines, options: ReplicaFetcherOptions) {
+    this.#ports = ports;
+    this.#deadlines = deadlines;
+    this.#options = options;
+  }
+
+  get leader(): NodeId {
+    return this.#options.leader;
+  }
+
+  get isIdle(): boolean {
+    return this.#followed.size === 0;
+  }
+
+  /** In the partition's present leader epoch; again, if that is another one. */
+  follow(partition: Partition): void {
+    const known = this.#find(partition.topicId, partition.index);
+    if (known?.partition === partition && known.leaderEpoch === partition.leaderEpoch) return;
+    if (known !== undefined) this.unfollow(partition);
+    const { topicId, index, leaderEpoch } = partition;
+    const followed = { partition, leaderEpoch, inSession: false, pausedUntil: 0, undurable: [] };
+    let ofTopic = this.#followed.get(topicId);
+    if (ofTopic === undefined) {
+      ofTopic = new Map();
+      this.#followed.set(topicId, ofTopic);
+    }
+    ofTopic.set(index, followed);
+    this.#note(followed);
+  }
+
+  unfollow({ topicId, index }: Partition): void {
+    const followed = this.#find(topicId, index);
+    if (followed === undefined) return;
+    this.#leaveSession(followed);
+    for (const { sizeBytes } of followed.undurable) this.#undurableBytes -= sizeBytes;
+    followed.undurable.length = 0;
+    this.#changed.delete(followed);
+    const ofTopic = this.#followed.get(topicId);
+    ofTopic?.delete(index);
+    if (ofTopic?.size === 0) this.#followed.delete(topicId);
+    this.#schedule();
+  }
+
+  /** The partition's log has more on its disk. */
+  synced({ topicId, index, log }: Partition): void {
+    const followed = this.#find(topicId, index);
+    if (followed === undefined || log === undefined) return;
+    const { undurable } = followed;
+    while (undurable[0] !== undefined && undurable[0].end <= log.durableOffset)
+      this.#undurableBytes -= undurable.shift()?.sizeBytes ?? 0;
+    this.#note(followed);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#drop();
+    this.#client?.close();
+    if (this.#wake !== undefined) this.#deadlines.cancel(this.#wake);
+  }
+
+  #find(topicId: Uuid, index: number): Followed | undefined {
+    return this.#followed.get(topicId)?.get(index);
+  }
+
+  #note(followed: Followed): void {
+    this.#changed.add(followed);
+    this.#schedule();
+  }
+
+  /** In a turn of its own: what many partitions have to tell goes into one request. */
+  #schedule(): void {
+    if (this.#isPumpDue || this.#isClosed) return;
+    this.#isPumpDue = true;
+    this.#ports.clock.defer(() => {
+      this.#isPumpDue = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    if (this.#isClosed || this.isIdle) return;
+    if (this.#client === undefined) return this.#dial();
+    if (!this.#isOpen || this.#sent.some(({ isReport }) => isReport)) return;
+    if (this.#sent.length > 0) {
+      // The leader must know the session before a second request can go on in it.
+      if (this.#sessionId !== NO_SESSION && this.#changed.size > 0) this.#send(true);
+    } else if (this.#undurableBytes <= this.#options.undurableBytesMax) this.#send(false);
+    else if (this.#changed.size > 0) this.#send(true);
+  }
+
+  #dial(): void {
+    const endpoint = this.#options.endpoint();
+    if (endpoint === undefined) return this.#wakeAfter(REDIAL_MS_MAX);
+    const options = { dialTimeoutMs: DIAL_MS, responseBytesMax: this.#options.responseMaxBytes + OVERSIZE_BYTES };
+    const client = new KafkaClient(this.#ports, endpoint, options, {
+      opened: () => {
+        this.#isOpen = true;
+        this.#redialMs = REDIAL_MS;
+        this.#pump();
+      },
+      response: (frame) => {
+        if (this.#client === client) this.#received(frame);
+      },
+      closed: () => {
+        if (this.#client === client) this.#lost();
+      },
+    });
+    this.#client = client;
+  }
+
+  /** The connection is gone, or is given up: a new one begins a new session. */
+  #lost(): void {
+    this.#drop();
+    if (this.#isClosed) return;
+    this.#wakeAfter(this.#redialMs);
+    this.#redialMs = Math.min(2 * this.#redialMs, REDIAL_MS_MAX);
+  }
+
+  #drop(): void {
+    this.#client = undefined;
+    this.#isOpen = false;
+    this.#sent = [];
+    this.#sessionId = NO_SESSION;
+    this.#sessionEpoch = FULL_EPOCH;
+    this.#forgotten.clear();
+    for (const followed of this.#all()) followed.inSession = false;
+    this.#inSessionCount = 0;
+    if (this.#patience !== undefined) this.#deadlines.cancel(this.#patience);
+    this.#patience = undefined;
+  }
+
+  #giveUp(reason: string): void {
+    const { leader } = this.#options;
+    this.#ports.logger.warn({ leader, reason }, 'the connection to the leader of partitions is given up');
+    this.#client?.close();
+    this.#lost();
+  }
+
+  #send(isReport: boolean): void {
+    const topics = this.#topics();
+    // Nothing can be taken now: a fetch for nothing would be answered at once.
+    if (topics.length === 0 && this.#inSessionCount === 0) return;
+    const { self, waitMaxMs, minBytes, responseMaxBytes } = this.#options;
+    const body: FetchRequestInput = {
+      replicaState: { replicaId: self, replicaEpoch: this.#options.brokerEpoch() },
+      maxWaitMs: isReport ? 0 : waitMaxMs,
+      minBytes,
+      // A report has room for nothing.
+      maxBytes: isReport ? 0 : responseMaxBytes,
+      sessionId: this.#sessionId,
+      sessionEpoch: this.#sessionEpoch,
+      topics,
+      forgottenTopicsData: [...Map.groupBy(this.#forgotten.values(), ({ topicId }) => topicId)].map(
+        ([topicId, gone]) => ({ topicId, partitions: gone.map(({ index }) => index) }),
+      ),
+    };
+    this.#forgotten.clear();
+    this.#changed.clear();
+    this.#correlationId = (this.#correlationId + 1) & EPOCH_MAX;
+    const writer = new Writer();
+    writer.int32(0);
+    const correlationId = this.#correlationId;
+    writeRequestHeader(writer, { apiKey: FETCH, apiVersion: FETCH_VERSION, correlationId, clientId: `broker-${self}` });
+    writeFetchRequest(writer, body, FETCH_VERSION);
+    writer.patchInt32(0, writer.sizeBytes - 4);
+    this.#client?.send(writer.chunks());
+    if (this.#sessionId !== NO_SESSION) this.#sessionEpoch = nextEpoch(this.#sessionEpoch);
+    this.#sent.push({ correlationId, isReport });
+    this.#patience ??= this.#deadlines.after(waitMaxMs + PATIENCE_MS, () => this.#giveUp('no answer in time'));
+  }
+
+  /** What the leader must be told: in a session what has changed, else everything. */
+  #topics(): FetchRequestInput['topics'][number][] {
+    const topics = new Map<Uuid, FetchPartitionInput[]>();
+    const now = this.#ports.clock.now();
+    for (const followed of this.#sessionId === NO_SESSION ? this.#all() : this.#changed) {
+      const asked = this.#ask(followed, now);
+      if (asked === undefined) {
+        this.#leaveSession(followed);
+        continue;
+      }
+      this.#enterSession(followed);
+      const { topicId } = followed.partition;
+      const partitions = topics.get(topicId);
+      if (partitions === undefined) topics.set(topicId, [asked]);
+      else partitions.push(asked);
+    }
+    for (const [topicId, partitions] of topics)
+      for (const { partition } of partitions) this.#forgotten.delete(partitionName(topicId, partition));
+    return [...topics].map(([topicId, partitions]) => ({ topicId, partitions }));
+  }
+
+  /** Undefined while it cannot take anything. */
+  #ask({ partition, leaderEpoch, pausedUntil }: Followed, now: Mono): FetchPartitionInput | undefined {
+    const { log } = partition;
+    if (log === undefined || partition.isBeingCut || now < pausedUntil) return undefined;
+    const { logEndOffset, logStartOffset, epochs, durableOffset } = log;
+    return {
+      partition: partition.index,
+      currentLeaderEpoch: leaderEpoch,
+      fetchOffset: logEndOffset,
+      lastFetchedEpoch: logEndOffset > logStartOffset ? (epochs.epochAt(offset(logEndOffset - 1)) ?? -1) : -1,
+      logStartOffset,
+      partitionMaxBytes: this.#options.partitionMaxBytes,
+      // PLANTED BUG report-before-sync: what was fetched is told as if it were on the disk.
+      durableOffset: this.#options.planted.has('report-before-sync') ? logEndOffset : durableOffset,
+    };
+  }
+
+  #enterSession(followed: Followed): void {
+    if (followed.inSession) return;
+    followed.inSession = true;
+    this.#inSessionCount += 1;
+  }
+
+  #leaveSession(followed: Followed): void {
+    if (!followed.inSession) return;
+    followed.inSession = false;
+    this.#inSessionCount -= 1;
+    const { topicId, index } = followed.partition;
+    // Also while the leader has not answered yet which session it is.
+    this.#forgotten.set(partitionName(topicId, index), { topicId, index });
+  }
+
+  #received(frame: Uint8Array): void {
+    const reader = new Reader(frame);
+    const { correlationId } = readResponseHeader(reader, FETCH, FETCH_VERSION);
+    const sent = this.#sent.shift();
+    if (sent?.correlationId !== correlationId) return this.#giveUp('an answer to nothing that was asked');
+    if (this.#patience !== undefined) this.#deadlines.cancel(this.#patience);
+    const { waitMaxMs } = this.#options;
+    this.#patience =
+      this.#sent.length === 0
+        ? undefined
+        : this.#deadlines.after(waitMaxMs + PATIENCE_MS, () => this.#giveUp('no answer in time'));
+    const response = readFetchResponse(reader, FETCH_VERSION);
+    if (response.errorCode !== ErrorCode.None) return this.#giveUp(errorName(response.errorCode as ErrorCode));
+    this.#keepSession(response);
+    for (const { topicId, partitions } of response.responses)
+      for (const answer of partitions) {
+        const index = answer.partitionIndex;
+        const followed = this.#find(topicId, index);
+        if (followed?.inSession) this.#take(followed, answer);
+        else if (followed === undefined) this.#forgotten.set(partitionName(topicId, index), { topicId, index });
+      }
+    this.#schedule();
+  }
+
+  #keepSession({ sessionId }: FetchResponse): void {
+    if (this.#sessionId !== NO_SESSION) return;
+    if (sessionId === NO_SESSION) this.#forgotten.clear();
+    this.#sessionId = sessionId;
+    this.#sessionEpoch = sessionId === NO_SESSION ? SESSIONLESS_EPOCH : 1;
+  }
+
+  #take(followed: Followed, answer: PartitionData): void {
+    const { partition } = followed;
+    const { log } = partition;
+    const isTaker = !partition.isBeingCut && !partition.leads && partition.leaderEpoch === followed.leaderEpoch;
+    // It would be sent the same again and again.
+    if (log === undefined || !isTaker) return this.#leaveSession(followed);
+    const { errorCode, divergingEpoch } = answer;
+    if (errorCode === ErrorCode.OffsetOutOfRange) return this.#outOfRange(followed, answer);
+    if (errorCode !== ErrorCode.None) return this.#pause(followed, RETRY_MS);
+    if (divergingEpoch.epoch >= 0) {
+      const { epoch, endOffset } = divergingEpoch;
+      const diverging = { epoch: epoch as LeaderEpoch, endOffset: offset(Math.max(0, endOffset)) };
+      const to = this.#options.planted.has('truncate-to-high-watermark')
+        ? // PLANTED BUG truncate-to-high-watermark: what is above the follower's high watermark goes, as before KIP-101.
+          partition.highWatermark
+        : divergencePoint(log.epochs, log.logStartOffset, log.logEndOffset, diverging);
+      return this.#cut(followed, to, 'truncate');
+    }
+    const chunks = answer.records ?? [];
+    const bytes = chunks.length === 1 ? at(chunks, 0) : Buffer.concat(chunks);
+    if (bytes.length > 0 && !this.#append(followed, bytes)) return;
+    partition.leaderIsAt(offset(Math.max(0, answer.highWatermark)), offset(Math.max(0, answer.logStartOffset)));
+  }
+
+  /** Whether the answer was taken in. */
+  #append(followed: Followed, bytes: Uint8Array): boolean {
+    const { partition, leaderEpoch } = followed;
+    const { log } = partition;
+    if (log === undefined) return false;
+    const batches = replicatedBatches(bytes, log.logEndOffset, leaderEpoch, this.#ports.codecs);
+    if (batches.kind === 'damaged') return this.#refuse(followed, batches.reason);
+    if (batches.kind === 'straddling') {
+      if (log.logEndOffset > log.logStartOffset) return this.#refuse(followed, 'a batch begins within the log');
+      // The leader's log starts within this batch: the follower's begins with the whole of it.
+      this.#cut(followed, offset(batches.baseOffset), 'restart', () => this.#append(followed, batches.bytes));
+      return false;
+    }
+    if (batches.headers.length === 0) return true;
+    if (partition.appendReplicated(batches.bytes, batches.headers) !== 'appended') {
+      this.#pause(followed, RETRY_MS);
+      return false;
+    }
+    followed.undurable.push({ end: log.logEndOffset, sizeBytes: batches.bytes.length });
+    this.#undurableBytes += batches.bytes.length;
+    this.#note(followed);
+    return true;
+  }
+
+  /** The leader's log starts above this one's end: nothing of this one is of use. */
+  #outOfRange(followed: Followed, { logStartOffset }: PartitionData): void {
+    const end = followed.partition.log?.logEndOffset ?? 0;
+    if (logStartOffset <= end) return this.#pause(followed, RETRY_MS);
+    this.#cut(followed, offset(logStartOffset), 'restart');
+  }
+
+  #cut(followed: Followed, to: Offset, how: 'truncate' | 'restart', then?: () => void): void {
+    const { partition, leaderEpoch } = followed;
+    const { topic, index, log } = partition;
+    const from = log?.logEndOffset;
+    this.#ports.logger.info({ partition: partitionName(topic, index), leaderEpoch, from, to }, 'the log is cut');
+    for (const { sizeBytes } of followed.undurable.splice(0)) this.#undurableBytes -= sizeBytes;
+    if (how === 'truncate') partition.truncateTo(to);
+    else partition.restartAt(to);
+    this.#note(followed);
+    void partition.whenWhole().then(() => {
+      if (this.#find(partition.topicId, index) !== followed || partition.log === undefined) return;
+      then?.();
+      this.#note(followed);
+    });
+  }
+
+  #refuse(followed: Followed, reason: string): false {
+    const { topic, index } = followed.partition;
+    const { leader } = this.#options;
+    this.#ports.logger.error({ partition: partitionName(topic, index), leader, reason }, 'a fetched batch is refused');
+    this.#pause(followed, DAMAGED_RETRY_MS);
+    return false;
+  }
+
+  #pause(followed: Followed, pauseMs: number): void {
+    followed.pausedUntil = this.#ports.clock.now() + pauseMs;
+    this.#leaveSession(followed);
+    this.#deadlines.after(pauseMs, () => {
+      if (this.#find(followed.partition.topicId, followed.partition.index) === followed) this.#note(followed);
+    });
+  }
+
+  #wakeAfter(delayMs: number): void {
+    if (this.#wake !== undefined) this.#deadlines.cancel(this.#wake);
+    this.#wake = this.#deadlines.after(delayMs, () => {
+      this.#wake = undefined;
+      this.#schedule();
+    });
+  }
+
+  *#all(): Iterable<Followed> {
+    for (const ofTopic of this.#followed.values()) yield* ofTopic.values();
+  }
+}
+
+function nextEpoch(epoch: number): number {
+  if (epoch === SESSIONLESS_EPOCH) return SESSIONLESS_EPOCH;
+  return epoch === EPOCH_MAX ? 1 : epoch + 1;
+}
