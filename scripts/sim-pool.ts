@@ -70,6 +70,8 @@ function lost({ seed }: SeedJob, message: string, realMs: number): SeedReport {
     simulatedMs: 0,
     eventCount: 0,
     committedIndex: 0,
+    ackedCount: 0,
+    readCount: 0,
     faults: [],
     coverage: [],
     traceHash: '',

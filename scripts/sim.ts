@@ -99,6 +99,7 @@ function summarize(reports: readonly SeedReport[], realMs: number): string[] {
     [
       `${reports.length} seeds, ${(simulatedMs / 3_600_000).toFixed(2)} simulated hours in ${(realMs / 1000).toFixed(0)} s, ${(simulatedMs / busyMs).toFixed(0)} times real time per process`,
       `${events} events, ${perSecond(events, busyMs)} a second per process, ${perSecond(events, realMs)} in all`,
+      `${sum(({ ackedCount }) => ackedCount)} records acknowledged by all in sync, ${sum(({ readCount }) => readCount)} read`,
       `${strikes} faults: ${list(FAULT_KINDS, kinds)}`,
       `coverage: ${list(COVERAGE_POINTS, coverage)}`,
     ].join('\n'),

@@ -15,9 +15,10 @@ export const METADATA_VERSION = { name: '4.3-IV0', level: 30 } as const;
 
 /**
  * Java clients change what they send by the finalised levels: one that promises what is not there yet stays out of this table
- * (transaction, group, eligible.leader.replicas, share and streams.version).
+ * (transaction, group, share and streams.version).
  */
 export const SUPPORTED_FEATURES: readonly SupportedFeature[] = [
+  { name: 'eligible.leader.replicas.version', min: 0, max: 1, initial: 1, changedAt: [] },
   { name: 'kraft.version', min: 0, max: 1, initial: 1, changedAt: [1] },
   {
     name: 'metadata.version',

@@ -55,6 +55,10 @@ interface Followed {
   readonly leaderEpoch: LeaderEpoch;
   /** Whether the session at the leader holds it. */
   inSession: boolean;
+  /** The end of its log as the leader was last told, by a fetch or a report; */
+  toldOffset: number;
+  /** and as the last fetch went by it: what the answer is about. */
+  askedOffset: number;
   /** It is not asked for before. */
   pausedUntil: Mono;
   /** Appended and not durable: the end of each response's part, and its size. Bounded by `undurableBytesMax`. */
@@ -79,6 +83,8 @@ export class ReplicaFetcher {
   readonly #followed = new Map<Uuid, Map<number, Followed>>();
   /** The leader has to be told of them: their position is another, or they are new. */
   readonly #changed = new Set<Followed>();
+  /** Told by reports since the last fetch. */
+  readonly #reported = new Set<Followed>();
   /** In the session at the leader, and no longer asked for. */
   readonly #forgotten = new Map<string, { readonly topicId: Uuid; readonly index: number }>();
   /** At most a fetch and a report. */
@@ -116,7 +122,15 @@ export class ReplicaFetcher {
     if (known?.partition === partition && known.leaderEpoch === partition.leaderEpoch) return;
     if (known !== undefined) this.unfollow(partition);
     const { topicId, index, leaderEpoch } = partition;
-    const followed = { partition, leaderEpoch, inSession: false, pausedUntil: 0, undurable: [] };
+    const followed: Followed = {
+      partition,
+      leaderEpoch,
+      inSession: false,
+      toldOffset: -1,
+      askedOffset: -1,
+      pausedUntil: 0,
+      undurable: [],
+    };
     let ofTopic = this.#followed.get(topicId);
     if (ofTopic === undefined) {
       ofTopic = new Map();
@@ -133,6 +147,7 @@ export class ReplicaFetcher {
     for (const { sizeBytes } of followed.undurable) this.#undurableBytes -= sizeBytes;
     followed.undurable.length = 0;
     this.#changed.delete(followed);
+    this.#reported.delete(followed);
     const ofTopic = this.#followed.get(topicId);
     ofTopic?.delete(index);
     if (ofTopic?.size === 0) this.#followed.delete(topicId);
@@ -223,6 +238,7 @@ export class ReplicaFetcher {
     this.#forgotten.clear();
     for (const followed of this.#all()) followed.inSession = false;
     this.#inSessionCount = 0;
+    this.#reported.clear();
     if (this.#patience !== undefined) this.#deadlines.cancel(this.#patience);
     this.#patience = undefined;
   }
@@ -235,7 +251,7 @@ export class ReplicaFetcher {
   }
 
   #send(isReport: boolean): void {
-    const topics = this.#topics();
+    const topics = this.#topics(isReport);
     // Nothing can be taken now: a fetch for nothing would be answered at once.
     if (topics.length === 0 && this.#inSessionCount === 0) return;
     const { self, waitMaxMs, minBytes, responseMaxBytes } = this.#options;
@@ -268,9 +284,13 @@ export class ReplicaFetcher {
   }
 
   /** What the leader must be told: in a session what has changed, else everything. */
-  #topics(): FetchRequestInput['topics'][number][] {
+  #topics(isReport: boolean): FetchRequestInput['topics'][number][] {
     const topics = new Map<Uuid, FetchPartitionInput[]>();
     const now = this.#ports.clock.now();
+    if (!isReport) {
+      for (const followed of this.#reported) followed.askedOffset = followed.toldOffset;
+      this.#reported.clear();
+    }
     for (const followed of this.#sessionId === NO_SESSION ? this.#all() : this.#changed) {
       const asked = this.#ask(followed, now);
       if (asked === undefined) {
@@ -278,6 +298,9 @@ export class ReplicaFetcher {
         continue;
       }
       this.#enterSession(followed);
+      followed.toldOffset = asked.fetchOffset;
+      if (isReport) this.#reported.add(followed);
+      else followed.askedOffset = asked.fetchOffset;
       const { topicId } = followed.partition;
       const partitions = topics.get(topicId);
       if (partitions === undefined) topics.set(topicId, [asked]);
@@ -357,6 +380,8 @@ export class ReplicaFetcher {
     const isTaker = !partition.isBeingCut && !partition.leads && partition.leaderEpoch === followed.leaderEpoch;
     // It would be sent the same again and again.
     if (log === undefined || !isTaker) return this.#leaveSession(followed);
+    // The log was cut since, or had no room for what came before: the answer would leave a hole, and looks like one that compaction left.
+    if (log.logEndOffset !== followed.askedOffset) return this.#note(followed);
     const { errorCode, divergingEpoch } = answer;
     if (errorCode === ErrorCode.OffsetOutOfRange) return this.#outOfRange(followed, answer);
     if (errorCode !== ErrorCode.None) return this.#pause(followed, RETRY_MS);

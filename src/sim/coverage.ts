@@ -28,6 +28,10 @@ export const COVERAGE_POINTS = [
   'request without an answer',
   'unanswered request carried out',
   'producer ids given by two brokers',
+  'records acknowledged',
+  'records acknowledged in the middle of faults',
+  'produce refused below min ISR',
+  'wipe withheld from the last copy',
 ] as const;
 
 export type CoveragePoint = (typeof COVERAGE_POINTS)[number];

@@ -1,8 +1,11 @@
 /** What a cluster must come back to when nothing strikes it any more. */
+import { at } from '#base/assert';
 import type { MetadataImage } from '#metadata/image';
-import { ResourceType } from '#metadata/records';
+import { type Partition, ResourceType } from '#metadata/records';
+import type { NodeId } from '#model/ids';
 import type { Cluster } from './cluster.ts';
 import type { Machine } from './machine.ts';
+import { DATA_PREFIX, WEAK_TOPIC } from './workload/data-topics.ts';
 import type { TopicModel } from './workload/topic-model.ts';
 
 /** One active leader, whom everybody follows, and every broker serves, in everybody's eyes: a sentence if not. */
@@ -18,6 +21,36 @@ export function whatIsMissing({ machines }: Cluster): string | undefined {
     if (!isReady) return `${name} does not serve`;
     const fenced = [...view.image.brokers.values()].find((broker) => broker.fenced);
     if (fenced !== undefined) return `broker ${fenced.id} is fenced in the metadata of ${name}`;
+    const lacking = lackingReplicas(view.image);
+    if (lacking !== undefined) return `${lacking} in the metadata of ${name}`;
+  }
+  return undefined;
+}
+
+/**
+ * With min.insync.replicas=1 one disk may be the only one that has a record, in the metadata's eyes even when it was wiped and nobody
+ * has noticed before all others were gone: then nobody may lead.
+ */
+export function isLost(
+  topic: string,
+  { leader, isr, replicas, directories }: Pick<Partition, 'leader' | 'isr' | 'replicas' | 'directories'>,
+  image: MetadataImage,
+): boolean {
+  const isThere = (id: NodeId): boolean =>
+    image.brokers.get(id)?.directories.includes(at(directories, replicas.indexOf(id))) === true;
+  return topic === WEAK_TOPIC && leader === null && !isr.some(isThere);
+}
+
+/** Topics that records are in never lose their last copy, and so come back whole. */
+function lackingReplicas(image: MetadataImage): string | undefined {
+  for (const { name, partitions } of image.topics()) {
+    if (!name.startsWith(DATA_PREFIX)) continue;
+    for (const { partition, leader, leaderEpoch, isr, elr, replicas, directories } of partitions) {
+      if (leader !== null && isr.length === replicas.length) continue;
+      if (isLost(name, { leader, isr, replicas, directories }, image)) continue;
+      const members = `in sync ${isr.join()}, eligible ${elr.join()}, replicas ${replicas.join()}`;
+      return `${name}-${partition} is led by ${leader ?? 'nobody'} in epoch ${leaderEpoch}, ${members}`;
+    }
   }
   return undefined;
 }

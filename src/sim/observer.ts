@@ -1,5 +1,7 @@
 /** Everything that watches one cluster: after each event, whatever has changed is held against what must be true. */
+import { at } from '#base/assert';
 import { votersIn } from '#metadata/voters';
+import type { NodeId } from '#model/ids';
 import { isSameReplica, type ReplicaKey, type Voter } from '#model/voter';
 import { DiskChecker } from './checkers/disk-checker.ts';
 import { DiskImage } from './checkers/disk-image.ts';
@@ -9,6 +11,7 @@ import { ReachChecker } from './checkers/reach-checker.ts';
 import type { Cluster } from './cluster.ts';
 import { Coverage } from './coverage.ts';
 import type { Machine } from './machine.ts';
+import { DATA_PREFIX } from './workload/data-topics.ts';
 
 const LEADERLESS_MS = 5000;
 
@@ -96,12 +99,32 @@ export class Observer {
   mayWipe(machine: Machine): boolean {
     if (this.#voters.length === 0) return false;
     const disk = this.#watched.find((watched) => watched.machine === machine)?.disk;
+    if (this.#hasLastCopy(disk)) {
+      this.coverage.sometimes('wipe withheld from the last copy');
+      return false;
+    }
     const views = [...this.#witnesses()].map(({ view }) => view.voters);
     return [this.#voters, ...views].every((voters) => {
       const intact = voters.filter((voter) => this.#diskOf(voter) !== undefined);
       const left = intact.filter((voter) => this.#diskOf(voter) !== disk);
       return left.length === intact.length || 2 * left.length > voters.length;
     });
+  }
+
+  /** Whether some records that were acknowledged may be on no other disk. */
+  #hasLastCopy(disk: DiskImage | undefined): boolean {
+    if (!this.images.hasReference) return true;
+    for (const { name, partitions } of this.images.reference.topics()) {
+      if (!name.startsWith(DATA_PREFIX)) continue;
+      for (const { isr, replicas, directories } of partitions) {
+        const isElsewhere = (id: NodeId): boolean => {
+          const found = this.#diskOf({ id, directoryId: at(directories, replicas.indexOf(id)) });
+          return found !== undefined && found !== disk;
+        };
+        if (!isr.some(isElsewhere)) return true;
+      }
+    }
+    return false;
   }
 
   /** Compares what all nodes have replayed, at whatever index. */

@@ -1,11 +1,11 @@
 /** One seed from its first event to its last: a cluster, its clients, what strikes it, and what it must come back to. */
-import type { Codecs } from '#base/ports';
+import type { Codecs, Ports } from '#base/ports';
 import { NO_PLANTED_BUGS, type PlantedBugs } from '#model/planted-bugs';
 import { Node } from '#node/node';
 import { check, Violation } from './checkers/violation.ts';
 import { Cluster } from './cluster.ts';
 import type { CoveragePoint } from './coverage.ts';
-import { faultOfFinal, stateOf, whatIsMissing } from './final-state.ts';
+import { faultOfFinal, isLost, stateOf, whatIsMissing } from './final-state.ts';
 import { Nemesis } from './nemesis.ts';
 import type { MakeNode } from './node-view.ts';
 import { Observer } from './observer.ts';
@@ -14,6 +14,7 @@ import { SimWorld } from './ports/sim-world.ts';
 import type { TraceLine } from './ports/trace.ts';
 import { drawSwarm, type FaultKind, type Swarm } from './swarm.ts';
 import { AdminClient, type Workload } from './workload/admin-client.ts';
+import { DATA_CLIENTS, DataWorkload } from './workload/data-workload.ts';
 
 export interface SeedOptions {
   readonly seed: number;
@@ -46,6 +47,9 @@ export interface SeedResult {
   readonly simulatedMs: number;
   readonly eventCount: number;
   readonly committedIndex: number;
+  /** Records acknowledged by all in sync, and records read. */
+  readonly ackedCount: number;
+  readonly readCount: number;
   readonly faults: ReadonlyMap<FaultKind, number>;
   readonly coverage: ReadonlyMap<CoveragePoint, number>;
   /** Of every event: the same seed, the same hash. */
@@ -61,6 +65,8 @@ const AFTERMATH_MS = 20_000;
 const HEALING_MS = 10_000;
 /** In which all nodes must have replayed what is committed, when nothing is asked of them any more. */
 const SETTLING_MS = 2000;
+/** In which everything must have been read, from a cluster that is well. */
+const READING_MS = 10_000;
 
 /** Never rejects for what a node does. Runs one at a time in a process: the globals that a node must not use throw meanwhile. */
 export async function runSeed(options: SeedOptions): Promise<SeedResult> {
@@ -77,6 +83,7 @@ class SeedRun {
   readonly #observer: Observer;
   readonly #nemesis: Nemesis;
   readonly #clients: readonly AdminClient[];
+  readonly #data: DataWorkload;
   #isRough = true;
 
   constructor(options: SeedOptions) {
@@ -107,7 +114,7 @@ class SeedRun {
     this.#nemesis = new Nemesis(
       {
         cluster: this.#cluster,
-        clients,
+        clients: [...clients, ...DATA_CLIENTS],
         sometimes: (point) => this.#observer.coverage.sometimes(point),
         mayWipe: (machine) => this.#observer.mayWipe(machine),
         wiped: (machine) => this.#observer.wiped(machine),
@@ -115,7 +122,9 @@ class SeedRun {
       this.#world.random.fork('nemesis'),
     );
     const workload = this.#workload();
-    this.#clients = clients.map((name) => new AdminClient(name, this.#world.ports(name, { disks: [] }), workload));
+    const portsOf = (name: string): Ports => this.#world.ports(name, { disks: [] });
+    this.#clients = clients.map((name) => new AdminClient(name, portsOf(name), workload));
+    this.#data = new DataWorkload(portsOf, workload);
   }
 
   async play(): Promise<FoundViolation | undefined> {
@@ -140,6 +149,8 @@ class SeedRun {
       simulatedMs: clock.now(),
       eventCount: trace.eventCount,
       committedIndex: this.#observer.committedIndex,
+      ackedCount: this.#data.model.ackedCount,
+      readCount: this.#data.model.readCount,
       faults: this.#nemesis.counts,
       coverage: this.#observer.coverage.counts,
       traceHash: trace.hash,
@@ -154,7 +165,9 @@ class SeedRun {
       timer.arm(between(random, 0, START_SPREAD_MS));
     }
     this.#nemesis.plan(this.#swarm.faults);
-    for (const client of this.#clients) client.start((error) => this.#world.fail(error));
+    const fail = (error: Error): void => this.#world.fail(error);
+    for (const client of this.#clients) client.start(fail);
+    this.#data.start(fail);
   }
 
   async #heal(): Promise<void> {
@@ -170,7 +183,14 @@ class SeedRun {
 
   async #end(): Promise<void> {
     this.#say('the clients stop');
-    await this.#world.complete(Promise.all(this.#clients.map((client) => client.stop())));
+    await this.#world.complete(Promise.all([this.#data.stop(), ...this.#clients.map((client) => client.stop())]));
+    const until = this.#world.clock.now() + READING_MS;
+    const { reference } = this.#observer.images;
+    const isGone = (topic: string, partition: number): boolean => {
+      const state = reference.partition(topic, partition);
+      return state !== undefined && isLost(topic, state, reference);
+    };
+    await this.#world.complete(this.#data.checkFinal(isGone, () => this.#world.clock.now() >= until));
     const isApplied = (): boolean =>
       this.#cluster.machines.every(({ view }) => view?.appliedIndex === this.#observer.committedIndex);
     const isWell = await this.#within(SETTLING_MS, isApplied);

@@ -82,7 +82,12 @@ describe('odradek up --brokers 3', () => {
     expect(said).toMatch(
       new RegExp(`^ {2}2 +b +broker, controller +${servers[1]} +http://127\\.0\\.0\\.1:${port + 12} `, 'm'),
     );
-    expect((await clusterSeenAt(port))?.brokers).toEqual([
+    // The first node may hear a little later that the others are let in.
+    const seen = await until('three brokers in the eyes of the first', SOON_MS, async () => {
+      const found = await clusterSeenAt(port);
+      return found?.brokers.length === 3 ? found : undefined;
+    });
+    expect(seen.brokers).toEqual([
       { id: 1, port, rack: 'a' },
       { id: 2, port: port + 10, rack: 'b' },
       { id: 3, port: port + 20, rack: 'c' },

@@ -8,9 +8,10 @@ import { countingRandom, TestCluster, testUuid } from './support.ts';
 
 describe('bootstrap', () => {
   test('makes the cluster id, the voters, and the features of this version', () => {
-    const { image } = new TestCluster({}, 3);
+    const { image } = new TestCluster({}, 3, 'as bootstrapped');
     expect(image.cluster).toMatchObject({ targetSize: 3, voters: [{ id: 1, host: 'localhost', port: 9093 }] });
     expect([...image.features.values()].map(({ name, level }) => [name, level])).toEqual([
+      ['eligible.leader.replicas.version', 1],
       ['kraft.version', 1],
       ['metadata.version', 30],
     ]);

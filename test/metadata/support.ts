@@ -38,10 +38,7 @@ export interface BrokerOptions {
   readonly replaces?: number;
 }
 
-const BROKER_FEATURES = [
-  ...SUPPORTED_FEATURES.map(({ name, min, max }) => ({ name, min, max })),
-  { name: ELIGIBLE_LEADERS_FEATURE, min: 0, max: 1 },
-];
+const BROKER_FEATURES = SUPPORTED_FEATURES.map(({ name, min, max }) => ({ name, min, max }));
 
 /** An image with its controller: decides, replays, answers. */
 export class TestCluster {
@@ -52,10 +49,17 @@ export class TestCluster {
   planted: PlantedBugs = NO_PLANTED_BUGS;
   lastRecords: readonly MetadataRecord[] = [];
 
-  constructor(given: Readonly<Record<string, string>> = {}, targetSize = 1) {
+  constructor(
+    given: Readonly<Record<string, string>> = {},
+    targetSize = 1,
+    eligible: 'not kept' | 'as bootstrapped' = 'not kept',
+  ) {
     this.given = new Map(Object.entries(given));
     const voters = [{ id: nodeId(1), directoryId: testUuid(101), host: 'localhost', port: 9093 }];
     this.run('bootstrap', { voters, targetSize });
+    // Tests of eligible leaders ask for them; in the others an ISR alone says who may lead.
+    if (eligible === 'not kept')
+      this.replay([{ kind: 'featureLevel', name: ELIGIBLE_LEADERS_FEATURE, level: 0, epoch: 0 }]);
   }
 
   static withBrokers(

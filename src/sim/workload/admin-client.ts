@@ -5,10 +5,10 @@ import { ErrorCode } from '#model/errors';
 import { ZERO_UUID } from '#model/ids';
 import { check } from '../checkers/violation.ts';
 import type { CoveragePoint } from '../coverage.ts';
-import { KAFKA_PORT } from '../machine.ts';
 import { between } from '../ports/sim-random.ts';
 import { ALTER_CONFIGS, CREATE_PARTITIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID } from './calls.ts';
-import { type Answer, type Call, KafkaClient } from './kafka-client.ts';
+import { Connections } from './connections.ts';
+import type { Answer, Call } from './kafka-client.ts';
 import { type Outcome, outcomeOf, TopicModel } from './topic-model.ts';
 
 const REQUEST_TIMEOUT_MS = 3000;
@@ -44,7 +44,7 @@ export class AdminClient {
   readonly #ports: Ports;
   readonly #random: Random;
   readonly #workload: Workload;
-  readonly #connections = new Map<string, KafkaClient>();
+  readonly #connections: Connections;
   #topicCount = 0;
   #stopped = false;
   #idle: Promise<void> = Promise.resolve();
@@ -54,6 +54,7 @@ export class AdminClient {
     this.#ports = ports;
     this.#random = ports.random;
     this.#workload = workload;
+    this.#connections = new Connections(ports);
   }
 
   /** Goes on until it is stopped. */
@@ -65,7 +66,7 @@ export class AdminClient {
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#idle;
-    for (const connection of this.#connections.values()) connection.close();
+    this.#connections.close();
   }
 
   async #work(): Promise<void> {
@@ -158,12 +159,7 @@ export class AdminClient {
   async #ask<Q, R>(call: Call<Q, R>, value: Q): Promise<Answer<R> & { readonly node: string; readonly response?: R }> {
     const { nodes } = this.#workload;
     const node = at(nodes, this.#random.uint32() % nodes.length);
-    let connection = this.#connections.get(node);
-    if (connection === undefined || connection.isClosed) {
-      connection = KafkaClient.open(this.#ports, { host: node, port: KAFKA_PORT });
-      this.#connections.set(node, connection);
-    }
-    const answer = await connection.request(call, value, REQUEST_TIMEOUT_MS);
+    const answer = await this.#connections.ask(node, call, value, REQUEST_TIMEOUT_MS);
     return { ...answer, node };
   }
 

@@ -28,6 +28,8 @@ import {
   type DescribeConfigsResponse,
   readDescribeConfigsResponse,
 } from '#protocol/generated/describe-configs-response';
+import { type FetchRequestInput, writeFetchRequest } from '#protocol/generated/fetch-request';
+import { type FetchResponse, readFetchResponse } from '#protocol/generated/fetch-response';
 import {
   type IncrementalAlterConfigsRequestInput,
   writeIncrementalAlterConfigsRequest,
@@ -43,6 +45,8 @@ import {
 import { type InitProducerIdResponse, readInitProducerIdResponse } from '#protocol/generated/init-producer-id-response';
 import { type MetadataRequestInput, writeMetadataRequest } from '#protocol/generated/metadata-request';
 import { type MetadataResponse, readMetadataResponse } from '#protocol/generated/metadata-response';
+import { type ProduceRequestInput, writeProduceRequest } from '#protocol/generated/produce-request';
+import { type ProduceResponse, readProduceResponse } from '#protocol/generated/produce-response';
 import type { Call } from './kafka-client.ts';
 
 export const CREATE_TOPICS: Call<CreateTopicsRequestInput, CreateTopicsResponse> = {
@@ -85,6 +89,20 @@ export const INIT_PRODUCER_ID: Call<InitProducerIdRequestInput, InitProducerIdRe
   version: 4,
   write: writeInitProducerIdRequest,
   read: readInitProducerIdResponse,
+};
+
+export const PRODUCE: Call<ProduceRequestInput, ProduceResponse> = {
+  apiKey: ApiKey.Produce,
+  version: 9,
+  write: writeProduceRequest,
+  read: readProduceResponse,
+};
+
+export const FETCH: Call<FetchRequestInput, FetchResponse> = {
+  apiKey: ApiKey.Fetch,
+  version: 12,
+  write: writeFetchRequest,
+  read: readFetchResponse,
 };
 
 export const METADATA: Call<MetadataRequestInput, MetadataResponse> = {

@@ -14,7 +14,7 @@ export interface Call<Request, Response> {
 /** 'refused': nothing was sent. 'lost': the connection broke, or no answer came in time: it was done, or will be, or not. */
 export type Answer<Response> =
   | { readonly response: Response; readonly failure?: never }
-  | { readonly failure: 'refused' | 'lost' };
+  | { readonly failure: 'refused' | 'lost'; readonly response?: never };
 
 /** One Kafka connection over a Network port, for one request at a time. Closed at the first failure. */
 export class KafkaClient implements Receiver {

@@ -1,0 +1,149 @@
+import { at } from '#base/assert';
+import type { Ports } from '#base/ports';
+import { ErrorCode } from '#model/errors';
+import { readBatchHeader } from '#protocol/record-batch';
+import { iterateRecords } from '#protocol/records';
+import { check } from '../checkers/violation.ts';
+import { between } from '../ports/sim-random.ts';
+import type { Workload } from './admin-client.ts';
+import { FETCH } from './calls.ts';
+import { Connections } from './connections.ts';
+import type { DataTopic } from './data-topics.ts';
+import { Leaders } from './leaders.ts';
+import type { RecordModel } from './record-model.ts';
+
+const REQUEST_TIMEOUT_MS = 1500;
+const FETCH_BYTES = 256 * 1024;
+
+interface Position {
+  offset: number;
+  /** The highest that it was told; −1 before. */
+  highWatermark: number;
+}
+
+/** Reads every partition from its beginning on, at whoever leads it, and tells the model what it has read. */
+export class Consumer {
+  readonly #name: string;
+  readonly #ports: Ports;
+  readonly #topics: readonly DataTopic[];
+  readonly #model: RecordModel;
+  readonly #connections: Connections;
+  readonly #leaders: Leaders;
+  readonly #positions = new Map<string, Position>();
+  #stopped = false;
+  #idle: Promise<void> = Promise.resolve();
+
+  constructor(name: string, ports: Ports, workload: Workload, topics: readonly DataTopic[], model: RecordModel) {
+    this.#name = name;
+    this.#ports = ports;
+    this.#topics = topics;
+    this.#model = model;
+    this.#connections = new Connections(ports);
+    this.#leaders = new Leaders(this.#connections, workload.nodes, ports.random);
+  }
+
+  start(fail: (error: Error) => void): void {
+    this.#idle = this.#work().catch(fail);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#idle;
+    this.#connections.close();
+  }
+
+  /** Everything up to the high watermark of one partition, from its beginning on; undefined while it cannot be read. */
+  async readAll(
+    topic: string,
+    partition: number,
+    until: () => boolean,
+  ): Promise<ReadonlyMap<number, string> | undefined> {
+    const log = new Map<number, string>();
+    const position = { offset: 0, highWatermark: -1 };
+    while (!until()) {
+      await this.#fetch(topic, partition, position, (offset, value) => log.set(offset, value));
+      if (position.highWatermark >= 0 && position.offset >= position.highWatermark) return log;
+      await this.#pause(20);
+    }
+    return undefined;
+  }
+
+  async #work(): Promise<void> {
+    const { random } = this.#ports;
+    while (!this.#stopped) {
+      await this.#pause(between(random, 50, 300));
+      const topic = at(this.#topics, random.uint32() % this.#topics.length);
+      if (!topic.exists) continue;
+      const partition = random.uint32() % topic.partitionCount;
+      const key = `${topic.name}-${partition}`;
+      const position = this.#positions.get(key) ?? { offset: 0, highWatermark: -1 };
+      this.#positions.set(key, position);
+      await this.#fetch(topic.name, partition, position, (offset, value) =>
+        this.#model.read(this.#name, key, offset, value),
+      );
+    }
+  }
+
+  async #fetch(
+    topic: string,
+    partition: number,
+    position: Position,
+    read: (offset: number, value: string) => void,
+  ): Promise<void> {
+    const leader = this.#leaders.of(topic, partition);
+    if (leader === undefined) return await this.#leaders.refresh(topic);
+    const asked = {
+      partition,
+      currentLeaderEpoch: leader.epoch,
+      fetchOffset: position.offset,
+      partitionMaxBytes: FETCH_BYTES,
+    };
+    const request = { maxWaitMs: 100, minBytes: 1, maxBytes: FETCH_BYTES, topics: [{ topic, partitions: [asked] }] };
+    const { response } = await this.#connections.ask(leader.node, FETCH, request, REQUEST_TIMEOUT_MS);
+    const answer = response?.responses[0]?.partitions[0];
+    if (answer === undefined || answer.errorCode !== ErrorCode.None) {
+      const key = `${topic}-${partition}`;
+      check(
+        answer?.errorCode !== ErrorCode.OffsetOutOfRange,
+        'lost',
+        () => `${this.#name} has read ${key} up to ${position.offset}, which is out of range in epoch ${leader.epoch}`,
+      );
+      return this.#leaders.forget(topic, partition);
+    }
+    const { highWatermark } = answer;
+    check(
+      highWatermark >= position.highWatermark,
+      'high watermark',
+      () => `${this.#name} was told ${highWatermark} of ${topic}-${partition}, and ${position.highWatermark} before`,
+    );
+    position.highWatermark = highWatermark;
+    for (const chunk of answer.records ?? []) this.#take(chunk, highWatermark, position, read);
+  }
+
+  #take(
+    bytes: Uint8Array,
+    highWatermark: number,
+    position: Position,
+    read: (offset: number, value: string) => void,
+  ): void {
+    for (let start = 0; start < bytes.length; ) {
+      const header = readBatchHeader(bytes, start);
+      if (typeof header === 'string') return;
+      start += header.sizeBytes;
+      const records = iterateRecords(bytes, header, this.#ports.codecs, FETCH_BYTES);
+      check(typeof records !== 'string', 'damaged', () => `${this.#name} was sent a batch that is ${String(records)}`);
+      for (const { offset, value } of records) {
+        if (offset < position.offset) continue;
+        check(offset < highWatermark, 'high watermark', () => `${offset} was read, and ${highWatermark} is committed`);
+        read(offset, Buffer.from(value ?? []).toString());
+        position.offset = offset + 1;
+      }
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#ports.clock.timer(() => resolve()).arm(ms);
+    });
+  }
+}
