@@ -10,6 +10,7 @@ import { describeConfigsApi } from './describe-configs.ts';
 import { describeLogDirsApi } from './describe-log-dirs.ts';
 import { describeQuorumApi } from './describe-quorum.ts';
 import { describeTopicPartitionsApi } from './describe-topic-partitions.ts';
+import { electLeadersApi } from './elect-leaders.ts';
 import { fetchApi } from './fetch.ts';
 import { findCoordinatorApi } from './find-coordinator.ts';
 import { deleteGroupsApi, describeGroupsApi, listGroupsApi } from './group-admin.ts';
@@ -21,6 +22,7 @@ import { offsetCommitApi } from './offset-commit.ts';
 import { offsetDeleteApi } from './offset-delete.ts';
 import { offsetFetchApi } from './offset-fetch.ts';
 import { offsetForLeaderEpochApi } from './offset-for-leader-epoch.ts';
+import { alterPartitionReassignmentsApi, listPartitionReassignmentsApi } from './partition-reassignments.ts';
 import { produceApi } from './produce.ts';
 import { unregisterBrokerApi } from './unregister-broker.ts';
 import { updateFeaturesApi } from './update-features.ts';
@@ -52,7 +54,10 @@ export const ALL_APIS: readonly Api[] = [
   describeLogDirsApi,
   createPartitionsApi,
   deleteGroupsApi,
+  electLeadersApi,
   incrementalAlterConfigsApi,
+  alterPartitionReassignmentsApi,
+  listPartitionReassignmentsApi,
   offsetDeleteApi,
   describeQuorumApi,
   updateFeaturesApi,
