@@ -37,6 +37,7 @@ import {
   electLeaders,
 } from './elect-leaders.ts';
 import { type UpdateFeaturesCommand, updateFeatures } from './feature-updates.ts';
+import { type GrowInternalTopicsCommand, type GrownInternalTopics, growInternalTopics } from './internal-topics.ts';
 import { type CreatedPartitions, type CreatePartitionsCommand, createPartitions } from './partitions.ts';
 import { allocateProducerIds, type ProducerIdBlock } from './producer-ids.ts';
 import {
@@ -90,6 +91,7 @@ export interface Operations {
   readonly alterPartitionReassignments: Does<AlterReassignmentsCommand, readonly AlteredReassignment[]>;
   readonly electLeaders: Does<ElectLeadersCommand, ElectedLeaders>;
   readonly balanceLeaders: Does<BalanceLeadersCommand, BalancedLeaders>;
+  readonly growInternalTopics: Does<GrowInternalTopicsCommand, GrownInternalTopics>;
   readonly alterConfigs: Does<AlterConfigsCommand, readonly AlteredConfigs[]>;
   readonly incrementalAlterConfigs: Does<IncrementalAlterConfigsCommand, readonly AlteredConfigs[]>;
   readonly updateFeatures: Does<UpdateFeaturesCommand, Outcome>;
@@ -123,6 +125,7 @@ const DECISIONS: {
   alterPartitionReassignments,
   electLeaders,
   balanceLeaders,
+  growInternalTopics,
   alterConfigs,
   incrementalAlterConfigs,
   updateFeatures,

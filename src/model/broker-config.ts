@@ -26,6 +26,11 @@ export const BROKER_CONFIGS = {
     importance: 'HIGH',
     doc: 'Whether a topic is made when a client asks for its metadata.',
   }),
+  'auto.leader.rebalance.enable': boolean({
+    default: 'true',
+    importance: 'HIGH',
+    doc: 'Whether leaders return to the preferred replicas on their own.',
+  }),
   'broker.heartbeat.interval.ms': int({
     default: '200',
     min: 1,
@@ -114,6 +119,12 @@ export const BROKER_CONFIGS = {
     importance: 'HIGH',
     check: checkListeners,
     doc: `Where the Kafka protocol is served: ${LISTENER_FORM}.`,
+  }),
+  'leader.imbalance.check.interval.seconds': long({
+    default: '300',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'How often leaders that are not the preferred ones are looked for, beside a little after each change.',
   }),
   'log.dir.min.free.bytes': long({
     default: '67108864',

@@ -11,6 +11,7 @@ import { RaftMessageCodec } from '#raft/raft-message-codec';
 import { BrokerSessions } from '#runtime/broker-sessions';
 import { ControllerHost } from '#runtime/controller-host';
 import { ControllerLink } from '#runtime/controller-link';
+import { ControllerUpkeep } from '#runtime/controller-upkeep';
 import { MetadataController } from '#runtime/metadata-controller';
 import { MetadataQuorum } from '#runtime/metadata-quorum';
 import { PeerNetwork } from '#runtime/peer-network';
@@ -27,6 +28,7 @@ export interface NodeQuorum {
   readonly quorum: MetadataQuorum;
   readonly controller: MetadataController;
   readonly sessions: BrokerSessions;
+  readonly upkeep: ControllerUpkeep;
   readonly host: ControllerHost;
   readonly link: ControllerLink;
   readonly leaderless: LeaderlessWarning;
@@ -117,6 +119,15 @@ export async function openQuorum(
     { sessionMs: config.brokerSessionTimeoutMs, heartbeatMs: config.brokerHeartbeatIntervalMs, planted },
   );
   opened.push(async () => sessions.stop());
+  const upkeep = new ControllerUpkeep(
+    ports.clock,
+    { quorum, controller },
+    {
+      balancesLeaders: config.autoLeaderRebalanceEnable,
+      checkMs: config.leaderImbalanceCheckIntervalSeconds * 1000,
+    },
+  );
+  opened.push(async () => upkeep.stop());
   const { clock } = ports;
   const host = new ControllerHost(
     { quorum, controller, sessions },
@@ -124,7 +135,7 @@ export async function openQuorum(
   );
   const link = new ControllerLink(clock, deadlines, quorum, controller, peers);
   opened.push(async () => link.stop());
-  made = { peers, quorum, controller, sessions, host, link, leaderless };
+  made = { peers, quorum, controller, sessions, upkeep, host, link, leaderless };
   return made;
 }
 

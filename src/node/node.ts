@@ -168,6 +168,7 @@ export class Node {
     await part.quorum.resign(HANDOVER_MS);
     part.link.stop();
     part.sessions.stop();
+    part.upkeep.stop();
     part.leaderless.stop();
     broker?.isr.stop();
     broker?.fetchers.close();

@@ -113,7 +113,8 @@ export class IsrUpdates {
       const { errorCode = ErrorCode.UnknownServerError } = answer.partitions[place] ?? {};
       // It has seen less than this node: another controller will know.
       if (errorCode === ErrorCode.NotController) continue;
-      this.#proposed.delete(partition);
+      // The metadata may have told of the decision before this answer, and the next proposal wait already.
+      if (this.#proposed.get(partition) === proposal) this.#proposed.delete(partition);
       // Refused as it is, in the very state that it was made in. After any other error the state is another, as the metadata will tell.
       if (errorCode === ErrorCode.IneligibleReplica) partition.isrRefused(proposal);
       if (errorCode !== ErrorCode.None) continue;

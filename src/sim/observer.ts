@@ -11,7 +11,7 @@ import { ReachChecker } from './checkers/reach-checker.ts';
 import type { Cluster } from './cluster.ts';
 import { Coverage } from './coverage.ts';
 import type { Machine } from './machine.ts';
-import { DATA_PREFIX } from './workload/data-topics.ts';
+import { DATA_PREFIX, WEAK_TOPIC } from './workload/data-topics.ts';
 
 const LEADERLESS_MS = 5000;
 
@@ -111,17 +111,21 @@ export class Observer {
     });
   }
 
-  /** Whether some records that were acknowledged may be on no other disk. */
+  /** Whether records that were acknowledged might be lost with that disk. */
   #hasLastCopy(disk: DiskImage | undefined): boolean {
     if (!this.images.hasReference) return true;
     for (const { name, partitions } of this.images.reference.topics()) {
       if (!name.startsWith(DATA_PREFIX)) continue;
-      for (const { isr, replicas, directories } of partitions) {
+      // As many disks may be lost at a time as min.insync.replicas has to spare; see `isLost` for what has none.
+      const lostMax = name === WEAK_TOPIC ? Number.POSITIVE_INFINITY : 1;
+      for (const { isr, elr, replicas, directories } of partitions) {
         const isElsewhere = (id: NodeId): boolean => {
           const found = this.#diskOf({ id, directoryId: at(directories, replicas.indexOf(id)) });
           return found !== undefined && found !== disk;
         };
-        if (!isr.some(isElsewhere)) return true;
+        const members = [...isr, ...elr];
+        const lost = members.filter((id) => !isElsewhere(id));
+        if (lost.length === members.length || lost.length > lostMax) return true;
       }
     }
     return false;

@@ -135,7 +135,7 @@ class SeedRun {
       await this.#end();
       return undefined;
     } catch (failure) {
-      if (this.#world.trace.isRead) for (const machine of this.#cluster.machines) this.#say(stateOf(machine));
+      for (const machine of this.#cluster.machines) this.#tell(stateOf(machine));
       return this.#violation(failure as Error);
     }
   }
@@ -231,8 +231,13 @@ class SeedRun {
   }
 
   #say(what: string): void {
+    this.#world.trace.text(what);
+    this.#tell(what);
+  }
+
+  /** To whoever reads along; no part of the history. */
+  #tell(what: string): void {
     const { trace, clock } = this.#world;
-    trace.text(what);
     if (trace.isRead) trace.say(clock.now(), 'world', `* ${what}`);
   }
 

@@ -1,0 +1,78 @@
+/** Topics that the cluster keeps for itself get more replicas when the cluster grows: nobody else would think of it. */
+import type { NodeId } from '#model/ids';
+import { type ControllerState, clusterDefaults, type Decision, isFault, OK, type Outcome } from './decision.ts';
+import type { MetadataImage } from './image.ts';
+import { changePartition } from './partition-change.ts';
+import { isReassigning } from './reassignments.ts';
+import type { Partition, PartitionChangeRecord } from './records.ts';
+import { DecisionRules } from './topic-rules.ts';
+
+const OFFSETS_TOPIC = '__consumer_offsets';
+
+export interface GrowInternalTopicsCommand {
+  /** At most so many partitions are on their way at a time. */
+  readonly movesMax: number;
+}
+
+export interface GrownInternalTopics extends Outcome {
+  readonly changed: number;
+}
+
+/**
+ * Partitions of internal topics with fewer replicas than the cluster's size asks for are reassigned to more brokers, which catch up behind;
+ * whoever leads stays the preferred leader. Waits until as many brokers live. Repeatable.
+ */
+export function growInternalTopics(
+  state: ControllerState,
+  command: GrowInternalTopicsCommand,
+): Decision<GrownInternalTopics> {
+  const { image } = state;
+  const records: PartitionChangeRecord[] = [];
+  const answer = (): Decision<GrownInternalTopics> => ({ records, response: { ...OK, changed: records.length } });
+  const topic = image.topic(OFFSETS_TOPIC);
+  const defaults = clusterDefaults(state);
+  if (topic === undefined || isFault(defaults)) return answer();
+  const { offsetsTopicReplicationFactor: wanted } = defaults.config;
+  const rules = new DecisionRules(state);
+  const living = [...image.brokers.keys()].filter((id) => rules.electorate.isActive(id)).sort((a, b) => a - b);
+  if (living.length < wanted) return answer();
+  let moving = topic.partitions.filter(isReassigning).length;
+  for (const partition of topic.partitions) {
+    if (moving >= command.movesMax) break;
+    if (partition.replicas.length >= wanted || isReassigning(partition)) continue;
+    const adding = chooseMore(image, living, partition, wanted);
+    const replicas = [...partition.replicas, ...adding];
+    const change = changePartition(
+      topic.id,
+      partition,
+      { replicas, adding, removing: [] },
+      rules.ofPartition(topic.name),
+    );
+    if (change === undefined) continue;
+    records.push(change);
+    moving += 1;
+  }
+  return answer();
+}
+
+/** From racks that have none first; partitions begin at different brokers, so that the load is spread. */
+function chooseMore(
+  { brokers }: MetadataImage,
+  living: readonly NodeId[],
+  { partition, replicas }: Partition,
+  wanted: number,
+): NodeId[] {
+  const rackOf = (id: NodeId): string => brokers.get(id)?.rack ?? `broker ${id}`;
+  const start = partition % living.length;
+  const left = [...living.slice(start), ...living.slice(0, start)].filter((id) => !replicas.includes(id));
+  const racks = new Set(replicas.map(rackOf));
+  const chosen: NodeId[] = [];
+  while (replicas.length + chosen.length < wanted) {
+    const next = left.find((id) => !racks.has(rackOf(id))) ?? left[0];
+    if (next === undefined) break;
+    left.splice(left.indexOf(next), 1);
+    racks.add(rackOf(next));
+    chosen.push(next);
+  }
+  return chosen;
+}

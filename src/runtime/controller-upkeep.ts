@@ -1,0 +1,83 @@
+import type { Clock, Timer } from '#base/ports';
+import type { MetadataDelta } from '#metadata/delta';
+import type { MetadataController } from './metadata-controller.ts';
+import type { MetadataQuorum } from './metadata-quorum.ts';
+
+export interface ControllerUpkeepOptions {
+  /** auto.leader.rebalance.enable */
+  readonly balancesLeaders: boolean;
+  /** leader.imbalance.check.interval.seconds */
+  readonly checkMs: number;
+}
+
+/** After a broker has come or replicas have caught up, things are looked at so much later: until then more may have come. */
+const SOON_MS = 5_000;
+/** Leaders that change in one decision; the next one follows at once, and lets others in between. */
+const LEADERS_MAX = 200;
+/** Partitions of internal topics that get more replicas at a time. */
+const MOVES_MAX = 10;
+
+/** What the active controller does unasked: preferred leaders come back, internal topics grow with the cluster. Idle on every other node. */
+export class ControllerUpkeep {
+  readonly #clock: Clock;
+  readonly #quorum: MetadataQuorum;
+  readonly #controller: MetadataController;
+  readonly #options: ControllerUpkeepOptions;
+  readonly #timer: Timer;
+  /** When the timer is due. */
+  #dueAt = Number.POSITIVE_INFINITY;
+  #isWorking = false;
+  #stopped = false;
+
+  constructor(
+    clock: Clock,
+    parts: { readonly quorum: MetadataQuorum; readonly controller: MetadataController },
+    options: ControllerUpkeepOptions,
+  ) {
+    this.#clock = clock;
+    this.#quorum = parts.quorum;
+    this.#controller = parts.controller;
+    this.#options = options;
+    this.#timer = clock.timer(() => void this.#look());
+    parts.quorum.onRole(() => this.#lookWithin(SOON_MS));
+    parts.quorum.publisher.subscribe((delta) => {
+      if (isNews(delta)) this.#lookWithin(SOON_MS);
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer.disarm();
+  }
+
+  #lookWithin(delayMs: number): void {
+    if (this.#stopped || !this.#quorum.isActive) return;
+    const at = this.#clock.now() + delayMs;
+    if (at >= this.#dueAt) return;
+    this.#dueAt = at;
+    this.#timer.arm(delayMs);
+  }
+
+  async #look(): Promise<void> {
+    this.#dueAt = Number.POSITIVE_INFINITY;
+    if (this.#isWorking) return this.#lookWithin(SOON_MS);
+    this.#isWorking = true;
+    await this.#controller.submit('growInternalTopics', { movesMax: MOVES_MAX });
+    if (this.#options.balancesLeaders) await this.#balance();
+    this.#isWorking = false;
+    this.#lookWithin(this.#options.checkMs);
+  }
+
+  async #balance(): Promise<void> {
+    while (!this.#stopped) {
+      const decided = await this.#controller.submit('balanceLeaders', { changesMax: LEADERS_MAX });
+      if (typeof decided !== 'object' || !decided.response.isPartial) return;
+      await new Promise<void>((resolve) => this.#clock.defer(resolve));
+    }
+  }
+}
+
+/** Whether something may be better placed now: a broker has changed, or more replicas are in sync. */
+function isNews({ brokers, partitions }: MetadataDelta): boolean {
+  return brokers.length > 0 || partitions.some(({ before, after }) => before && after.isr.length > before.isr.length);
+}

@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'vitest';
+import type { AlterPartitionCommand } from '#metadata/alter-partition';
+import type { MetadataImage } from '#metadata/image';
+import { ErrorCode } from '#model/errors';
+import { type NodeId, nodeId, offset, uuid, ZERO_UUID } from '#model/ids';
+import type { PartitionView } from '#replication/leader-state';
+import { IsrUpdates } from '#runtime/isr-updates';
+import { Partition } from '#runtime/partition';
+import { FakeClock } from './fake-clock.ts';
+import { homeOf, ME, viewOf } from './replica-stage.ts';
+import { StubLog } from './stub-log.ts';
+
+const [B, C] = [nodeId(2), nodeId(3)];
+const LAG_MS = 5000;
+
+interface Asked {
+  readonly isr: readonly number[];
+  answer(errorCode: ErrorCode): Promise<void>;
+}
+
+/** One partition that this node leads, and a controller that answers when the test says so. */
+class Stage {
+  readonly clock = new FakeClock();
+  readonly asked: Asked[] = [];
+  readonly partition: Partition;
+  readonly updates: IsrUpdates;
+  #epoch = 0;
+
+  constructor(isr: readonly NodeId[]) {
+    const log = new StubLog('t', 0, uuid('AAAAAAAAAAAAAAAAAAAAAQ'));
+    const events = { isrDue: (partition: Partition) => this.updates.due(partition) };
+    this.partition = new Partition(
+      homeOf(events, () => this.clock.now()),
+      't',
+      ZERO_UUID,
+      0,
+      log.asLog,
+    );
+    const brokers = new Map([ME, B, C].map((id) => [id, { fenced: false, draining: false, brokerEpoch: 10 + id }]));
+    const submit = (_operation: string, command: unknown) =>
+      new Promise((resolve) => {
+        const { partitions } = command as AlterPartitionCommand;
+        this.asked.push({
+          isr: partitions[0]?.isr.map(({ id }) => id) ?? [],
+          answer: async (errorCode) => {
+            resolve({ errorCode: ErrorCode.None, message: null, partitions: partitions.map(() => ({ errorCode })) });
+            for (let turns = 0; turns < 10; turns += 1) await undefined;
+          },
+        });
+      });
+    this.updates = new IsrUpdates({
+      clock: this.clock,
+      self: ME,
+      image: { brokers } as unknown as MetadataImage,
+      link: { submit } as never,
+      brokerEpoch: () => 11,
+      lagMaxMs: () => LAG_MS,
+      partitions: () => [this.partition],
+    });
+    this.partition.lead(this.view(isr), 1);
+  }
+
+  view(isr: readonly NodeId[]): PartitionView {
+    return viewOf(1, { replicas: [ME, B, C], isr, partitionEpoch: this.#epoch });
+  }
+
+  /** The metadata tell of another ISR. */
+  decided(isr: readonly NodeId[]): void {
+    this.#epoch += 1;
+    this.partition.changed(this.view(isr), 1);
+  }
+
+  fetch(id: NodeId): void {
+    const at = { fetchOffset: offset(0), durableOffset: offset(0), logStartOffset: 0 };
+    this.partition.fetchedBy(id, { brokerEpoch: 10 + id, ...at });
+    this.clock.advance(0);
+  }
+
+  get isr(): readonly (readonly number[])[] {
+    return this.asked.map(({ isr }) => isr);
+  }
+}
+
+describe('changes of an ISR', () => {
+  test('are asked for when a follower has caught up', async () => {
+    const stage = new Stage([ME, B]);
+    stage.fetch(C);
+    expect(stage.isr).toEqual([[1, 2, 3]]);
+    await stage.asked[0]?.answer(ErrorCode.None);
+    expect(stage.updates.expandCount).toBe(1);
+  });
+
+  test('that come up when the last one is decided, and not answered yet, are asked for after the answer', async () => {
+    const stage = new Stage([ME]);
+    stage.fetch(B);
+    stage.decided([ME, B]);
+    stage.fetch(C);
+    expect(stage.isr).toEqual([[1, 2]]);
+    await stage.asked[0]?.answer(ErrorCode.None);
+    stage.clock.advance(0);
+    expect(stage.isr).toEqual([
+      [1, 2],
+      [1, 2, 3],
+    ]);
+  });
+
+  test('that are refused for the state that they were made in are tried anew', async () => {
+    const stage = new Stage([ME, B]);
+    stage.fetch(C);
+    await stage.asked[0]?.answer(ErrorCode.IneligibleReplica);
+    stage.fetch(C);
+    expect(stage.isr).toHaveLength(2);
+  });
+
+  test('that come too late wait for what the metadata say', async () => {
+    const stage = new Stage([ME, B]);
+    stage.fetch(C);
+    await stage.asked[0]?.answer(ErrorCode.InvalidUpdateVersion);
+    stage.fetch(C);
+    expect(stage.isr).toHaveLength(1);
+    stage.decided([ME]);
+    stage.fetch(C);
+    expect(stage.isr.at(-1)).toContain(3);
+  });
+
+  test('drop who lags, and give the time that this node itself stood still', () => {
+    const stage = new Stage([ME, B, C]);
+    stage.updates.start();
+    stage.clock.advance(LAG_MS);
+    expect(stage.isr).toEqual([]);
+    stage.clock.advance(LAG_MS);
+    expect(stage.isr).toEqual([[1]]);
+  });
+});
