@@ -92,7 +92,7 @@ export class Partition implements LogListener {
     this.index = index;
     this.#log = log;
     this.#highWatermark = log?.logStartOffset ?? offset(0);
-    if (log !== undefined) log.listener = this;
+    if (log !== undefined) this.#hold(log);
   }
 
   /** Undefined while the partition is offline: its directory has failed or its log is quarantined. */
@@ -284,8 +284,8 @@ export class Partition implements LogListener {
     void this.#home.restart(log, startOffset).then((made) => {
       if (this.#log !== log) return;
       this.#log = made;
-      if (made !== undefined) made.listener = this;
       this.#highWatermark = startOffset;
+      if (made !== undefined) this.#hold(made);
       this.#endCut();
     });
   }
@@ -373,8 +373,7 @@ export class Partition implements LogListener {
     const isNew = !this.#wasReady;
     this.#wasReady = true;
     if (end > this.#highWatermark) {
-      this.#highWatermark = end;
-      this.#log?.producers.highWatermarkAdvanced(end);
+      this.#advanceTo(end);
       this.#lookForNewcomers(leader);
     }
     settle(this.#commits, end);
@@ -382,13 +381,24 @@ export class Partition implements LogListener {
     if (isNew) this.#home.events.ready(this);
   }
 
+  #hold(log: PartitionLog): void {
+    log.listener = this;
+    log.highWatermark = this.#highWatermark;
+  }
+
+  #advanceTo(end: Offset): void {
+    this.#highWatermark = end;
+    if (this.#log === undefined) return;
+    this.#log.highWatermark = end;
+    this.#log.producers.highWatermarkAdvanced(end);
+  }
+
   #followHighWatermark(): void {
     const log = this.#log;
     if (log === undefined) return;
     const end = Math.min(this.#leaderHighWatermark, log.durableOffset) as Offset;
     if (end <= this.#highWatermark) return;
-    this.#highWatermark = end;
-    log.producers.highWatermarkAdvanced(end);
+    this.#advanceTo(end);
     this.#wake('committed');
   }
 

@@ -85,6 +85,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   readonly producers: ProducerStates;
   readonly epochs: LeaderEpochCache;
   listener: LogListener | undefined;
+  /** What is committed, as the partition's replica knows it: retention stays below. Undefined: whatever is durable. */
+  highWatermark: Offset | undefined;
   readonly #folder: string;
   readonly #parts: LogParts;
   readonly #segments: Segment[];
@@ -276,8 +278,9 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
       this.deleteRecordsBefore(Math.min(offset, this.durableOffset) as Offset);
   }
 
-  /** Deletes segments by age and size; nothing at or above `highWatermark`. */
-  enforceRetention(nowMs: Timestamp, highWatermark: Offset = this.durableOffset): void {
+  /** Deletes segments by age and size; nothing at or above the high watermark. */
+  enforceRetention(nowMs: Timestamp): void {
+    const highWatermark = Math.min(this.highWatermark ?? this.durableOffset, this.durableOffset) as Offset;
     this.producers.removeExpired(nowMs);
     this.#background('retention', () => this.#expire({ nowMs, highWatermark }));
   }

@@ -92,9 +92,12 @@ describe('changes of an ISR', () => {
 
   test('that come up when the last one is decided, and not answered yet, are asked for after the answer', async () => {
     const stage = new Stage([ME]);
+    stage.updates.start();
     stage.fetch(B);
     stage.decided([ME, B]);
     stage.fetch(C);
+    // Everybody is looked at in between.
+    stage.clock.advance(LAG_MS / 4);
     expect(stage.isr).toEqual([[1, 2]]);
     await stage.asked[0]?.answer(ErrorCode.None);
     stage.clock.advance(0);
