@@ -12,6 +12,8 @@ const FETCH = 1;
 const FIRST_WITH_RACKS = 11;
 const FIRST_WITH_TOPIC_IDS = 13;
 const READ_COMMITTED = 1;
+/** The replica id of whoever is none. */
+const CONSUMER = -1;
 
 type TopicAnswer = NonNullable<FetchResponseInput['responses']>[number];
 type PartitionAnswer = NonNullable<TopicAnswer['partitions']>[number];
@@ -50,6 +52,7 @@ function serveFetch(request: FetchRequest, context: ApiContext): void {
     minBytes: request.minBytes,
     maxBytes: Math.max(0, Math.min(request.maxBytes, broker.config.fetchMaxBytes)),
     reader: follower === undefined ? clientReader(request) : 'follower',
+    nearer: nearerReplicas(request, broker),
   };
   broker.traffic.fetchRequests += 1;
   const lookup = lookupFor(request, version, follower, broker);
@@ -90,6 +93,24 @@ function followerOf({ replicaId, replicaState }: FetchRequest, { image }: Broker
 
 function clientReader({ isolationLevel }: FetchRequest): FetchPlan['reader'] {
   return isolationLevel === READ_COMMITTED ? 'read-committed' : 'client';
+}
+
+/** Undefined unless readers are to be sent to replicas of their own rack (KIP-392). */
+function nearerReplicas({ rackId, replicaId, replicaState }: FetchRequest, broker: Broker): FetchPlan['nearer'] {
+  const isRackAware = broker.config.replicaSelectorClass?.endsWith('RackAwareReplicaSelector') === true;
+  if (!isRackAware || rackId === '' || replicaId !== CONSUMER || replicaState.replicaId !== CONSUMER) return undefined;
+  const { brokers } = broker.image;
+  return ({ fetchOffset }, partition) => {
+    const leader = partition.leadership;
+    if (leader === undefined || brokers.get(broker.nodeId)?.rack === rackId) return undefined;
+    const isNear = (id: NodeId): boolean => {
+      const near = brokers.get(id);
+      const follower = leader.follower(id);
+      if (near === undefined || near.fenced || near.rack !== rackId || follower === undefined) return false;
+      return follower.logStartOffset <= fetchOffset && follower.fetchOffset >= fetchOffset;
+    };
+    return leader.view.isr.find(isNear);
+  };
 }
 
 /** Followers and old clients read from leaders only; others from any replica (KIP-392). */
@@ -185,6 +206,7 @@ function mustTell(result: PartitionFetch, session: FetchSession | undefined, inc
     result.error !== ErrorCode.None ||
     result.sizeBytes > 0 ||
     result.diverging !== undefined ||
+    result.preferredReplica !== undefined ||
     known.sentHighWatermark !== result.highWatermark ||
     known.sentLogStartOffset !== result.logStartOffset;
   // After an error the next answer is told whatever it says.
@@ -207,5 +229,6 @@ function partitionAnswer(result: PartitionFetch, readCommitted: boolean, hints: 
     abortedTransactions: readCommitted && result.error === ErrorCode.None ? [] : null,
     records: result.chunks,
     ...(currentLeader === undefined ? {} : { currentLeader }),
+    ...(result.preferredReplica === undefined ? {} : { preferredReadReplica: result.preferredReplica }),
   };
 }

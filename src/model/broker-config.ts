@@ -272,6 +272,11 @@ export const BROKER_CONFIGS = {
     importance: 'HIGH',
     doc: 'A follower that has not caught up for so long leaves the in-sync replicas.',
   }),
+  'replica.selector.class': string<string, null>({
+    default: null,
+    importance: 'MEDIUM',
+    doc: 'Where consumers read: LeaderSelector (unless set), or RackAwareReplicaSelector: a replica in sync on their own rack.',
+  }),
   'request.memory.bytes': long({
     default: '67108864',
     min: 1048576,

@@ -1,6 +1,6 @@
 import type { Deadline, Deadlines } from '#base/deadlines';
 import { ErrorCode } from '#model/errors';
-import { type Offset, offset } from '#model/ids';
+import { type NodeId, type Offset, offset } from '#model/ids';
 import type { FetchTarget } from './fetch-sessions.ts';
 import type { Partition, WatchedEnd, Watcher } from './partition.ts';
 
@@ -18,6 +18,8 @@ export interface FetchPlan {
   readonly maxBytes: number;
   /** A follower reads whatever its leader has written, a client what is committed, or of that what no open transaction holds back. */
   readonly reader: 'follower' | 'client' | 'read-committed';
+  /** Another replica that the reader had better read from (KIP-392). */
+  readonly nearer?: ((target: FetchTarget, partition: Partition) => NodeId | undefined) | undefined;
 }
 
 export interface PartitionFetch {
@@ -31,6 +33,8 @@ export interface PartitionFetch {
   readonly diverging?: { readonly epoch: number; readonly endOffset: number };
   readonly chunks: readonly Uint8Array[];
   readonly sizeBytes: number;
+  /** Nothing is read here: that replica is nearer. */
+  readonly preferredReplica?: NodeId | undefined;
   /** Up to where could be read. */
   readonly limit: number;
   /** The buffer of the chunks, to be released when they are sent. */
@@ -144,6 +148,13 @@ export class DelayedFetch implements Watcher {
         continue;
       }
       const partition = found as Partition;
+      const preferredReplica = this.#plan.nearer?.(target, partition);
+      if (preferredReplica !== undefined) {
+        results[place] = { ...success(target, partition, partition.highWatermark), preferredReplica };
+        attempt.failed = true;
+        attempt.next += 1;
+        continue;
+      }
       const from = offset(target.fetchOffset);
       const upTo = this.#readLimit(partition);
       if (this.#plan.maxBytes === 0 && this.#plan.reader === 'follower') {

@@ -96,6 +96,14 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       return { topics: null };
     case ApiKey.CreatePartitions:
       return { topics: [{ name, count: 2, assignments: null }], timeoutMs: 1000, validateOnly: true };
+    case ApiKey.ElectLeaders: {
+      const topicPartitions = [{ topic: name, partitions: [0] }];
+      return { topicPartitions, timeoutMs: 1000, ...(version === 0 ? {} : { electionType: 0 }) };
+    }
+    case ApiKey.AlterPartitionReassignments:
+      return { topics: [{ name, partitions: [{ partitionIndex: 0, replicas: null }] }], timeoutMs: 1000 };
+    case ApiKey.ListPartitionReassignments:
+      return { topics: null, timeoutMs: 1000 };
     case ApiKey.DeleteGroups:
       return { groupsNames: ['other'] };
     case ApiKey.OffsetDelete:

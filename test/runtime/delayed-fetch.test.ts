@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Deadlines } from '#base/deadlines';
 import { ErrorCode } from '#model/errors';
-import { leaderEpoch, ZERO_UUID } from '#model/ids';
+import { leaderEpoch, nodeId, offset, ZERO_UUID } from '#model/ids';
 import { MemoryBudget } from '#net/memory-budget';
 import { DelayedFetch, type FetchPlan, type PartitionFetch } from '#runtime/delayed-fetch';
 import type { FetchTarget } from '#runtime/fetch-sessions';
@@ -171,6 +171,62 @@ describe('an error of one partition', () => {
     expect(only(answers)).toMatchObject([
       { error: ErrorCode.None, sizeBytes: 0, diverging: { epoch: 1, endOffset: 2 } },
     ]);
+  });
+});
+
+describe('a reader that is nearer to another replica', () => {
+  test('is told at once where to read, and given nothing here (KIP-392)', () => {
+    const { logs, fetch, answers } = setUp(2);
+    logs[0]?.fill(3);
+    logs[1]?.fill(2);
+    fetch({ nearer: ({ partition }) => (partition === 0 ? nodeId(3) : undefined), minBytes: 1000 });
+    expect(only(answers)).toMatchObject([{ sizeBytes: 0, preferredReplica: 3, highWatermark: 3 }, { sizeBytes: 200 }]);
+  });
+});
+
+describe('a follower', () => {
+  test('reads what its leader has written, durable or not', () => {
+    const { logs, fetch, sizes } = setUp();
+    const log = only(logs);
+    log.logEndOffset = offset(4);
+    fetch({ reader: 'follower' });
+    expect(sizes()).toEqual([[400]]);
+  });
+
+  test('is woken by what is written, and a client by what is committed', () => {
+    const { logs, fetch, sizes } = setUp();
+    const log = only(logs);
+    fetch();
+    fetch({ reader: 'follower' });
+    log.logEndOffset = offset(1);
+    log.listener?.written(log.logEndOffset);
+    expect(sizes()).toEqual([[100]]);
+    log.sync();
+    expect(sizes()).toEqual([[100], [100]]);
+  });
+
+  test('that reports what it has on its disk is answered at once, with nothing', () => {
+    const { logs, fetch, sizes } = setUp();
+    only(logs).fill(3);
+    fetch({ reader: 'follower', maxBytes: 0, maxWaitMs: 0 });
+    expect(sizes()).toEqual([[0]]);
+  });
+
+  test('that has more to tell is answered with what there is', () => {
+    const { fetch, sizes } = setUp();
+    const waiting = fetch({ reader: 'follower' });
+    expect(sizes()).toEqual([]);
+    waiting.hurry();
+    expect(sizes()).toEqual([[0]]);
+  });
+
+  test('below the start of the log is told where that is', () => {
+    const { logs, fetch, answers } = setUp();
+    const log = only(logs);
+    log.fill(9);
+    log.logStartOffset = offset(5);
+    fetch({ reader: 'follower', targets: [target(0, { fetchOffset: 2 })] });
+    expect(only(answers)).toMatchObject([{ error: ErrorCode.OffsetOutOfRange, logStartOffset: 5 }]);
   });
 });
 
