@@ -107,6 +107,37 @@ describe('a Kafka connection', () => {
     );
   });
 
+  it('tells a request that waits, once, that another one has come behind it', () => {
+    const { feed, started } = setUp();
+    let told = 0;
+    feed(frame(FETCH, 1));
+    started[0]?.exchange.whenFollowed(() => {
+      told += 1;
+    });
+    expect(told).toBe(0);
+    feed(frame(FETCH, 2));
+    feed(frame(FETCH, 3));
+    expect([told, ids(started)]).toEqual([1, [1]]);
+    started[0]?.exchange.respond(...answer(1));
+    expect(ids(started)).toEqual([1, 2]);
+    started[1]?.exchange.whenFollowed(() => {
+      told += 1;
+    });
+    expect(told).toBe(2);
+  });
+
+  it('tells it too when the one behind it is too large to be read ahead', () => {
+    const { feed, started } = setUp();
+    let told = 0;
+    feed(frame(FETCH, 1));
+    started[0]?.exchange.whenFollowed(() => {
+      told += 1;
+      started[0]?.exchange.respond(...answer(1));
+    });
+    feed(frame(FETCH, 2, 200_000));
+    expect([told, ids(started)]).toEqual([1, [1, 2]]);
+  });
+
   it('starts a Produce request once its predecessor has reached the log', () => {
     const { feed, started } = setUp();
     feed(Buffer.concat([frame(PRODUCE, 0), frame(PRODUCE, 1)]));

@@ -1,0 +1,249 @@
+import { describe, expect, test } from 'vitest';
+import { Deadlines } from '#base/deadlines';
+import type { Connection, Network, Ports, Receiver } from '#base/ports';
+import { ErrorCode } from '#model/errors';
+import { leaderEpoch, nodeId, offset, type Uuid, uuid } from '#model/ids';
+import { NO_PLANTED_BUGS } from '#model/planted-bugs';
+import { type FetchRequest, readFetchRequest } from '#protocol/generated/fetch-request';
+import { writeFetchResponse } from '#protocol/generated/fetch-response';
+import { readRequestHeader, writeResponseHeader } from '#protocol/headers';
+import { Reader } from '#protocol/reader';
+import type { BatchHeader } from '#protocol/record-batch';
+import { buildBatch } from '#protocol/record-batch-builder';
+import { Writer } from '#protocol/writer';
+import { Partition } from '#runtime/partition';
+import { ReplicaFetcher } from '#runtime/replica-fetcher';
+import { FakeClock } from './fake-clock.ts';
+import { homeOf } from './replica-stage.ts';
+import { codecs, StubLog } from './stub-log.ts';
+
+const LEADER = nodeId(2);
+const FETCH = 1;
+const VERSION = 17;
+const SESSION = 77;
+
+/** A follower's log: takes batches as they are. */
+class FollowerLog extends StubLog {
+  appendReplicated(_bytes: Uint8Array, headers: readonly BatchHeader[]) {
+    for (const header of headers) {
+      this.epochs.assign(leaderEpoch(header.partitionLeaderEpoch), offset(header.baseOffset));
+      this.logEndOffset = offset(header.baseOffset + header.lastOffsetDelta + 1);
+    }
+    return { baseOffset: this.logEndOffset, lastOffset: this.logEndOffset };
+  }
+
+  raiseStartTo(): void {}
+
+  truncateTo(to: number, done: () => void): void {
+    this.logEndOffset = offset(to);
+    this.durableOffset = offset(Math.min(this.durableOffset, to));
+    done();
+  }
+}
+
+interface Answered {
+  readonly topicId: Uuid;
+  readonly index: number;
+  readonly errorCode?: ErrorCode;
+  readonly highWatermark?: number;
+  readonly logStartOffset?: number;
+  readonly records?: Uint8Array;
+  readonly diverging?: { readonly epoch: number; readonly endOffset: number };
+}
+
+/** A follower of partitions that broker 2 leads, which the test plays. */
+class Stage {
+  readonly clock = new FakeClock();
+  readonly asked: FetchRequest[] = [];
+  readonly fetcher: ReplicaFetcher;
+  #receiver: Receiver | undefined;
+  #correlationIds: number[] = [];
+
+  constructor() {
+    const connection: Connection = {
+      remote: { host: 'h', port: 1 },
+      queuedBytes: 0,
+      send: (chunks) => this.#take(Buffer.concat(chunks)),
+      pause: () => {},
+      resume: () => {},
+      end: () => {},
+      reset: () => {},
+    };
+    const network: Pick<Network, 'connect'> = {
+      connect: (_to, open) => {
+        this.#receiver = open(connection);
+      },
+    };
+    const quiet = () => {};
+    const logger = { debug: quiet, info: quiet, warn: quiet, error: quiet };
+    const ports = { clock: this.clock, network, codecs, logger } as unknown as Ports;
+    this.fetcher = new ReplicaFetcher(ports, new Deadlines(this.clock), {
+      self: nodeId(1),
+      leader: LEADER,
+      waitMaxMs: 500,
+      minBytes: 1,
+      partitionMaxBytes: 1000,
+      responseMaxBytes: 5000,
+      undurableBytesMax: 1 << 20,
+      planted: NO_PLANTED_BUGS,
+      endpoint: () => ({ host: 'h', port: 1 }),
+      brokerEpoch: () => 9,
+    });
+  }
+
+  follow(log: FollowerLog): Partition {
+    const partition = new Partition(
+      homeOf({ synced: (synced) => this.fetcher.synced(synced) }),
+      log.topic,
+      log.topicId,
+      log.partition,
+      log.asLog,
+    );
+    partition.follow(leaderEpoch(3));
+    this.fetcher.follow(partition);
+    this.clock.turn();
+    return partition;
+  }
+
+  /** The oldest request is answered. */
+  async answer(...partitions: Answered[]): Promise<void> {
+    const writer = new Writer();
+    writer.int32(0);
+    writeResponseHeader(writer, FETCH, VERSION, this.#correlationIds.shift() ?? -1);
+    const responses = partitions.map(({ topicId, index, errorCode = 0, highWatermark = 0, records, ...more }) => ({
+      topicId,
+      partitions: [
+        {
+          partitionIndex: index,
+          errorCode,
+          highWatermark,
+          logStartOffset: more.logStartOffset ?? 0,
+          abortedTransactions: null,
+          records: records === undefined ? [] : [records],
+          ...(more.diverging === undefined ? {} : { divergingEpoch: more.diverging }),
+        },
+      ],
+    }));
+    writeFetchResponse(writer, { throttleTimeMs: 0, errorCode: 0, sessionId: SESSION, responses }, VERSION);
+    writer.patchInt32(0, writer.sizeBytes - 4);
+    const bytes = Buffer.concat(writer.chunks());
+    for (let at = 0; at < bytes.length; ) {
+      const room = this.#receiver?.buffer() ?? new Uint8Array(0);
+      const count = Math.min(room.length, bytes.length - at);
+      room.set(bytes.subarray(at, at + count));
+      this.#receiver?.received(count);
+      at += count;
+    }
+    // A cut ends in promises.
+    for (let turns = 0; turns < 5; turns += 1) await undefined;
+    this.clock.turn();
+  }
+
+  /** Of one request: partition → what was told of it. */
+  told(place: number) {
+    const request = this.asked.at(place);
+    return request?.topics.flatMap(({ topicId, partitions }) =>
+      partitions.map(({ partition, fetchOffset, durableOffset, lastFetchedEpoch }) => ({
+        topicId,
+        partition,
+        fetchOffset,
+        durableOffset,
+        lastFetchedEpoch,
+      })),
+    );
+  }
+
+  #take(bytes: Buffer): void {
+    const reader = new Reader(bytes.subarray(4));
+    this.#correlationIds.push(readRequestHeader(reader).correlationId);
+    this.asked.push(readFetchRequest(reader, VERSION));
+  }
+}
+
+const T = uuid('AAAAAAAAAAAAAAAAAAAAAQ');
+const U = uuid('AAAAAAAAAAAAAAAAAAAAAg');
+
+function batch(baseOffset: number, count: number, epoch = 3): Uint8Array {
+  const records = Array.from({ length: count }, () => ({ timestamp: 1, key: null, value: null }));
+  return buildBatch({ baseOffset, leaderEpoch: epoch, records }, codecs);
+}
+
+describe('a follower', () => {
+  test('fetches from its end on, says who it is, and goes on in the session', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    const partition = stage.follow(log);
+    expect(stage.asked[0]).toMatchObject({
+      sessionId: 0,
+      sessionEpoch: 0,
+      replicaState: { replicaId: 1, replicaEpoch: 9 },
+    });
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 3), highWatermark: 2 });
+    expect([log.logEndOffset, partition.highWatermark]).toEqual([3, 0]);
+    expect(stage.asked[1]).toMatchObject({ sessionId: SESSION, sessionEpoch: 1 });
+    expect(stage.told(1)).toEqual([
+      { topicId: T, partition: 0, fetchOffset: 3, durableOffset: 0, lastFetchedEpoch: 3 },
+    ]);
+  });
+
+  test('tells by a report what it has synced while its fetch waits', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    const partition = stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 3), highWatermark: 2 });
+    log.sync();
+    stage.clock.turn();
+    expect(stage.asked[2]).toMatchObject({ sessionEpoch: 2, maxBytes: 0, maxWaitMs: 0 });
+    expect(stage.told(2)).toMatchObject([{ fetchOffset: 3, durableOffset: 3 }]);
+    expect(partition.highWatermark).toBe(2);
+    // The leader answers both, and then the next fetch waits.
+    await stage.answer();
+    await stage.answer();
+    expect(stage.asked[3]).toMatchObject({ sessionEpoch: 3, maxBytes: 5000 });
+  });
+
+  test('takes no answer to a fetch from before its log lost its end: it would leave a hole', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 5) });
+    expect(stage.told(1)).toMatchObject([{ fetchOffset: 5 }]);
+    log.reject(2);
+    await stage.answer({ topicId: T, index: 0, records: batch(5, 3) });
+    expect(log.logEndOffset).toBe(2);
+    expect(stage.told(2)).toMatchObject([{ fetchOffset: 2 }]);
+  });
+
+  test('cuts its log where the histories part, and asks again from there', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    log.epochs.assign(leaderEpoch(1), offset(0));
+    log.epochs.assign(leaderEpoch(2), offset(4));
+    log.fill(7);
+    stage.follow(log);
+    expect(stage.told(0)).toMatchObject([{ fetchOffset: 7, lastFetchedEpoch: 2 }]);
+    await stage.answer({ topicId: T, index: 0, diverging: { epoch: 1, endOffset: 3 } });
+    expect(log.logEndOffset).toBe(3);
+    expect(stage.told(1)).toMatchObject([{ fetchOffset: 3, lastFetchedEpoch: 1 }]);
+  });
+
+  test('asks no more for what it stopped following before the first answer', async () => {
+    const stage = new Stage();
+    const gone = stage.follow(new FollowerLog('t', 0, T));
+    stage.follow(new FollowerLog('u', 0, U));
+    stage.fetcher.unfollow(gone);
+    stage.clock.turn();
+    await stage.answer({ topicId: T, index: 0, errorCode: ErrorCode.UnknownTopicId });
+    expect(stage.asked[1]?.forgottenTopicsData).toMatchObject([{ topicId: T, partitions: [0] }]);
+    expect(stage.told(1)).toMatchObject([{ topicId: U }]);
+  });
+
+  test('waits with a partition that its leader refuses, and does not ask in vain meanwhile', async () => {
+    const stage = new Stage();
+    stage.follow(new FollowerLog('t', 0, T));
+    await stage.answer({ topicId: T, index: 0, errorCode: ErrorCode.NotLeaderOrFollower });
+    expect(stage.asked).toHaveLength(1);
+    stage.clock.advance(60);
+    expect(stage.told(1)).toMatchObject([{ topicId: T, fetchOffset: 0 }]);
+  });
+});
