@@ -8,6 +8,8 @@ import type { ParsedBrokerConfig } from '#model/parse-broker-config';
 import { NO_PLANTED_BUGS, type PlantedBugs } from '#model/planted-bugs';
 import { newUuid } from '#model/uuids';
 import type { MetadataQuorum } from '#runtime/metadata-quorum';
+import type { Partition } from '#runtime/partition';
+import type { PartitionTable } from '#runtime/partition-table';
 import { LogStore } from '#storage/log-store';
 import { joinAsBroker, type NodeBroker, openBroker } from './node-broker.ts';
 import { NodeError } from './node-error.ts';
@@ -43,6 +45,7 @@ export class Node {
   readonly #given: ParsedBrokerConfig;
   readonly #identity: NodeIdentity;
   #quorum: MetadataQuorum | undefined;
+  #partitions: PartitionTable | undefined;
   #running: Running | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -77,6 +80,11 @@ export class Node {
   /** Its replica of the metadata log, for checkers: read only. Undefined before it is recovered. */
   view(): MetadataQuorum | undefined {
     return this.#quorum;
+  }
+
+  /** The partitions that it has, for checkers: read only. */
+  replicas(): Iterable<Partition> {
+    return this.#partitions?.partitions() ?? [];
   }
 
   /** Rejects with NodeError, or with the error of the part that could not start; what was opened is closed by then. */
@@ -144,6 +152,7 @@ export class Node {
     if (!config.processRoles.includes('broker')) return { store, deadlines, part, broker: undefined };
 
     const broker = await openBroker(ports, this.#given, store, deadlines, this.#identity, part, opened);
+    this.#partitions = broker.broker.partitions;
     await joinAsBroker(broker, part);
     registerBrokerMetrics(ports.metrics, broker.broker, broker.listener);
     return { store, deadlines, part, broker };

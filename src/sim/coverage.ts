@@ -31,6 +31,9 @@ export const COVERAGE_POINTS = [
   'records acknowledged',
   'records acknowledged in the middle of faults',
   'produce refused below min ISR',
+  'in-sync replicas shrunk',
+  'in-sync replicas grown',
+  'follower truncated',
   'wipe withheld from the last copy',
 ] as const;
 

@@ -3,7 +3,7 @@ import type { IoErrorCode, Logger, Random } from '#base/ports';
 import { type DiskOperation, FaultDisk, type Strike } from '#faults/fault-disk';
 import { type ParsedBrokerConfig, parseBrokerConfig } from '#model/parse-broker-config';
 import type { PlantedBugs } from '#model/planted-bugs';
-import type { MakeNode, NodeView, SimNode } from './node-view.ts';
+import type { MakeNode, NodeView, ReplicaView, SimNode } from './node-view.ts';
 import type { MemoryDisk } from './ports/memory-disk.ts';
 import { between } from './ports/sim-random.ts';
 import type { SimWorld } from './ports/sim-world.ts';
@@ -91,6 +91,11 @@ export class Machine {
   /** Of the present process, once it has one. */
   get view(): NodeView | undefined {
     return this.#phase === 'up' ? this.#node?.view?.() : undefined;
+  }
+
+  /** Of the present process. */
+  replicas(): Iterable<ReplicaView> {
+    return this.#phase === 'up' ? (this.#node?.replicas?.() ?? []) : [];
   }
 
   /** A new process over what is on the disk. */

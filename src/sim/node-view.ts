@@ -1,6 +1,8 @@
 /** What the checkers see of a node: read only, and cheap enough to be looked at after every event. */
 import type { Ports } from '#base/ports';
+import type { EpochStart } from '#log/leader-epoch-cache';
 import type { MetadataImage } from '#metadata/image';
+import type { Uuid } from '#model/ids';
 import type { ParsedBrokerConfig } from '#model/parse-broker-config';
 import type { PlantedBugs } from '#model/planted-bugs';
 import type { ReplicaKey, Voter } from '#model/voter';
@@ -47,12 +49,35 @@ export interface NodeView {
   payloadAt(index: number): Uint8Array | undefined;
 }
 
+/** One replica of a partition as its node has it in memory; see `Partition`. */
+export interface ReplicaView {
+  readonly topic: string;
+  readonly topicId: Uuid;
+  readonly index: number;
+  readonly leaderEpoch: number;
+  readonly leads: boolean;
+  /** What is committed may be read here. */
+  readonly isReady: boolean;
+  readonly isBeingCut: boolean;
+  readonly highWatermark: number;
+  /** Undefined while it is offline. */
+  readonly log: ReplicaLogView | undefined;
+}
+
+export interface ReplicaLogView {
+  readonly logStartOffset: number;
+  readonly logEndOffset: number;
+  readonly durableOffset: number;
+  readonly epochs: { readonly entries: readonly EpochStart[] };
+}
+
 /** A whole node as the simulator runs it. `Node` is one; tests of the simulator have their own. */
 export interface SimNode {
   start(): Promise<void>;
   stop(): Promise<void>;
   readonly ready: boolean;
   view?(): NodeView | undefined;
+  replicas?(): Iterable<ReplicaView>;
 }
 
 /** How the simulator comes by its nodes. */

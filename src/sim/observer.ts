@@ -1,13 +1,14 @@
 /** Everything that watches one cluster: after each event, whatever has changed is held against what must be true. */
 import { at } from '#base/assert';
 import { votersIn } from '#metadata/voters';
-import type { NodeId } from '#model/ids';
+import { type NodeId, nodeId } from '#model/ids';
 import { isSameReplica, type ReplicaKey, type Voter } from '#model/voter';
 import { DiskChecker } from './checkers/disk-checker.ts';
 import { DiskImage } from './checkers/disk-image.ts';
 import { ImageChecker } from './checkers/image-checker.ts';
 import { RaftChecker, type Witness } from './checkers/raft-checker.ts';
 import { ReachChecker } from './checkers/reach-checker.ts';
+import { type ReplicaHost, ReplicationChecker } from './checkers/replication-checker.ts';
 import type { Cluster } from './cluster.ts';
 import { Coverage } from './coverage.ts';
 import type { Machine } from './machine.ts';
@@ -17,6 +18,7 @@ const LEADERLESS_MS = 5000;
 
 interface Watched {
   readonly machine: Machine;
+  readonly host: ReplicaHost;
   readonly disk: DiskImage;
   readonly diskChecker: DiskChecker;
   /** Of the present process. */
@@ -30,19 +32,37 @@ export class Observer {
   readonly #cluster: Cluster;
   readonly #raft: RaftChecker;
   readonly #reach: ReachChecker;
+  readonly #replication: ReplicationChecker;
   readonly #watched: readonly Watched[];
   /** By the last committed entry that says so. */
   #voters: readonly Voter[] = [];
   #ledAt = 0;
+  #referenceIndex = 0;
 
   constructor(cluster: Cluster, crc32c: (bytes: Uint8Array) => number) {
     const { coverage } = this;
     this.#cluster = cluster;
     this.images = new ImageChecker(crc32c);
     this.#reach = new ReachChecker(cluster, (point) => coverage.sometimes(point));
+    this.#replication = new ReplicationChecker(
+      {
+        reference: () => this.images.reference,
+        isDiskOf: (id, directoryId) => this.#diskOf({ id: nodeId(id), directoryId }) !== undefined,
+        sometimes: (point) => coverage.sometimes(point),
+      },
+      (topic) => topic.startsWith(DATA_PREFIX),
+    );
     this.#watched = cluster.machines.map((machine) => {
       const disk = new DiskImage(machine.disk, crc32c);
-      return { machine, disk, diskChecker: new DiskChecker(machine.name, disk), witness: undefined, version: -1 };
+      const diskChecker = new DiskChecker(machine.name, disk);
+      const host: ReplicaHost = {
+        id: cluster.idOf(machine),
+        get name() {
+          return `${machine.name}#${machine.lifeCount}`;
+        },
+        replicas: () => machine.replicas(),
+      };
+      return { machine, host, disk, diskChecker, witness: undefined, version: -1 };
     });
     this.#raft = new RaftChecker({
       crc32c,
@@ -84,11 +104,21 @@ export class Observer {
       this.#lookAt(watched.witness);
     }
     if (changed) this.#raft.checkSurvival();
+    this.#lookAtReplicas();
     this.#noteLeader(isLed);
+  }
+
+  #lookAtReplicas(): void {
+    if (!this.images.hasReference) return;
+    const { index } = this.images.reference;
+    if (index !== this.#referenceIndex) this.#replication.metadataChanged();
+    this.#referenceIndex = index;
+    for (const { machine, host } of this.#watched) if (machine.isUp) this.#replication.look(host);
   }
 
   /** An empty disk is in the machine. */
   wiped(machine: Machine): void {
+    this.#replication.wiped(this.#cluster.idOf(machine));
     for (const watched of this.#watched) if (watched.machine === machine) watched.diskChecker.wiped();
   }
 

@@ -1,0 +1,241 @@
+/**
+ * The invariants of replicated partitions (I1, I3 to I6, I9, I11 of the replication literature: hachikuji's TLA+ model, KIP-101, KIP-966),
+ * looked at whenever a replica or the metadata of its partition has changed.
+ */
+import type { EpochStart } from '#log/leader-epoch-cache';
+import type { MetadataImage } from '#metadata/image';
+import { type Partition, ResourceType } from '#metadata/records';
+import type { Uuid } from '#model/ids';
+import type { CoveragePoint } from '../coverage.ts';
+import type { ReplicaLogView, ReplicaView } from '../node-view.ts';
+import { check } from './violation.ts';
+
+/** A replica that has just been opened is seen after so many events at the latest. */
+const LOOKS_PER_LIST = 50;
+
+/** A machine as this checker sees it. */
+export interface ReplicaHost {
+  readonly id: number;
+  /** Unique to the process, for messages: n1#3. */
+  readonly name: string;
+  /** Of its present process; empty while it is down. */
+  replicas(): Iterable<ReplicaView>;
+}
+
+export interface ReplicationCheckerHost {
+  /** Everything committed. */
+  reference(): MetadataImage;
+  /** Whether the disk that the metadata speak of is still the one in the machine. */
+  isDiskOf(id: number, directoryId: Uuid): boolean;
+  sometimes(point: CoveragePoint): void;
+}
+
+/** What was last seen of a replica. */
+interface Seen {
+  readonly name: string;
+  readonly view: ReplicaView;
+  leaderEpoch: number;
+  leads: boolean;
+  highWatermark: number;
+  log: ReplicaLogView | undefined;
+  durableOffset: number;
+  logEndOffset: number;
+}
+
+interface PartitionHistory {
+  readonly name: string;
+  /** No leader to come is without what is below. */
+  committed: number;
+  /** Which epoch wrote what is below `committed`. */
+  lineage: EpochStart[];
+  /** The latest state of it in the metadata that was looked at. */
+  state: Partition | undefined;
+  /** By broker; that of a machine which is down stays as it was. */
+  readonly replicas: Map<number, Seen>;
+}
+
+export class ReplicationChecker {
+  readonly #host: ReplicationCheckerHost;
+  readonly #isChecked: (topic: string) => boolean;
+  readonly #checked = new Map<ReplicaHost, { name: string; views: readonly ReplicaView[]; looksLeft: number }>();
+  readonly #histories = new Map<string, PartitionHistory>();
+
+  /** `isChecked`: the topics that are looked at; they keep every record, and have flush.policy=fsync. */
+  constructor(host: ReplicationCheckerHost, isChecked: (topic: string) => boolean) {
+    this.#host = host;
+    this.#isChecked = isChecked;
+  }
+
+  /** Something may have happened to the machine's replicas. */
+  look(host: ReplicaHost): void {
+    const { id, name } = host;
+    for (const view of this.#checkedReplicas(host)) {
+      const history = this.#historyOf(view.topicId, view.topic, view.index);
+      const seen = history.replicas.get(id);
+      if (seen === undefined || seen.name !== name || seen.view !== view) {
+        history.replicas.set(id, remember(name, view));
+        this.#changed(history, id, view, undefined);
+      } else if (isOther(seen, view)) {
+        const before = { ...seen };
+        Object.assign(seen, remember(name, view));
+        this.#changed(history, id, view, before);
+      }
+    }
+  }
+
+  /** The metadata have changed. */
+  metadataChanged(): void {
+    for (const { id, name, partitions } of this.#host.reference().topics()) {
+      if (!this.#isChecked(name)) continue;
+      for (const state of partitions) {
+        const history = this.#historyOf(id, name, state.partition);
+        if (history.state === state) continue;
+        const { state: before } = history;
+        history.state = state;
+        if (before !== undefined && before.isr.length > state.isr.length)
+          this.#host.sometimes('in-sync replicas shrunk');
+        if (before !== undefined && before.isr.length < state.isr.length)
+          this.#host.sometimes('in-sync replicas grown');
+        this.#checkMembers(history);
+      }
+    }
+  }
+
+  /** The disk is gone, with all that was on it. */
+  wiped(id: number): void {
+    for (const { replicas } of this.#histories.values()) replicas.delete(id);
+  }
+
+  /** Those that the host had not long ago: to go through all of them after every event would be most of the work. */
+  #checkedReplicas(host: ReplicaHost): readonly ReplicaView[] {
+    const known = this.#checked.get(host);
+    if (known !== undefined && known.name === host.name && known.looksLeft > 0) {
+      known.looksLeft -= 1;
+      return known.views;
+    }
+    const views = [...host.replicas()].filter(({ topic }) => this.#isChecked(topic));
+    this.#checked.set(host, { name: host.name, views, looksLeft: LOOKS_PER_LIST });
+    return views;
+  }
+
+  #changed(history: PartitionHistory, id: number, view: ReplicaView, before: Seen | undefined): void {
+    const { log, highWatermark } = view;
+    const who = `${history.replicas.get(id)?.name} (${history.name})`;
+    if (log === undefined) return;
+    check(
+      highWatermark <= log.durableOffset,
+      'I3',
+      () =>
+        `${who} takes everything below ${highWatermark} for committed, but has only ${log.durableOffset} on its disk`,
+    );
+    // A follower whose log was of no use starts anew, below what it had.
+    check(
+      before === undefined || before.log !== log || highWatermark >= before.highWatermark,
+      'I3',
+      () => `${who} goes back from high watermark ${before?.highWatermark} to ${highWatermark}`,
+    );
+    if (before !== undefined && before.log === log && log.logEndOffset < before.logEndOffset && !view.leads)
+      this.#host.sometimes('follower truncated');
+    if (view.leads && view.isReady) this.#checkServed(history, id, view, log);
+    this.#checkMembers(history);
+  }
+
+  /** What a leader shows as committed is on enough disks, and nothing that was committed before is missing (I1, I5, I11). */
+  #checkServed(history: PartitionHistory, id: number, view: ReplicaView, log: ReplicaLogView): void {
+    const { highWatermark } = view;
+    const who = `${history.replicas.get(id)?.name} leads ${history.name} in epoch ${view.leaderEpoch}`;
+    const isPresent = history.state?.leaderEpoch === view.leaderEpoch && history.state.leader === id;
+    check(
+      highWatermark >= history.committed || !isPresent,
+      'I11',
+      () => `${who} and serves what is below ${highWatermark}, but ${history.committed} was committed`,
+    );
+    if (highWatermark <= history.committed) return;
+    const holders = [...history.replicas.values()].filter(
+      (seen) => seen.log !== undefined && seen.durableOffset >= highWatermark,
+    ).length;
+    const atLeast = this.#minIsr(history, view.topic);
+    check(
+      holders >= atLeast,
+      'I5',
+      () => `${who} and takes ${highWatermark} for committed, which is on ${holders} disks of at least ${atLeast}`,
+    );
+    this.#commit(history, highWatermark, log);
+  }
+
+  #commit(history: PartitionHistory, to: number, log: ReplicaLogView): void {
+    const { committed } = history;
+    const added = log.epochs.entries.filter(({ startOffset }) => startOffset >= committed && startOffset < to);
+    history.lineage.push(...added);
+    history.committed = to;
+  }
+
+  /** Whoever may become leader has all that is committed, from the same leaders (I1, I4, I6, I9). */
+  #checkMembers(history: PartitionHistory): void {
+    const { state, committed, name } = history;
+    if (state === undefined) return;
+    for (const id of [...state.isr, ...state.elr]) {
+      const directoryId = state.directories[state.replicas.indexOf(id)];
+      const seen = history.replicas.get(id);
+      if (seen?.log === undefined || directoryId === undefined || !this.#host.isDiskOf(id, directoryId)) continue;
+      check(
+        seen.durableOffset >= committed,
+        'I6',
+        () => `${seen.name} may lead ${name} with ${seen.durableOffset} on its disk, but ${committed} was committed`,
+      );
+      const fault = faultOfLineage(history.lineage, committed, seen.log);
+      check(fault === undefined, 'I1', () => `${seen.name} may lead ${name}, but ${fault}`);
+    }
+  }
+
+  #minIsr({ state }: PartitionHistory, topic: string): number {
+    const value = this.#host.reference().configs(ResourceType.Topic, topic).get('min.insync.replicas');
+    return Math.min(Number(value ?? 1), state?.replicas.length ?? 1);
+  }
+
+  #historyOf(topicId: Uuid, topic: string, index: number): PartitionHistory {
+    const key = `${topicId}-${index}`;
+    let history = this.#histories.get(key);
+    if (history === undefined) {
+      history = { name: `${topic}-${index}`, committed: 0, lineage: [], state: undefined, replicas: new Map() };
+      this.#histories.set(key, history);
+    }
+    return history;
+  }
+}
+
+function remember(name: string, view: ReplicaView): Seen {
+  const { leaderEpoch, leads, highWatermark, log } = view;
+  const [durableOffset, logEndOffset] = [log?.durableOffset ?? 0, log?.logEndOffset ?? 0];
+  return { name, view, leaderEpoch, leads, highWatermark, log, durableOffset, logEndOffset };
+}
+
+function isOther(seen: Seen, { leaderEpoch, leads, highWatermark, log }: ReplicaView): boolean {
+  return (
+    seen.highWatermark !== highWatermark ||
+    seen.log !== log ||
+    seen.logEndOffset !== log?.logEndOffset ||
+    seen.durableOffset !== log?.durableOffset ||
+    seen.leaderEpoch !== leaderEpoch ||
+    seen.leads !== leads
+  );
+}
+
+/** Between its start and `committed` the epochs of a log begin where they did for everybody: a sentence if not. */
+function faultOfLineage(lineage: readonly EpochStart[], committed: number, log: ReplicaLogView): string | undefined {
+  const isHeld = ({ startOffset }: EpochStart): boolean =>
+    startOffset < committed && (startOffset > log.logStartOffset || startOffset === 0);
+  const wanted = lineage.filter(isHeld);
+  const found = log.epochs.entries.filter(isHeld);
+  const length = Math.max(wanted.length, found.length);
+  for (let index = 0; index < length; index += 1) {
+    const [a, b] = [wanted[index], found[index]];
+    if (a?.epoch !== b?.epoch || a?.startOffset !== b?.startOffset)
+      return `it has ${wordsOf(b)} where ${wordsOf(a)} was committed`;
+  }
+  return undefined;
+}
+
+function wordsOf(start: EpochStart | undefined): string {
+  return start === undefined ? 'no epoch' : `epoch ${start.epoch} from ${start.startOffset}`;
+}
