@@ -8,7 +8,7 @@ import type { Voter } from '#model/voter';
 import { type ControllerState, type Decision, fault, OK, type Outcome } from './decision.ts';
 import { changesOnReplacement } from './elections.ts';
 import type { MetadataImage } from './image.ts';
-import type { Broker, FeatureLevelRecord, MetadataRecord } from './records.ts';
+import type { Broker, FeatureLevelRecord, MetadataRecord, PartitionChangeRecord } from './records.ts';
 
 export interface BootstrapCommand {
   readonly voters: readonly Voter[];
@@ -59,7 +59,11 @@ export function registerBroker(state: ControllerState, command: RegisterBrokerCo
   if (former !== undefined) {
     const { id, brokerEpoch, fenced } = former;
     if (!fenced) records.push({ kind: 'fenceBroker', id, brokerEpoch });
-    records.push(...changesOnReplacement(state, former, next, command.cleanBrokerEpoch === brokerEpoch));
+    const changes = changesOnReplacement(state, former, next, command.cleanBrokerEpoch === brokerEpoch);
+    // PLANTED BUG resume-same-epoch: what an earlier process led its successor leads on, as if nothing had been.
+    const isLed = ({ topicId, partition }: PartitionChangeRecord): boolean =>
+      image.topicById(topicId)?.partitions[partition]?.leader === id;
+    records.push(...(state.planted.has('resume-same-epoch') ? changes.filter((change) => !isLed(change)) : changes));
   }
   records.push({ kind: 'registerBroker', broker: next });
   return { records, response: OK };

@@ -38,6 +38,7 @@ import {
 } from './elect-leaders.ts';
 import { type UpdateFeaturesCommand, updateFeatures } from './feature-updates.ts';
 import { type GrowInternalTopicsCommand, type GrownInternalTopics, growInternalTopics } from './internal-topics.ts';
+import { type LoseReplicasCommand, type LostReplicas, loseReplicas } from './lost-replicas.ts';
 import { type CreatedPartitions, type CreatePartitionsCommand, createPartitions } from './partitions.ts';
 import { allocateProducerIds, type ProducerIdBlock } from './producer-ids.ts';
 import {
@@ -84,6 +85,7 @@ export interface Operations {
   readonly drainBroker: Does<BrokerCommand, DrainedBroker>;
   readonly failDirectories: Does<FailDirectoriesCommand, Outcome>;
   readonly assignReplicas: Does<AssignReplicasCommand, AssignedReplicas>;
+  readonly loseReplicas: Does<LoseReplicasCommand, LostReplicas>;
   readonly createTopics: Does<CreateTopicsCommand, readonly CreatedTopic[]>;
   readonly deleteTopics: Does<DeleteTopicsCommand, readonly DeletedTopic[]>;
   readonly createPartitions: Does<CreatePartitionsCommand, readonly CreatedPartitions[]>;
@@ -118,6 +120,7 @@ const DECISIONS: {
   drainBroker,
   failDirectories,
   assignReplicas,
+  loseReplicas,
   createTopics,
   deleteTopics,
   createPartitions,

@@ -17,6 +17,7 @@ export const PLANTED_BUGS = [
   'acknowledge-below-min-isr',
   'expand-without-epoch-start',
   'alter-partition-of-old-process',
+  'resume-same-epoch',
   'serve-before-own-epoch',
 ] as const;
 

@@ -14,6 +14,7 @@ import { newUuid } from '#model/uuids';
 import { KafkaListener } from '#net/kafka-listener';
 import { Broker, brokerLayers, type ControllerClient } from '#runtime/broker';
 import { BrokerLifecycle } from '#runtime/broker-lifecycle';
+import { DamagedReplicas } from '#runtime/damaged-replicas';
 import { DirectoryReports } from '#runtime/directory-reports';
 import { GroupHost, offsetsTopic } from '#runtime/group-host';
 import { OFFSETS_TOPIC } from '#runtime/internal-topics';
@@ -38,6 +39,7 @@ export interface NodeBroker {
   readonly reports: DirectoryReports;
   readonly fetchers: ReplicaFetchers;
   readonly isr: IsrUpdates;
+  readonly damaged: DamagedReplicas;
 }
 
 /** Adds to `opened` how each part is closed again. Nothing is registered or served yet. */
@@ -159,8 +161,18 @@ export async function openBroker(
   const reports = new DirectoryReports(ports.clock, { id: node.id, image, store, link, lifecycle });
   opened.push(async () => reports.stop());
   partitions.observeReplicas(reports);
+  const damaged = new DamagedReplicas({
+    clock: ports.clock,
+    self: node.id,
+    store,
+    link,
+    table: () => partitions,
+    brokerEpoch,
+  });
+  opened.push(async () => damaged.stop());
+  partitions.observeReplicas(damaged);
   store.onDirectoryOffline = () => reports.directoryFailed();
-  return { broker, listener, listeners, lifecycle, reports, fetchers, isr };
+  return { broker, listener, listeners, lifecycle, reports, fetchers, isr, damaged };
 }
 
 /** Registers this process, opens what it leads, and goes on when the controller has let clients come. */

@@ -180,6 +180,7 @@ export class Node {
     part.upkeep.stop();
     part.leaderless.stop();
     broker?.isr.stop();
+    broker?.damaged.stop();
     broker?.fetchers.close();
     await part.quorum.close();
     await part.peers.close();

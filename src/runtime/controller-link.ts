@@ -32,6 +32,7 @@ const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
   'drainBroker',
   'assignReplicas',
   'failDirectories',
+  'loseReplicas',
   'updateFeatures',
   'updateVoter',
   'alterPartition',

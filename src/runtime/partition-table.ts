@@ -148,6 +148,13 @@ export class PartitionTable {
     this.#applied = this.#applied.then(() => this.#apply(delta));
   }
 
+  /** The replica of a damaged log begins anew, behind the present leader; whether it could. In turn with the deltas. */
+  replaceDamaged(partition: Partition): Promise<boolean> {
+    const replaced = this.#applied.then(() => this.#replaceDamaged(partition));
+    this.#applied = replaced.then(() => {});
+    return replaced;
+  }
+
   /** Resolves when every delta handed over so far has had its effects. */
   settled(): Promise<void> {
     return this.#applied;
@@ -216,6 +223,19 @@ export class PartitionTable {
     const partition = new Partition(this.#parts.home, name, id, index, log);
     entry.partitions[index] = partition;
     return partition;
+  }
+
+  async #replaceDamaged(partition: Partition): Promise<boolean> {
+    const { topic, topicId, index } = partition;
+    const entry = this.#byId.get(topicId);
+    if (entry?.partitions[index] !== partition || partition.log !== undefined) return true;
+    const log = await this.#store.replaceDamaged(topic, topicId, index, entry.config);
+    const state = this.#image.topicById(topicId)?.partitions[index];
+    if (log === undefined || state === undefined) return false;
+    partition.beginAnew(log);
+    await this.#assume(partition, state);
+    for (const observer of this.#replicaObservers) observer.opened(partition);
+    return true;
   }
 
   async #remove({ id, name, partitions }: TopicRemoval): Promise<void> {

@@ -290,6 +290,14 @@ export class Partition implements LogListener {
     });
   }
 
+  /** An empty log in place of one that could not be served. */
+  beginAnew(log: PartitionLog): void {
+    assert(this.#log === undefined && !this.leads, 'nothing is served that could be lost');
+    this.#log = log;
+    this.#highWatermark = log.logStartOffset;
+    this.#hold(log);
+  }
+
   get isBeingCut(): boolean {
     return this.#cut !== undefined;
   }

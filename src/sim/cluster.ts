@@ -23,6 +23,7 @@ export class Cluster {
   readonly world: SimWorld;
   readonly machines: readonly Machine[];
   readonly voterCount: number;
+  readonly #rackCount: number;
   readonly #byName = new Map<string, Machine>();
 
   constructor(world: SimWorld, options: ClusterOptions) {
@@ -30,6 +31,7 @@ export class Cluster {
     assert(nodeCount >= 1 && nodeCount <= 7 && voterCount >= 1 && voterCount <= nodeCount, 'one to seven nodes');
     this.world = world;
     this.voterCount = voterCount;
+    this.#rackCount = options.rackCount;
     this.machines = Array.from({ length: nodeCount }, (_, index) => {
       const config = new Map([...options.config, ...clusterConfig(index, options)]);
       const onBroken = (error: Error): void => world.fail(error);
@@ -49,6 +51,10 @@ export class Cluster {
 
   idOf(machine: Machine): number {
     return this.machines.indexOf(machine) + 1;
+  }
+
+  rackOf(machine: Machine): number {
+    return this.machines.indexOf(machine) % this.#rackCount;
   }
 
   get voters(): readonly Machine[] {

@@ -5,7 +5,7 @@ import { type Partition, ResourceType } from '#metadata/records';
 import type { NodeId } from '#model/ids';
 import type { Cluster } from './cluster.ts';
 import type { Machine } from './machine.ts';
-import { DATA_PREFIX, WEAK_TOPIC } from './workload/data-topics.ts';
+import { DATA_PREFIX, isWeak } from './workload/data-topics.ts';
 import type { TopicModel } from './workload/topic-model.ts';
 
 /** One active leader, whom everybody follows, and every broker serves, in everybody's eyes: a sentence if not. */
@@ -38,7 +38,7 @@ export function isLost(
 ): boolean {
   const isThere = (id: NodeId): boolean =>
     image.brokers.get(id)?.directories.includes(at(directories, replicas.indexOf(id))) === true;
-  return topic === WEAK_TOPIC && leader === null && !isr.some(isThere);
+  return isWeak(topic, image) && leader === null && !isr.some(isThere);
 }
 
 /** Topics that records are in never lose their last copy, and so come back whole. */

@@ -9,6 +9,8 @@ import { between } from './ports/sim-random.ts';
 import type { FaultKind, PlannedFault } from './swarm.ts';
 
 const STOP_PATIENCE_MS = 10_000;
+const RELAPSE_EVERY = 4;
+const RELAPSE_MS = 2500;
 
 export interface NemesisHost {
   readonly cluster: Cluster;
@@ -70,6 +72,8 @@ export class Nemesis {
         return this.#down((machine) => machine.losePower());
       case 'blackout':
         return this.#blackout();
+      case 'rack loss':
+        return this.#loseRack();
       case 'stop':
         return this.#stop();
       case 'wipe':
@@ -147,10 +151,24 @@ export class Nemesis {
     return lot === 0 ? 0 : between(this.#random, 0, lot === 1 ? 1000 : 12_000);
   }
 
-  #take(machine: Machine, how: (machine: Machine) => Promise<void>, absenceMs: number): void {
+  /** Some are struck again while they come back, in the middle of catching up. */
+  #take(
+    machine: Machine,
+    how: (machine: Machine) => Promise<void>,
+    absenceMs: number,
+    mayRelapse: () => boolean = () => true,
+  ): void {
     const { cluster, sometimes } = this.#host;
+    const comeBack = (): void => {
+      if (machine.phase !== 'down') return;
+      machine.start();
+      if (this.#random.uint32() % RELAPSE_EVERY > 0) return;
+      this.#after(between(this.#random, 0, RELAPSE_MS), () => {
+        if (machine.isUp && !machine.isStopping && mayRelapse()) this.#take(machine, how, 0, mayRelapse);
+      });
+    };
     how(machine).then(
-      () => this.#after(absenceMs, () => machine.phase === 'down' && machine.start()),
+      () => this.#after(absenceMs, comeBack),
       (failure: Error) => cluster.world.fail(failure),
     );
     if (cluster.upCount === 0) sometimes('all nodes down at once');
@@ -162,6 +180,28 @@ export class Nemesis {
     return up.length > 0;
   }
 
+  /** Its power is gone, or its uplink: nobody outside hears of it any more. */
+  #loseRack(): boolean {
+    const { cluster } = this.#host;
+    const rack = cluster.rackOf(cluster.any(this.#random));
+    const inside = cluster.machines.filter((machine) => cluster.rackOf(machine) === rack);
+    if (this.#random.uint32() % 2 === 0) {
+      const absenceMs = this.#absenceMs();
+      this.#say(`rack ${rack} loses its power for ${Math.round(absenceMs)} ms`);
+      for (const machine of inside) if (machine.isUp) this.#take(machine, () => machine.losePower(), absenceMs);
+      return true;
+    }
+    const names = inside.map(({ name }) => name);
+    const outside = cluster.machines.filter((machine) => !inside.includes(machine)).map(({ name }) => name);
+    const durationMs = between(this.#random, 500, 15_000);
+    this.#say(`rack ${rack} (${names.join()}) is cut off for ${Math.round(durationMs)} ms`);
+    const pairs = names.flatMap((a) =>
+      [...outside, ...this.#host.clients].map((b): readonly [string, string] => [a, b]),
+    );
+    this.#cutAll([...pairs, ...pairs.map(([a, b]): readonly [string, string] => [b, a])], durationMs);
+    return true;
+  }
+
   #wipe(): boolean {
     const machine = this.#someUp();
     if (machine === undefined || !this.#host.mayWipe(machine)) return false;
@@ -170,7 +210,7 @@ export class Nemesis {
       machine.wipe();
       this.#host.wiped(machine);
     };
-    this.#take(machine, wipe, this.#absenceMs());
+    this.#take(machine, wipe, this.#absenceMs(), () => this.#host.mayWipe(machine));
     return true;
   }
 

@@ -12,7 +12,7 @@ import { type ReplicaHost, ReplicationChecker } from './checkers/replication-che
 import type { Cluster } from './cluster.ts';
 import { Coverage } from './coverage.ts';
 import type { Machine } from './machine.ts';
-import { DATA_PREFIX, WEAK_TOPIC } from './workload/data-topics.ts';
+import { DATA_PREFIX, isWeak } from './workload/data-topics.ts';
 
 const LEADERLESS_MS = 5000;
 
@@ -147,7 +147,7 @@ export class Observer {
     for (const { name, partitions } of this.images.reference.topics()) {
       if (!name.startsWith(DATA_PREFIX)) continue;
       // As many disks may be lost at a time as min.insync.replicas has to spare; see `isLost` for what has none.
-      const lostMax = name === WEAK_TOPIC ? Number.POSITIVE_INFINITY : 1;
+      const lostMax = isWeak(name, this.images.reference) ? Number.POSITIVE_INFINITY : 1;
       for (const { isr, elr, replicas, directories } of partitions) {
         const isElsewhere = (id: NodeId): boolean => {
           const found = this.#diskOf({ id, directoryId: at(directories, replicas.indexOf(id)) });

@@ -7,6 +7,7 @@ export const FAULT_KINDS = [
   'kill',
   'power cut',
   'blackout',
+  'rack loss',
   'stop',
   'wipe',
   'stall',

@@ -205,6 +205,27 @@ export class LogStore {
     await this.#remove(log, undefined);
   }
 
+  /** Whether the partition's log is on the disk and cannot be served, while its directory can. */
+  isDamaged(topic: string, topicId: Uuid, partition: number): boolean {
+    const known = this.#quarantined.find((log) => log.topic === topic && log.partition === partition);
+    return known !== undefined && !known.directory.isOffline && (known.topicId ?? topicId) === topicId;
+  }
+
+  /** In place of a damaged log, which is kept under another name: an empty one. Undefined as for `create`. */
+  async replaceDamaged(
+    topic: string,
+    topicId: Uuid,
+    partition: number,
+    config: LogConfig,
+  ): Promise<PartitionLog | undefined> {
+    const known = this.#quarantined.find((log) => log.topic === topic && log.partition === partition);
+    if (known !== undefined) {
+      if (!(await this.#setQuarantinedAside(known))) return undefined;
+      this.#ports.logger.warn({ log: known.folder }, 'a damaged log is set aside: the replica begins anew');
+    }
+    return this.create(topic, topicId, partition, config);
+  }
+
   /** A clean shutdown: the next start scans nothing. Appends are over. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -310,10 +331,13 @@ export class LogStore {
   async #makeWay(topic: string, topicId: Uuid, partition: number): Promise<boolean> {
     const leaving = this.#leaving.get(partitionName(topic, partition));
     if (leaving !== undefined && !(await this.#move(leaving))) return false;
-    const place = this.#quarantined.findIndex((log) => log.topic === topic && log.partition === partition);
-    const known = this.#quarantined[place];
+    const known = this.#quarantined.find((log) => log.topic === topic && log.partition === partition);
     if (known === undefined) return true;
     if (known.topicId === undefined || known.topicId === topicId || known.directory.isOffline) return false;
+    return this.#setQuarantinedAside(known);
+  }
+
+  async #setQuarantinedAside(known: Quarantined): Promise<boolean> {
     if (!(await this.#move({ ...known, deleteAfterMs: undefined }))) return false;
     this.#quarantined.splice(this.#quarantined.indexOf(known), 1);
     return true;

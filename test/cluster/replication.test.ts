@@ -1,4 +1,6 @@
 /** Partitions of three replicas on three processes, while those are killed: nothing that was acknowledged is lost, and writing goes on. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { AckedWriter, kafkaAt, readAll } from '../support/acked-writer.ts';
 import type { ClusterProcesses } from '../support/cluster-processes.ts';
@@ -111,6 +113,35 @@ test('every node in turn is stopped and started: no write fails, and none waits 
   expect(writer.errorCount).toBe(0);
   console.log(`gaps of a rolling restart: ${gaps.map((gap) => `${gap.toFixed(0)} ms`).join(', ')}`);
   expect(Math.max(...gaps)).toBeLessThan(GRACEFUL_GAP_MS);
+  await nothingLost(cluster, writer);
+});
+
+test('a replica with a damaged log is not served: it is fetched anew from who is in sync', async () => {
+  const cluster = await threeNodes();
+  await orders(cluster);
+  const writer = await writing(cluster);
+  await writer.stop();
+  const victim = (await partitionsSeen(cluster))[0]?.leader ?? 0;
+  // A clean stop: all of it was synced, and nothing of it may be missing or wrong.
+  expect(await cluster.stop(victim)).toBe(0);
+  const { dataDir } = cluster.optionsOf(victim);
+  const log = join(dataDir, `${TOPIC}-0`, '00000000000000000000.log');
+  const bytes = readFileSync(log);
+  const place = Math.floor(bytes.length / 2);
+  bytes[place] = bytes.readUInt8(place) ^ 1;
+  writeFileSync(log, bytes);
+  // What is clean is believed without a look at it.
+  rmSync(join(dataDir, '.kafka_cleanshutdown'));
+  cluster.spawn(victim);
+  await cluster.logged(victim, /a log is quarantined/);
+  await cluster.logged(victim, /a damaged log is set aside/);
+  await allInSync(cluster);
+  const healthy = cluster.ids.filter((id) => id !== victim);
+  for (const id of healthy) await cluster.kill(id);
+  for (const id of healthy) cluster.spawn(id);
+  await allInSync(cluster);
+  const copies = cluster.ids.map((id) => readFileSync(log.replace(dataDir, cluster.optionsOf(id).dataDir)));
+  for (const copy of copies) expect(copy.equals(copies[0] as Buffer)).toBe(true);
   await nothingLost(cluster, writer);
 });
 

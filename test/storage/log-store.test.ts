@@ -51,6 +51,32 @@ describe('recovery', () => {
     expect(await harness.world.complete(again)).toBeUndefined();
   });
 
+  test('gives the place of a damaged log to an empty one when asked to, and keeps what was there', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create();
+    for (let round = 0; round < 10; round += 1) appended(log, batch({ valueBytes: 100 }));
+    await harness.settle(6000);
+    await harness.stop();
+    await change(harness, 't-0/00000000000000000000.log', (bytes) => {
+      bytes[300] = (bytes[300] as number) ^ 1;
+    });
+    await harness.start();
+    const { store, world } = harness;
+    const other = uuid('AAAAAAAAAAAAAAAAAAAABw');
+    expect([store.isDamaged('t', log.topicId, 0), store.isDamaged('t', other, 0)]).toEqual([true, false]);
+    const made = await world.complete(store.replaceDamaged('t', log.topicId, 0, defaultLogConfig()));
+    expect([made?.logStartOffset, made?.logEndOffset, store.get('t', 0) === made]).toEqual([0, 0, true]);
+    expect([store.quarantined, store.isDamaged('t', log.topicId, 0)]).toEqual([[], false]);
+    const folders = await world.complete((harness.disks[0] as Disk).list(''));
+    const stray = folders.find((name) => name.endsWith('-stray'));
+    expect(stray).toMatch(/^t-0\./);
+    if (made === undefined) return expect.unreachable();
+    appended(made, batch());
+    await harness.settle(50);
+    await harness.crash();
+    expect([harness.store.get('t', 0)?.logEndOffset, harness.store.quarantined]).toEqual([1, []]);
+  });
+
   test('cuts what is damaged above the recovery point after the last whole batch, and says so', async () => {
     const harness = await Harness.open();
     const log = await harness.create();

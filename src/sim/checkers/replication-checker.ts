@@ -73,11 +73,11 @@ export class ReplicationChecker {
       const history = this.#historyOf(view.topicId, view.topic, view.index);
       const seen = history.replicas.get(id);
       if (seen === undefined || seen.name !== name || seen.view !== view) {
-        history.replicas.set(id, remember(name, view));
+        history.replicas.set(id, remember(name, view, seen));
         this.#changed(history, id, view, undefined);
       } else if (isOther(seen, view)) {
         const before = { ...seen };
-        Object.assign(seen, remember(name, view));
+        Object.assign(seen, remember(name, view, seen));
         this.#changed(history, id, view, before);
       }
     }
@@ -151,16 +151,27 @@ export class ReplicationChecker {
       () => `${who} and serves what is below ${highWatermark}, but ${history.committed} was committed`,
     );
     if (highWatermark <= history.committed) return;
-    const holders = [...history.replicas.values()].filter(
-      (seen) => seen.log !== undefined && seen.durableOffset >= highWatermark,
-    ).length;
     const atLeast = this.#minIsr(history, view.topic);
+    if (holdersOf(history, highWatermark) < atLeast) this.#seeNewcomers(history);
+    const holders = holdersOf(history, highWatermark);
     check(
       holders >= atLeast,
       'I5',
-      () => `${who} and takes ${highWatermark} for committed, which is on ${holders} disks of at least ${atLeast}`,
+      () =>
+        `${who} and takes ${highWatermark} for committed, which is on ${holders} disks of at least ${atLeast}: ${wordsOfReplicas(history)}`,
     );
     this.#commit(history, highWatermark, log);
+  }
+
+  /** Replicas that were opened since the lists were made. */
+  #seeNewcomers(history: PartitionHistory): void {
+    for (const host of this.#checked.keys()) {
+      for (const view of host.replicas()) {
+        const isOfHistory =
+          this.#isChecked(view.topic) && this.#historyOf(view.topicId, view.topic, view.index) === history;
+        if (isOfHistory) history.replicas.set(host.id, remember(host.name, view, history.replicas.get(host.id)));
+      }
+    }
   }
 
   #commit(history: PartitionHistory, to: number, log: ReplicaLogView): void {
@@ -204,9 +215,21 @@ export class ReplicationChecker {
   }
 }
 
-function remember(name: string, view: ReplicaView): Seen {
+function holdersOf({ replicas }: PartitionHistory, end: number): number {
+  return [...replicas.values()].filter(({ durableOffset }) => durableOffset >= end).length;
+}
+
+function wordsOfReplicas({ state, replicas }: PartitionHistory): string {
+  const words = [...replicas.values()].map(
+    ({ name, durableOffset, leaderEpoch }) => `${name} has ${durableOffset} in epoch ${leaderEpoch}`,
+  );
+  return `in sync ${state?.isr.join()} of ${state?.replicas.join()} in epoch ${state?.leaderEpoch}; ${words.join(', ')}`;
+}
+
+/** What a log that is closed had on its disk is there still. */
+function remember(name: string, view: ReplicaView, before: Seen | undefined): Seen {
   const { leaderEpoch, leads, highWatermark, log } = view;
-  const [durableOffset, logEndOffset] = [log?.durableOffset ?? 0, log?.logEndOffset ?? 0];
+  const { durableOffset = 0, logEndOffset = 0 } = log ?? before ?? {};
   return { name, view, leaderEpoch, leads, highWatermark, log, durableOffset, logEndOffset };
 }
 
@@ -214,8 +237,7 @@ function isOther(seen: Seen, { leaderEpoch, leads, highWatermark, log }: Replica
   return (
     seen.highWatermark !== highWatermark ||
     seen.log !== log ||
-    seen.logEndOffset !== log?.logEndOffset ||
-    seen.durableOffset !== log?.durableOffset ||
+    (log !== undefined && (seen.logEndOffset !== log.logEndOffset || seen.durableOffset !== log.durableOffset)) ||
     seen.leaderEpoch !== leaderEpoch ||
     seen.leads !== leads
   );

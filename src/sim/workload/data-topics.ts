@@ -1,5 +1,7 @@
 import { at } from '#base/assert';
 import type { Ports } from '#base/ports';
+import type { MetadataImage } from '#metadata/image';
+import { ResourceType } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
 import type { Workload } from './admin-client.ts';
 import { CREATE_TOPICS } from './calls.ts';
@@ -18,8 +20,11 @@ export interface DataTopic {
 
 /** The prefix tells them from the topics that come and go. */
 export const DATA_PREFIX = 'data-';
-/** With min.insync.replicas=1. */
-export const WEAK_TOPIC = `${DATA_PREFIX}weak`;
+
+/** With min.insync.replicas=1, by which one disk may have been the only one to acknowledge. */
+export function isWeak(topic: string, image: MetadataImage): boolean {
+  return image.configs(ResourceType.Topic, topic).get('min.insync.replicas') === '1';
+}
 
 /** A few kinds: as many replicas as a default has, and fewer. */
 export function dataTopics(replicationMax: number): DataTopic[] {
@@ -27,7 +32,7 @@ export function dataTopics(replicationMax: number): DataTopic[] {
   const weak = { replicationFactor: Math.min(2, replicationMax), minIsr: 1 };
   return [
     { name: `${DATA_PREFIX}safe`, partitionCount: 2, ...safe, exists: false },
-    { name: WEAK_TOPIC, partitionCount: 1, ...weak, exists: false },
+    { name: `${DATA_PREFIX}weak`, partitionCount: 1, ...weak, exists: false },
   ];
 }
 
