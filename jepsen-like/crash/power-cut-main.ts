@@ -5,6 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { FaultDisk } from '#faults/fault-disk';
+import { HttpServer } from '#http/http-server';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import { Node } from '#node/node';
 import { createLogger } from '#platform/logger';
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     'data-dir': { type: 'string', default: '' },
     listen: { type: 'string', default: '' },
     set: { type: 'string', multiple: true, default: [] },
+    'http-listen': { type: 'string' },
     'without-sync': { type: 'boolean', default: false },
   },
 });
@@ -48,7 +50,10 @@ const disks = ports.disks.map((disk) => {
   const volatile = new FaultDisk(ports.clock, disk, { ignoreSync: false });
   return values['without-sync'] ? forgetfulDisk(volatile, isData) : volatile;
 });
-await new Node({ ...ports, disks }, parsed).start();
+const node = new Node({ ...ports, disks }, parsed);
+const [host, port] = values['http-listen']?.split(':') ?? [];
+if (host !== undefined) await HttpServer.open({ host, port: Number(port) }, node, ports.metrics);
+await node.start();
 
 /** Segments and the commit journal: what an acknowledgement waits for. */
 function isData(path: string): boolean {

@@ -16,6 +16,8 @@ export interface GrowInternalTopicsCommand {
 
 export interface GrownInternalTopics extends Outcome {
   readonly changed: number;
+  /** Partitions that are on their way. */
+  readonly moving: number;
 }
 
 /**
@@ -28,7 +30,10 @@ export function growInternalTopics(
 ): Decision<GrownInternalTopics> {
   const { image } = state;
   const records: PartitionChangeRecord[] = [];
-  const answer = (): Decision<GrownInternalTopics> => ({ records, response: { ...OK, changed: records.length } });
+  let moving = 0;
+  const answer = (): Decision<GrownInternalTopics> => {
+    return { records, response: { ...OK, changed: records.length, moving } };
+  };
   const topic = image.topic(OFFSETS_TOPIC);
   const defaults = clusterDefaults(state);
   if (topic === undefined || isFault(defaults)) return answer();
@@ -36,7 +41,7 @@ export function growInternalTopics(
   const rules = new DecisionRules(state);
   const living = [...image.brokers.keys()].filter((id) => rules.electorate.isActive(id)).sort((a, b) => a - b);
   if (living.length < wanted) return answer();
-  let moving = topic.partitions.filter(isReassigning).length;
+  moving = topic.partitions.filter(isReassigning).length;
   for (const partition of topic.partitions) {
     if (moving >= command.movesMax) break;
     if (partition.replicas.length >= wanted || isReassigning(partition)) continue;

@@ -14,6 +14,8 @@ export interface ControllerUpkeepOptions {
 const SOON_MS = 5_000;
 /** Leaders that change in one decision; the next one follows at once, and lets others in between. */
 const LEADERS_MAX = 200;
+/** While internal topics grow. */
+const GROWING_MS = 250;
 /** Partitions of internal topics that get more replicas at a time. */
 const MOVES_MAX = 10;
 
@@ -62,10 +64,11 @@ export class ControllerUpkeep {
     this.#dueAt = Number.POSITIVE_INFINITY;
     if (this.#isWorking) return this.#lookWithin(SOON_MS);
     this.#isWorking = true;
-    await this.#controller.submit('growInternalTopics', { movesMax: MOVES_MAX });
+    const grown = await this.#controller.submit('growInternalTopics', { movesMax: MOVES_MAX });
+    const isGrowing = typeof grown === 'object' && grown.response.moving > 0;
     if (this.#options.balancesLeaders) await this.#balance();
     this.#isWorking = false;
-    this.#lookWithin(this.#options.checkMs);
+    this.#lookWithin(isGrowing ? GROWING_MS : this.#options.checkMs);
   }
 
   async #balance(): Promise<void> {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { AckedWriter, kafkaAt, readAll } from '../support/acked-writer.ts';
 import type { ClusterProcesses } from '../support/cluster-processes.ts';
+import { repositoryRoot } from '../support/odradek-process.ts';
 import { sleep, until } from '../support/process.ts';
 import { threeNodes } from './support.ts';
 
@@ -145,15 +146,23 @@ test('a replica with a damaged log is not served: it is fetched anew from who is
   await nothingLost(cluster, writer);
 });
 
-test('all are killed at once and started again: every partition has a leader, and nothing acknowledged is lost', async () => {
-  const cluster = await threeNodes();
-  await orders(cluster);
-  const writer = await writing(cluster);
-  await sleep(300);
-  await cluster.killAll();
-  for (const id of cluster.ids) cluster.spawn(id);
-  await cluster.allRegistered();
-  await allInSync(cluster);
-  await writer.stop();
-  await nothingLost(cluster, writer);
-});
+const powerCut = [join(repositoryRoot, 'jepsen-like/crash/power-cut-main.ts')];
+
+test.each([
+  ['killed', {}],
+  ['without power, which takes what was not synced', { main: powerCut }],
+])(
+  'all are %s at once and started again: every partition has a leader, and nothing acknowledged is lost',
+  async (_, options) => {
+    const cluster = await threeNodes(options);
+    await orders(cluster);
+    const writer = await writing(cluster);
+    await sleep(300);
+    await cluster.killAll();
+    for (const id of cluster.ids) cluster.spawn(id);
+    await cluster.allRegistered();
+    await allInSync(cluster);
+    await writer.stop();
+    await nothingLost(cluster, writer);
+  },
+);
