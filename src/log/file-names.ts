@@ -44,14 +44,16 @@ export function parseSegmentFileName(name: string): SegmentFile | undefined {
   };
 }
 
-/** `-delete` is removed in the background; `-stray` was set aside, because metadata does not know it: neither is served. */
-export type LogDirSuffix = '-delete' | '-stray';
+/**
+ * `-delete` is removed in the background; `-stray` was set aside, because metadata does not know it; `-future` is a replica on its way
+ * from another directory: none of them is served.
+ */
+export type LogDirSuffix = '-delete' | '-stray' | '-future';
 
 export interface LogDirName {
   readonly topic: string;
   readonly partition: number;
-  /** '-future' is a replica on its way from another directory. */
-  readonly suffix: '' | LogDirSuffix | '-future';
+  readonly suffix: '' | LogDirSuffix;
 }
 
 const NAME_LENGTH_MAX = 255;

@@ -62,14 +62,16 @@ export class LeaderEpochCache {
   }
 
   /**
-   * From `startOffset` on, `epoch` writes. Entries that contradict it (of the same or a later epoch, or from there on) go,
+   * From `startOffset` on, `epoch` writes. Entries that contradict it (of a later epoch, or from there on) go,
    * as in Kafka: the log tells the truth. Returns whether anything changed, so that the checkpoint is to be written.
    */
   assign(epoch: LeaderEpoch, startOffset: Offset): boolean {
+    const before = this.latest();
+    if (before !== undefined && before.epoch === epoch && before.startOffset <= startOffset) return false;
+    // Also an epoch that this replica led, and wrote nothing in, before it was given more of an earlier one.
+    this.#dropFromEnd((entry) => entry.epoch > epoch || entry.startOffset >= startOffset);
     const last = this.latest();
-    if (last !== undefined && last.epoch === epoch && last.startOffset <= startOffset) return false;
-    this.#dropFromEnd((entry) => entry.epoch >= epoch || entry.startOffset >= startOffset);
-    this.#entries.push({ epoch, startOffset });
+    if (last === undefined || last.epoch < epoch) this.#entries.push({ epoch, startOffset });
     return true;
   }
 

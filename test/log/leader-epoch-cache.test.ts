@@ -61,7 +61,7 @@ describe('assign', () => {
     expect(listOf(cache)).toEqual([
       [1, 0],
       [2, 10],
-      [3, 25],
+      [3, 20],
     ]);
     cache.assign(epoch(6), at(5));
     expect(listOf(cache)).toEqual([
@@ -74,6 +74,16 @@ describe('assign', () => {
       [6, 3],
     ]);
   });
+});
+
+test('an epoch that was led here without a record goes when more of the one before it comes, which keeps its start', () => {
+  const cache = cacheOf([6, 68], [7, 69], [8, 109]);
+  expect(cache.assign(epoch(7), at(109))).toBe(true);
+  expect(listOf(cache)).toEqual([
+    [6, 68],
+    [7, 69],
+  ]);
+  expect(cache.assign(epoch(7), at(111))).toBe(false);
 });
 
 describe('truncation', () => {

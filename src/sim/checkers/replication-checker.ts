@@ -253,7 +253,7 @@ function faultOfLineage(lineage: readonly EpochStart[], committed: number, log: 
   for (let index = 0; index < length; index += 1) {
     const [a, b] = [wanted[index], found[index]];
     if (a?.epoch !== b?.epoch || a?.startOffset !== b?.startOffset)
-      return `it has ${wordsOf(b)} where ${wordsOf(a)} was committed`;
+      return `it has ${wordsOf(b)} where ${wordsOf(a)} was committed, below ${committed}; its log from ${log.logStartOffset} to ${log.logEndOffset} is of ${log.epochs.entries.map(wordsOf).join(', ')}`;
   }
   return undefined;
 }
