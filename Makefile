@@ -10,7 +10,7 @@ VITEST := $(BIN)/vitest run --project
 SOURCES := $(shell find src scripts/build.ts scripts/generate-protocol* tsconfig.json tsconfig.build.json package-lock.json \
 	-type f -not -path 'src/protocol/generated/*')
 
-.PHONY: up test install build check lint unit sim mutants compat cluster trials crash pack-test bench clean
+.PHONY: up test install build check lint unit sim mutants compat cluster trials failover crash pack-test bench clean
 
 # Three brokers, each a process; ARGS='--brokers 1' for one, and any other flag of `odradek up`.
 up: build
@@ -56,6 +56,11 @@ cluster: build
 # How long failovers and starts take, as a table; TRIALS=5 for a quick look.
 trials: build
 	$(NODE) jepsen-like/quorum-trials.ts
+
+# For how long producers get no acknowledgement when nodes fail, beside Apache Kafka; TRIALS=3 for a quick look, KIND=leader,drop,
+# SYSTEM=odradek, MARKDOWN=FILE for the table.
+failover: build
+	@$(NODE) bench/failover/main.ts
 
 # ROUNDS is the number of kills (default 10).
 crash: build

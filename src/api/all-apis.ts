@@ -1,4 +1,5 @@
 import { alterConfigsApi, incrementalAlterConfigsApi } from './alter-configs.ts';
+import { alterReplicaLogDirsApi } from './alter-replica-log-dirs.ts';
 import type { Api } from './api.ts';
 import { apiVersionsApi } from './api-versions.ts';
 import { createPartitionsApi } from './create-partitions.ts';
@@ -51,6 +52,7 @@ export const ALL_APIS: readonly Api[] = [
   offsetForLeaderEpochApi,
   describeConfigsApi,
   alterConfigsApi,
+  alterReplicaLogDirsApi,
   describeLogDirsApi,
   createPartitionsApi,
   deleteGroupsApi,

@@ -5,6 +5,7 @@ import { type FetchResponseInput, writeFetchResponse } from '#protocol/generated
 import type { Broker } from '#runtime/broker';
 import { DelayedFetch, type FetchPlan, isInStep, type Lookup, type PartitionFetch } from '#runtime/delayed-fetch';
 import { type FetchContext, type FetchSession, type FetchTarget, serveLast } from '#runtime/fetch-sessions';
+import type { Partition } from '#runtime/partition';
 import { type Api, type ApiContext, respond } from './api.ts';
 import { LeaderHints } from './leader-hints.ts';
 
@@ -52,6 +53,8 @@ function serveFetch(request: FetchRequest, context: ApiContext): void {
     minBytes: request.minBytes,
     maxBytes: Math.max(0, Math.min(request.maxBytes, broker.config.fetchMaxBytes)),
     reader: follower === undefined ? clientReader(request) : 'follower',
+    isWithheld:
+      follower && ((partition) => isThrottled(partition, follower, broker) && broker.leaderThrottle.delayMs > 0),
     nearer: nearerReplicas(request, broker),
   };
   broker.traffic.fetchRequests += 1;
@@ -60,7 +63,7 @@ function serveFetch(request: FetchRequest, context: ApiContext): void {
   const fetch = new DelayedFetch(plan, lookup, broker.deadlines, exchange.responseBudget, (results) => {
     for (const result of results) {
       if (follower === undefined) broker.traffic.bytesOut += result.sizeBytes;
-      else broker.traffic.replicationBytesOut += result.sizeBytes;
+      else noteReplicated(result, follower, broker);
       if (result.error !== ErrorCode.None) broker.traffic.failedFetchRequests += 1;
     }
     const body = answerOf(results, session, plan.reader === 'read-committed', new LeaderHints(broker, exchange));
@@ -73,6 +76,17 @@ function serveFetch(request: FetchRequest, context: ApiContext): void {
   exchange.whenGone(() => fetch.giveUp());
   // A follower that has more to tell does not wait for more data.
   if (follower !== undefined) exchange.whenFollowed(() => fetch.hurry());
+}
+
+/** A follower out of sync, of a replica that the topic's config names (KIP-73). */
+function isThrottled(partition: Partition, { id }: Follower, { leaderThrottle }: Broker): boolean {
+  return partition.leadership?.view.isr.includes(id) === false && leaderThrottle.applies(partition);
+}
+
+function noteReplicated({ partition, sizeBytes }: PartitionFetch, follower: Follower, broker: Broker): void {
+  broker.traffic.replicationBytesOut += sizeBytes;
+  if (sizeBytes > 0 && partition !== undefined && isThrottled(partition, follower, broker))
+    broker.leaderThrottle.moved(sizeBytes);
 }
 
 /** Who fetches, if it says that it is a replica, and by which process; see `followerOf`. */

@@ -161,6 +161,11 @@ export interface Metrics {
   counter(name: string, help: string, labels?: Labels): { value: number };
   gauge(name: string, help: string, read: () => number, labels?: Labels): void;
   histogram(name: string, help: string, buckets: readonly number[], labels?: Labels): { observe(value: number): void };
-  /** Many series of one name, written as text when asked: one row per series. */
-  series(name: string, help: string, type: 'counter' | 'gauge', rows: () => Iterable<readonly [Labels, number]>): void;
+  /** Many series of one name, written as text when asked: one row per series. An undefined one is a pause, in which others may run. */
+  series(
+    name: string,
+    help: string,
+    type: 'counter' | 'gauge',
+    rows: () => Iterable<readonly [Labels, number] | undefined>,
+  ): void;
 }

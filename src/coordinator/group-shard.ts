@@ -50,6 +50,13 @@ interface Entry extends Scheduled {
   readonly offsets: GroupOffsets;
 }
 
+/** A group as metrics tell of it. */
+export interface ObservedGroup {
+  readonly groupId: string;
+  readonly memberCount: number;
+  readonly offsets: Pick<GroupOffsets, 'topics'>;
+}
+
 /**
  * The groups of one partition of __consumer_offsets: a pure state machine.
  *
@@ -192,6 +199,12 @@ export class GroupShard {
   offsetFetch(command: OffsetFetchCommand): OffsetFetchResponse {
     const offsets = this.#groups.get(command.groupId)?.offsets;
     return { groupId: command.groupId, errorCode: ErrorCode.None, topics: fetchOffsets(offsets, command.topics) };
+  }
+
+  /** For metrics: as replayed, durable or not; borrowed. */
+  *observed(): IterableIterator<ObservedGroup> {
+    for (const { group, offsets } of this.#groups.values())
+      yield { groupId: group.groupId, memberCount: group.members.size, offsets };
   }
 
   offsetDelete(command: OffsetDeleteCommand): Outcome<OffsetDeleteResponse> {

@@ -3,10 +3,10 @@ import type { AddressInfo } from 'node:net';
 import type { Endpoint } from '#base/ports';
 import type { Node } from '#node/node';
 
-/** The Prometheus text of a node's metrics. */
+/** The Prometheus text of a node's metrics, in slices, between which the node's other work goes on. */
 export interface Exposition {
   readonly contentType: string;
-  text(): Promise<string>;
+  slices(): AsyncIterable<string>;
 }
 
 /** A request must come whole within this time, and an idle connection goes after it. */
@@ -39,10 +39,11 @@ export class HttpServer {
             ? answer(response, 200, 'text/plain', 'ready\n')
             : answer(response, 503, 'text/plain', 'not ready\n');
         case '/metrics':
-          metrics.text().then(
-            (text) => answer(response, 200, metrics.contentType, text),
-            (error: unknown) => answer(response, 500, 'text/plain', `${String(error)}\n`),
-          );
+          if (request.method === 'HEAD') return answer(response, 200, metrics.contentType, '');
+          expose(response, metrics).catch((error: unknown) => {
+            if (response.headersSent) response.destroy();
+            else answer(response, 500, 'text/plain', `${String(error)}\n`);
+          });
           return;
         default:
           return answer(response, 404, 'text/plain', 'here are /livez, /readyz and /metrics\n');
@@ -68,6 +69,27 @@ export class HttpServer {
     this.#server.closeAllConnections();
     await closed;
   }
+}
+
+/** Slice by slice, as fast as the client takes them. */
+async function expose(response: ServerResponse, metrics: Exposition): Promise<void> {
+  for await (const slice of metrics.slices()) {
+    if (response.destroyed) return;
+    if (!response.headersSent) response.writeHead(200, { 'content-type': metrics.contentType });
+    if (!response.write(slice)) await drained(response);
+  }
+  response.end();
+}
+
+/** Or gone. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      response.off('drain', settle).off('close', settle);
+      resolve();
+    };
+    response.on('drain', settle).on('close', settle);
+  });
 }
 
 function answer(response: ServerResponse, status: number, contentType: string, body: string): void {

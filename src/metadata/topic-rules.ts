@@ -21,13 +21,17 @@ export interface TopicRules {
 export class DecisionRules {
   readonly electorate: Electorate;
   readonly keepsEligible: boolean;
-  readonly #state: ControllerState;
+  readonly #state: Pick<ControllerState, 'image' | 'given'>;
   /** Of the same decision, and not in the image yet. */
   readonly #pending: readonly ConfigRecord[];
   readonly #defaults: ReadonlyMap<string, string>;
   readonly #topics = new Map<string, TopicRules>();
 
-  constructor(state: ControllerState, movement: Movement = {}, pending: readonly MetadataRecord[] = []) {
+  constructor(
+    state: Pick<ControllerState, 'image' | 'given'>,
+    movement: Movement = {},
+    pending: readonly MetadataRecord[] = [],
+  ) {
     const { image, given } = state;
     this.#state = state;
     this.electorate = new Electorate(image, movement);

@@ -173,6 +173,11 @@ export const BROKER_CONFIGS = {
     importance: 'HIGH',
     doc: 'The metadata log is compacted into a snapshot after this time if it has new records (0: by size only).',
   }),
+  'metrics.partition.limit': int({
+    default: '5000',
+    min: 0,
+    doc: 'Of more partitions than this that a node leads, and more offsets of groups that it coordinates, /metrics has no series.',
+  }),
   'node.id': int({
     default: '1',
     min: 0,
@@ -266,6 +271,16 @@ export const BROKER_CONFIGS = {
     importance: 'HIGH',
     doc: 'A leader answers a follower after so long, also if it has nothing for it.',
   }),
+  'leader.replication.throttled.rate': long({
+    default: '9223372036854775807',
+    min: 0,
+    doc: 'Bytes in a second that leaders here send to followers out of sync, of the replicas in leader.replication.throttled.replicas.',
+  }),
+  'follower.replication.throttled.rate': long({
+    default: '9223372036854775807',
+    min: 0,
+    doc: 'Bytes in a second that followers here, out of sync, fetch of the replicas in follower.replication.throttled.replicas.',
+  }),
   'replica.lag.time.max.ms': long({
     default: '5000',
     min: 1,
@@ -312,6 +327,8 @@ export const BROKER_ALIASES: ReadonlyMap<string, BrokerConfigName> = new Map([
 
 /** Beyond those that give topics their defaults, which all change cluster-wide. */
 const DYNAMIC: ReadonlyMap<string, UpdateMode> = new Map([
+  ['follower.replication.throttled.rate', 'cluster-wide'],
+  ['leader.replication.throttled.rate', 'cluster-wide'],
   ['max.connections', 'cluster-wide'],
   ['max.connections.per.ip', 'cluster-wide'],
   ['producer.id.expiration.ms', 'cluster-wide'],

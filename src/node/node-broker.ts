@@ -8,6 +8,7 @@ import { type BrokerListener, ResourceType } from '#metadata/records';
 import type { NewTopic } from '#metadata/topics';
 import { ErrorCode } from '#model/errors';
 import { SUPPORTED_FEATURES } from '#model/features';
+import type { NodeId } from '#model/ids';
 import { type ListenerAddress, parseListener } from '#model/listener';
 import type { ParsedBrokerConfig } from '#model/parse-broker-config';
 import { newUuid } from '#model/uuids';
@@ -16,12 +17,14 @@ import { Broker, brokerLayers, type ControllerClient } from '#runtime/broker';
 import { BrokerLifecycle } from '#runtime/broker-lifecycle';
 import { DamagedReplicas } from '#runtime/damaged-replicas';
 import { DirectoryReports } from '#runtime/directory-reports';
+import { EndOffsets } from '#runtime/end-offsets';
 import { GroupHost, offsetsTopic } from '#runtime/group-host';
 import { OFFSETS_TOPIC } from '#runtime/internal-topics';
 import { IsrUpdates } from '#runtime/isr-updates';
 import { PartitionTable } from '#runtime/partition-table';
 import { ProducerIds } from '#runtime/producer-ids';
 import { ReplicaFetchers } from '#runtime/replica-fetchers';
+import { ReplicationThrottle } from '#runtime/replication-throttle';
 import { TopicCreator } from '#runtime/topic-creator';
 import type { LogStore } from '#storage/log-store';
 import { NodeError } from './node-error.ts';
@@ -39,6 +42,7 @@ export interface NodeBroker {
   readonly reports: DirectoryReports;
   readonly fetchers: ReplicaFetchers;
   readonly isr: IsrUpdates;
+  readonly endOffsets: EndOffsets;
   readonly damaged: DamagedReplicas;
 }
 
@@ -56,6 +60,8 @@ export async function openBroker(
   const { image } = quorum;
   const layers = () => brokerLayers(image, node.id, given);
   const brokerEpoch = (): number => image.brokers.get(node.id)?.brokerEpoch ?? -1;
+  const endpointOf = (id: NodeId): Endpoint | undefined =>
+    interBrokerEndpoint(image.brokers.get(id)?.listeners ?? [], config.interBrokerListenerName);
   const fetchers = new ReplicaFetchers(ports, deadlines, {
     self: node.id,
     planted: node.planted,
@@ -63,7 +69,14 @@ export async function openBroker(
     minBytes: config.replicaFetchMinBytes,
     partitionMaxBytes: config.replicaFetchMaxBytes,
     responseMaxBytes: config.replicaFetchResponseMaxBytes,
-    endpointOf: (id) => interBrokerEndpoint(image.brokers.get(id)?.listeners ?? [], config.interBrokerListenerName),
+    throttle: new ReplicationThrottle({
+      clock: ports.clock,
+      self: node.id,
+      rate: () => broker.config.followerReplicationThrottledRate,
+      replicasOf: (partition) => partitions.configOf(partition).followerReplicationThrottledReplicas,
+    }),
+    isInSync: ({ topicId, index }) => image.topicById(topicId)?.partitions[index]?.isr.includes(node.id) === true,
+    endpointOf,
     brokerEpoch,
   });
   opened.push(async () => fetchers.close());
@@ -171,8 +184,10 @@ export async function openBroker(
   });
   opened.push(async () => damaged.stop());
   partitions.observeReplicas(damaged);
+  const endOffsets = new EndOffsets(ports, { partitions, image, endpointOf, wantedMax: config.metricsPartitionLimit });
+  opened.push(async () => endOffsets.close());
   store.onDirectoryOffline = () => reports.directoryFailed();
-  return { broker, listener, listeners, lifecycle, reports, fetchers, isr, damaged };
+  return { broker, listener, listeners, lifecycle, reports, fetchers, isr, endOffsets, damaged };
 }
 
 /** Registers this process, opens what it leads, and goes on when the controller has let clients come. */

@@ -142,7 +142,7 @@ export class Node {
     const part = await openQuorum(ports, this.#given, store, deadlines, this.#identity, opened);
     const { quorum } = part;
     this.#quorum = quorum;
-    registerQuorumMetrics(ports.metrics, part);
+    registerQuorumMetrics(ports, part, this.#given.given);
     quorum.start();
     // The first entry names the cluster.
     await quorum.whenApplied(1);
@@ -154,7 +154,7 @@ export class Node {
     const broker = await openBroker(ports, this.#given, store, deadlines, this.#identity, part, opened);
     this.#partitions = broker.broker.partitions;
     await joinAsBroker(broker, part);
-    registerBrokerMetrics(ports.metrics, broker.broker, broker.listener);
+    registerBrokerMetrics(ports, broker);
     return { store, deadlines, part, broker };
   }
 
@@ -180,6 +180,7 @@ export class Node {
     part.upkeep.stop();
     part.leaderless.stop();
     broker?.isr.stop();
+    broker?.endOffsets.close();
     broker?.damaged.stop();
     broker?.fetchers.close();
     await part.quorum.close();

@@ -15,6 +15,7 @@ import { FetchSessions } from './fetch-sessions.ts';
 import type { GroupHost } from './group-host.ts';
 import type { PartitionTable } from './partition-table.ts';
 import type { ProducerIds } from './producer-ids.ts';
+import { ReplicationThrottle } from './replication-throttle.ts';
 import type { TopicCreator } from './topic-creator.ts';
 import { Traffic } from './traffic.ts';
 
@@ -52,6 +53,7 @@ export class Broker {
   readonly deadlines: Deadlines;
   readonly fetchSessions: FetchSessions;
   readonly traffic = new Traffic();
+  readonly leaderThrottle: ReplicationThrottle;
   readonly supportedFeatures: readonly SupportedFeature[] = SUPPORTED_FEATURES;
   readonly partitions: PartitionTable;
   readonly producerIds: ProducerIds;
@@ -83,6 +85,12 @@ export class Broker {
     this.producerIds = services.producerIds;
     this.topicCreator = services.topicCreator;
     this.groups = services.groups;
+    this.leaderThrottle = new ReplicationThrottle({
+      clock: parts.ports.clock,
+      self: parts.nodeId,
+      rate: () => this.#config.leaderReplicationThrottledRate,
+      replicasOf: (partition) => services.partitions.configOf(partition).leaderReplicationThrottledReplicas,
+    });
     this.fetchSessions = new FetchSessions(
       parts.config.maxIncrementalFetchSessionCacheSlots,
       parts.ports.random.fork('fetch sessions'),

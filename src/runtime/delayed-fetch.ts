@@ -18,6 +18,8 @@ export interface FetchPlan {
   readonly maxBytes: number;
   /** A follower reads whatever its leader has written, a client what is committed, or of that what no open transaction holds back. */
   readonly reader: 'follower' | 'client' | 'read-committed';
+  /** Not read for this follower now: its replication is throttled (KIP-73). */
+  readonly isWithheld?: ((partition: Partition) => boolean) | undefined;
   /** Another replica that the reader had better read from (KIP-392). */
   readonly nearer?: ((target: FetchTarget, partition: Partition) => NodeId | undefined) | undefined;
 }
@@ -157,8 +159,9 @@ export class DelayedFetch implements Watcher {
       }
       const from = offset(target.fetchOffset);
       const upTo = this.#readLimit(partition);
-      if (this.#plan.maxBytes === 0 && this.#plan.reader === 'follower') {
-        // A report of what it has on its disk.
+      // A follower that tells what it has on its disk asks for nothing.
+      const isReport = this.#plan.maxBytes === 0 && this.#plan.reader === 'follower';
+      if (isReport || this.#plan.isWithheld?.(partition)) {
         results[place] = success(target, partition, upTo);
         attempt.next += 1;
         continue;

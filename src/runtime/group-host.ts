@@ -23,6 +23,7 @@ import type {
   SyncGroupResponse,
 } from '#coordinator/group-commands';
 import type { GroupConfig } from '#coordinator/group-config';
+import type { ObservedGroup } from '#coordinator/group-shard';
 import type { MetadataImage } from '#metadata/image';
 import type { NewTopic } from '#metadata/topics';
 import type { BrokerConfig } from '#model/broker-config';
@@ -175,6 +176,11 @@ export class GroupHost implements LeadershipObserver {
       else if (list !== ErrorCode.NotCoordinator) return { errorCode: list, groups: [] };
     }
     return { errorCode: ErrorCode.None, groups };
+  }
+
+  /** See GroupShard.observed: of all partitions that are served here. */
+  *observed(): IterableIterator<ObservedGroup> {
+    for (const hosted of this.#hosted.values()) yield* hosted.observed();
   }
 
   /** One answer per id, in their order. */

@@ -10,7 +10,7 @@ import type {
   SyncGroupResponse,
 } from '#coordinator/group-commands';
 import type { GroupConfig } from '#coordinator/group-config';
-import { GroupShard } from '#coordinator/group-shard';
+import { GroupShard, type ObservedGroup } from '#coordinator/group-shard';
 import { ErrorCode, errorName } from '#model/errors';
 import { type Offset, offset, type Uuid } from '#model/ids';
 import { coordinatorBatches } from './coordinator-batches.ts';
@@ -85,6 +85,11 @@ export class GroupPartition {
   /** As `ask`, of what changes nothing. */
   read<Response>(answer: (shard: GroupShard) => Response, failed: (error: ErrorCode) => Response): Promise<Response> {
     return this.ask((shard) => ({ records: [], replies: [], response: answer(shard) }), failed);
+  }
+
+  /** See GroupShard.observed; nothing while groups are not served. */
+  observed(): Iterable<ObservedGroup> {
+    return this.error === ErrorCode.None ? this.#shard.observed() : [];
   }
 
   /** For answers that need not be durable. */

@@ -8,14 +8,18 @@ import { ErrorCode } from '#model/errors';
 import { type NodeId, partitionName, type Uuid } from '#model/ids';
 import { parseTopicConfig, type TopicConfig } from '#model/topic-config';
 import type { LogStore } from '#storage/log-store';
+import type { PartitionLog } from '#storage/partition-log';
 import { isInternalTopic } from './internal-topics.ts';
 import { Partition, type PartitionHome } from './partition.ts';
+import { ReplicaMoves } from './replica-moves.ts';
 
 interface TopicEntry {
   readonly name: string;
   readonly id: Uuid;
   config: TopicConfig;
   readonly partitions: (Partition | undefined)[];
+  /** Of each partition here: the last state that was brought into effect. */
+  readonly states: (PartitionState | undefined)[];
 }
 
 /** Told of the replicas that this node has. */
@@ -60,6 +64,8 @@ export class PartitionTable {
   readonly #logger: Logger;
   readonly #byName = new Map<string, TopicEntry>();
   readonly #byId = new Map<Uuid, TopicEntry>();
+  /** Of replicas between this node's data directories. */
+  readonly moves: ReplicaMoves;
   readonly #replicaObservers: ReplicaObserver[] = [];
   readonly #leadershipObservers: LeadershipObserver[] = [];
   #applied: Promise<void> = Promise.resolve();
@@ -70,6 +76,8 @@ export class PartitionTable {
     this.#image = parts.image;
     this.#store = parts.store;
     this.#logger = parts.logger;
+    const { store, logger } = parts;
+    this.moves = new ReplicaMoves({ store, logger, replaceLog: (...args) => this.#replaceLog(...args) });
   }
 
   observeReplicas(observer: ReplicaObserver): void {
@@ -185,6 +193,7 @@ export class PartitionTable {
       return;
     }
     const partition = held ?? (await this.#open(this.#entry(topic, topicId), index));
+    this.#entry(topic, topicId).states[index] = after;
     await this.#assume(partition, after);
     if (held === undefined) for (const observer of this.#replicaObservers) observer.opened(partition);
   }
@@ -223,6 +232,37 @@ export class PartitionTable {
     const partition = new Partition(this.#parts.home, name, id, index, log);
     entry.partitions[index] = partition;
     return partition;
+  }
+
+  /**
+   * Between two deltas: the replica stands still, as one that is not here, while `replace` runs, and goes on with the log that it gives.
+   * A leader leads on in its epoch, with all that it had appended.
+   */
+  #replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<void> {
+    this.#applied = this.#applied.then(async () => {
+      const { topic, topicId, index } = partition;
+      const entry = this.#byId.get(topicId);
+      const state = entry?.states[index];
+      await partition.whenWhole();
+      const { log } = partition;
+      if (state === undefined || entry?.partitions[index] !== partition || log === undefined) return;
+      entry.partitions[index] = undefined;
+      this.#retire(partition, ErrorCode.NotLeaderOrFollower);
+      const next = await replace(log);
+      // The node may have stopped meanwhile.
+      if (this.#byId.get(topicId) !== entry) return;
+      const replica = new Partition(
+        this.#parts.home,
+        topic,
+        topicId,
+        index,
+        next.directory.isOffline ? undefined : next,
+      );
+      entry.partitions[index] = replica;
+      await this.#assume(replica, state);
+      for (const observer of this.#replicaObservers) observer.opened(replica);
+    });
+    return this.#applied;
   }
 
   async #replaceDamaged(partition: Partition): Promise<boolean> {
@@ -282,7 +322,7 @@ export class PartitionTable {
   #entry(name: string, id: Uuid): TopicEntry {
     let entry = this.#byId.get(id);
     if (entry === undefined) {
-      entry = { name, id, config: this.#configFor(name), partitions: [] };
+      entry = { name, id, config: this.#configFor(name), partitions: [], states: [] };
       this.#byId.set(id, entry);
       this.#byName.set(name, entry);
     }

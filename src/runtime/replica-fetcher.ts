@@ -14,6 +14,7 @@ import { replicatedBatches } from '#protocol/replicated-batches';
 import { Writer } from '#protocol/writer';
 import { divergencePoint } from '#replication/truncation';
 import type { Partition } from './partition.ts';
+import type { ReplicationThrottle } from './replication-throttle.ts';
 
 const FETCH = 1;
 const FETCH_VERSION = 17;
@@ -43,6 +44,9 @@ export interface ReplicaFetcherOptions {
   /** What has been fetched and is not on disk yet; no more is fetched above it. */
   readonly undurableBytesMax: number;
   readonly planted: PlantedBugs;
+  readonly throttle: ReplicationThrottle;
+  /** Whether this node's replica is in sync by the metadata. */
+  isInSync(partition: Partition): boolean;
   /** Of the leader's inter-broker listener; undefined while it is not registered. */
   endpoint(): Endpoint | undefined;
   /** Of this process; -1 while it is not registered. */
@@ -421,7 +425,17 @@ export class ReplicaFetcher {
     followed.undurable.push({ end: log.logEndOffset, sizeBytes: batches.bytes.length });
     this.#undurableBytes += batches.bytes.length;
     this.#note(followed);
+    this.#throttle(followed, batches.bytes.length);
     return true;
+  }
+
+  /** What was fetched for a reassignment, say, is paid for by a pause (KIP-73). */
+  #throttle(followed: Followed, sizeBytes: number): void {
+    const { throttle, isInSync } = this.#options;
+    if (!throttle.applies(followed.partition) || isInSync(followed.partition)) return;
+    throttle.moved(sizeBytes);
+    const { delayMs } = throttle;
+    if (delayMs > 0) this.#pause(followed, delayMs);
   }
 
   /** The leader's log starts above this one's end: nothing of this one is of use. */

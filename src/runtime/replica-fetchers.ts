@@ -5,6 +5,7 @@ import type { PlantedBugs } from '#model/planted-bugs';
 import type { Partition } from './partition.ts';
 import type { Followers } from './partition-table.ts';
 import { ReplicaFetcher } from './replica-fetcher.ts';
+import type { ReplicationThrottle } from './replication-throttle.ts';
 
 export interface ReplicaFetchersOptions {
   readonly self: NodeId;
@@ -14,6 +15,8 @@ export interface ReplicaFetchersOptions {
   readonly minBytes: number;
   readonly partitionMaxBytes: number;
   readonly responseMaxBytes: number;
+  readonly throttle: ReplicationThrottle;
+  isInSync(partition: Partition): boolean;
   /** Of a broker's inter-broker listener; undefined while it is not registered. */
   endpointOf(broker: NodeId): Endpoint | undefined;
   /** Of this process; -1 while it is not registered. */

@@ -1,3 +1,4 @@
+import type { Clock } from '#base/ports';
 import type { Journal } from './journal.ts';
 import type { JournalEntry } from './journal-format.ts';
 
@@ -22,6 +23,9 @@ const RECORD_BYTES_MAX = 8 * 1024 * 1024;
  * one record of the journal, and their files are synced later. Nothing else knows which of the two it was.
  */
 export class CommitRounds {
+  /** A log was synced for itself, or many with a record of the journal, in so many milliseconds. For metrics. */
+  onSynced: (what: 'log' | 'journal', durationMs: number) => void = () => {};
+  readonly #clock: Clock;
   readonly #journal: Journal;
   readonly #journalAbove: number;
   readonly #waiting = new Set<CommitMember>();
@@ -32,7 +36,8 @@ export class CommitRounds {
   #stopped = false;
 
   /** `journalAbove`: more logs than this waiting for their sync share a record instead. */
-  constructor(journal: Journal, journalAbove: number) {
+  constructor(clock: Clock, journal: Journal, journalAbove: number) {
+    this.#clock = clock;
     this.#journal = journal;
     this.#journalAbove = journalAbove;
   }
@@ -66,7 +71,9 @@ export class CommitRounds {
       if (first === undefined) return;
       this.#waiting.delete(first);
       this.#syncs += 1;
+      const startedAt = this.#clock.now();
       first.sync(() => {
+        this.onSynced('log', this.#clock.now() - startedAt);
         this.#syncs -= 1;
         this.#pump();
       });
@@ -92,7 +99,9 @@ export class CommitRounds {
     }
     if (members.length === 0) return true;
     this.#recording = true;
+    const startedAt = this.#clock.now();
     this.#journal.append(entries, members, (written) => {
+      this.onSynced('journal', this.#clock.now() - startedAt);
       this.#recording = false;
       this.#journalIsFull = !written;
       if (written) for (const member of members) member.journaled();

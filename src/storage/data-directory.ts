@@ -36,7 +36,7 @@ export class DirectoryError extends Error {
 export interface DirectoryContent {
   readonly logs: readonly FoundLog[];
   readonly unidentified: readonly Unidentified[];
-  /** Folders of deleted topics, to be removed. */
+  /** Folders of deleted topics and of moves that were not done, to be removed. */
   readonly doomed: readonly string[];
   /** Logs that the offset checkpoints speak of, whether or not they are there. */
   readonly savedNames: ReadonlySet<string>;
@@ -98,7 +98,7 @@ export async function openDirectory({ codecs, logger }: StoragePorts, disk: Disk
   return {
     logs,
     unidentified,
-    doomed: names.filter((name) => parseLogDirName(name)?.suffix === '-delete'),
+    doomed: names.filter((name) => /^-(delete|future)$/.test(parseLogDirName(name)?.suffix ?? '')),
     savedNames: new Set([...recoveryPoints.keys(), ...logStarts.keys()]),
     pointOf(topic, partition) {
       const name = partitionName(topic, partition);

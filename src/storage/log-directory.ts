@@ -99,7 +99,7 @@ export class LogDirectory {
       generation: options.journalGeneration,
       onFailure: (failure) => this.fail(`the commit journal: ${failure.message}`),
     });
-    this.commits = new CommitRounds(this.journal, options.journalAbove);
+    this.commits = new CommitRounds(ports.clock, this.journal, options.journalAbove);
     this.#freeTimer = ports.clock.timer(() => this.supervise('the check of free room', this.#checkFree()));
   }
 

@@ -66,6 +66,9 @@ export class LogStore {
   readonly #cache: TailCache;
   readonly #members: Member[] = [];
   readonly #logs = new Map<string, PartitionLog>();
+  /** Copies of logs on other directories, which are to take their place. */
+  readonly #futures = new Set<PartitionLog>();
+  #promoting: Promise<void> = Promise.resolve();
   readonly #quarantined: Quarantined[] = [];
   /** Logs that were removed and that the journal may still bring back. */
   readonly #releasing = new Map<string, Promise<void>>();
@@ -136,6 +139,16 @@ export class LogStore {
 
   logs(): IterableIterator<PartitionLog> {
     return this.#logs.values();
+  }
+
+  /** Logs that grow in another directory until they take the place of one that is served. */
+  futures(): IterableIterator<PartitionLog> {
+    return this.#futures.values();
+  }
+
+  /** False from the close of the store on, too. */
+  isGrowing(future: PartitionLog): boolean {
+    return this.#futures.has(future);
   }
 
   get(topic: string, partition: number): PartitionLog | undefined {
@@ -226,6 +239,46 @@ export class LogStore {
     return this.create(topic, topicId, partition, config);
   }
 
+  /** An empty log in another directory, to hold a copy of `log` from `startOffset` on. Undefined if the directory does not take it. */
+  async createFuture(
+    { topic, topicId, partition, config }: PartitionLog,
+    directory: LogDirectory,
+    startOffset: Offset,
+  ): Promise<PartitionLog | undefined> {
+    await this.#releasing.get(partitionName(topic, partition));
+    const folder = renamedLogDirName(topic, partition, this.#uniqueHex(), '-future');
+    if (directory.isOffline || this.#closing !== undefined) return undefined;
+    try {
+      await directory.forgetOffsets(topic, partition);
+      const found = { folder, topic, partition, topicId };
+      const future = await createLog(directory, found, config, startOffset, this.#shared(directory));
+      this.#futures.add(future);
+      return future;
+    } catch (failure) {
+      directory.caught(`creation of ${folder}`, failure);
+      return undefined;
+    }
+  }
+
+  /** The copy is not wanted any more; nothing happens if it has taken its place, or failed to. */
+  async dropFuture(future: PartitionLog): Promise<void> {
+    if (!this.#futures.delete(future)) return;
+    await future.abandon();
+    await future.released();
+    if (!future.directory.isOffline) this.#doom(future.directory, future.folder, 0);
+  }
+
+  /**
+   * `future`, which has all that `log` has and is not appended to any more, takes its place: the log that is to be served from now on.
+   * Undefined: it could not, and `log` stays. A crash on the way leaves either, or both: the same, then.
+   */
+  promote(log: PartitionLog, future: PartitionLog): Promise<PartitionLog | undefined> {
+    if (!this.isGrowing(future) || this.#closing !== undefined) return Promise.resolve(undefined);
+    const promoted = this.#promote(log, future);
+    this.#promoting = promoted.then(() => {});
+    return promoted;
+  }
+
   /** A clean shutdown: the next start scans nothing. Appends are over. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -262,10 +315,7 @@ export class LogStore {
         const point = content.pointOf(found.topic, found.partition);
         const loaded = await loadLog(directory, found, point, shared);
         if (!(loaded instanceof PartitionLog)) this.#quarantine(loaded, point);
-        else if (this.get(found.topic, found.partition) === undefined) {
-          this.#logs.set(partitionName(found.topic, found.partition), loaded);
-        } else {
-          await loaded.abandon();
+        else if (!(await this.#found(loaded))) {
           this.#quarantine({ ...found, directory, reason: 'another data directory holds the partition, too' }, point);
         }
       });
@@ -273,6 +323,27 @@ export class LogStore {
       if (isFirst || (codeOf(failure) === undefined && !(failure instanceof DirectoryError))) throw failure;
       this.#openedOffline(disk, meta, failure as Error);
     }
+  }
+
+  /**
+   * False: another directory holds a log of that name, of another topic. One of the same topic was left by a move that a crash has cut
+   * short: the one that went on is kept.
+   */
+  async #found(log: PartitionLog): Promise<boolean> {
+    const name = partitionName(log.topic, log.partition);
+    const held = this.#logs.get(name);
+    if (held !== undefined && held.topicId !== log.topicId) {
+      await log.abandon();
+      return false;
+    }
+    const kept = held === undefined || isAhead(log, held) ? log : held;
+    const other = kept === log ? held : log;
+    if (other !== undefined) {
+      this.#ports.logger.warn({ log: name, directory: other.directory.disk.path }, 'a log that has moved is set aside');
+      await this.setAside(other);
+    }
+    this.#logs.set(name, kept);
+    return true;
   }
 
   /** Undefined: the directory is offline. */
@@ -343,6 +414,40 @@ export class LogStore {
     return true;
   }
 
+  async #promote(log: PartitionLog, future: PartitionLog): Promise<PartitionLog | undefined> {
+    const { directory, topic, partition, topicId, folder } = future;
+    const found = { folder: logDirName(topic, partition), topic, partition, topicId };
+    let standsAt = folder;
+    try {
+      await future.name();
+      await future.close();
+      const { recoveryPoint, logStartOffset, logEndOffset } = future;
+      if (directory.isOffline || recoveryPoint < logEndOffset) return undefined;
+      this.#futures.delete(future);
+      await future.abandon();
+      await future.released();
+      directory.keepOffsets({ topic, partition, recoveryPoint, logStartOffset });
+      await directory.saveOffsets();
+      await directory.disk.rename(folder, found.folder);
+      standsAt = found.folder;
+      await directory.syncNames();
+      const point = { recoveryPoint, logStartOffset, isClean: true, synced: new Set<string>() };
+      const made = await loadLog(directory, found, point, { ...this.#shared(directory), config: log.config });
+      if (made instanceof PartitionLog) {
+        directory.releaseOffsets(made);
+        await this.#remove(log, log.config.fileDeleteDelayMs);
+        this.#logs.set(partitionName(topic, partition), made);
+        return made;
+      }
+      directory.fail(made.reason);
+    } catch (failure) {
+      directory.caught(`the move of ${found.folder}`, failure);
+    }
+    if (!directory.isOffline && !this.#futures.has(future))
+      await this.#move({ ...found, folder: standsAt, directory, deleteAfterMs: 0 });
+    return undefined;
+  }
+
   async #remove(log: PartitionLog, deleteAfterMs: number | undefined): Promise<void> {
     const name = partitionName(log.topic, log.partition);
     this.#logs.delete(name);
@@ -360,9 +465,7 @@ export class LogStore {
   async #move(log: Leaving): Promise<boolean> {
     const { topic, partition, folder, directory, deleteAfterMs } = log;
     const suffix = deleteAfterMs === undefined ? '-stray' : '-delete';
-    const unique = new Uint8Array(16);
-    this.#ports.random.secret(unique);
-    const renamed = renamedLogDirName(topic, partition, Buffer.from(unique).toString('hex'), suffix);
+    const renamed = renamedLogDirName(topic, partition, this.#uniqueHex(), suffix);
     try {
       await directory.disk.rename(folder, renamed);
     } catch (failure) {
@@ -375,6 +478,12 @@ export class LogStore {
     // Whatever is made in its place makes both names durable with its own.
     await directory.disk.syncDir('').catch((failure) => directory.caught(`rename of ${folder}`, failure));
     return true;
+  }
+
+  #uniqueHex(): string {
+    const unique = new Uint8Array(16);
+    this.#ports.random.secret(unique);
+    return Buffer.from(unique).toString('hex');
   }
 
   #doom(directory: LogDirectory, path: string, delayMs: number): void {
@@ -410,7 +519,11 @@ export class LogStore {
   async #close(): Promise<void> {
     this.#timer.disarm();
     await this.#ticking;
+    await this.#promoting;
     await eachOf([...this.#logs.values()], LOAD_PARALLEL, (log) => log.close());
+    const futures = [...this.#futures];
+    this.#futures.clear();
+    for (const future of futures) await future.abandon();
     for (const directory of this.directories) {
       try {
         await directory.saveOffsets();
@@ -430,4 +543,9 @@ export class LogStore {
     if (alive.length === 0 || this.#members[0]?.directory.isOffline) this.#options.onAllOffline(reason);
     else this.onDirectoryOffline();
   }
+}
+
+function isAhead(log: PartitionLog, other: PartitionLog): boolean {
+  const epochs = (log.epochs.latest()?.epoch ?? -1) - (other.epochs.latest()?.epoch ?? -1);
+  return epochs === 0 ? log.logEndOffset > other.logEndOffset : epochs > 0;
 }

@@ -37,6 +37,10 @@ export class ApiStage {
   readonly cluster: TestCluster;
   readonly logs = new Map<string, FakeLog>();
   readonly directories: object[] = [];
+  /** Logs that are to take the place of others. */
+  readonly futures: FakeLog[] = [];
+  /** Moves between directories that were begun or, without one, given up. */
+  readonly moves: { readonly replica: string; readonly to: object | undefined }[] = [];
   readonly broker: Broker;
   /** What the controller answers instead, if not undefined; 'never' leaves the request without an answer. */
   refusal: 'busy' | 'full' | 'stopped' | 'never' | undefined;
@@ -74,6 +78,15 @@ export class ApiStage {
         this.#partitions.get(`${topic}/${index}`) ?? ErrorCode.UnknownTopicOrPartition,
       configOf: ({ topic }: Partition) => parseTopicConfig(image.configs(ResourceType.Topic, topic), new Map()),
       isInternal: isInternalTopic,
+      replicaByName: (topic: string, index: number) =>
+        this.#partitions.get(`${topic}/${index}`) ??
+        (image.partition(topic, index) === undefined
+          ? ErrorCode.UnknownTopicOrPartition
+          : ErrorCode.NotLeaderOrFollower),
+      moves: {
+        begin: ({ topic, index }: Partition, to: object) => this.moves.push({ replica: `${topic}/${index}`, to }),
+        cancel: ({ topic, index }: Partition) => this.moves.push({ replica: `${topic}/${index}`, to: undefined }),
+      },
     };
     const groups = new GroupHost({
       ports,
@@ -99,6 +112,7 @@ export class ApiStage {
       store: {
         directories: this.directories,
         logs: () => this.logs.values(),
+        futures: () => this.futures.values(),
       },
       fail: (error: unknown) => {
         throw error;
@@ -117,6 +131,11 @@ export class ApiStage {
     };
     this.cluster.run('createTopics', { topics: [topic], validateOnly: false });
     this.#openPartitions();
+  }
+
+  /** The metadata knows the replica, this node has it no more. */
+  elsewhere(replica: string): void {
+    this.#partitions.delete(replica);
   }
 
   /** With the topic that holds the groups. */

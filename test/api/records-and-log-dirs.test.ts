@@ -1,7 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { alterReplicaLogDirsApi } from '#api/alter-replica-log-dirs';
 import { deleteRecordsApi } from '#api/delete-records';
 import { describeLogDirsApi } from '#api/describe-log-dirs';
-import { ErrorCode } from '#model/errors';
+import { ErrorCode, errorName } from '#model/errors';
+import { leaderEpoch, offset } from '#model/ids';
+import { writeAlterReplicaLogDirsRequest } from '#protocol/generated/alter-replica-log-dirs-request';
+import { readAlterReplicaLogDirsResponse } from '#protocol/generated/alter-replica-log-dirs-response';
 import { writeDeleteRecordsRequest } from '#protocol/generated/delete-records-request';
 import { readDeleteRecordsResponse } from '#protocol/generated/delete-records-response';
 import { writeDescribeLogDirsRequest } from '#protocol/generated/describe-log-dirs-request';
@@ -9,9 +13,11 @@ import { readDescribeLogDirsResponse } from '#protocol/generated/describe-log-di
 import { readBatchHeader } from '#protocol/record-batch';
 import { buildBatch } from '#protocol/record-batch-builder';
 import { OFFSETS_TOPIC } from '#runtime/internal-topics';
+import { FakeLog } from '../runtime/fake-log.ts';
 import { ApiStage, versionsOf } from './api-stage.ts';
 
 const deleteRecords = { write: writeDeleteRecordsRequest, read: readDeleteRecordsResponse };
+const alterDirs = { write: writeAlterReplicaLogDirsRequest, read: readAlterReplicaLogDirsResponse };
 const describeDirs = { write: writeDescribeLogDirsRequest, read: readDescribeLogDirsResponse };
 
 /** Appends records one by one; durable. */
@@ -141,9 +147,125 @@ describe('DescribeLogDirs', () => {
     },
   );
 
+  test('a follower tells how far it is behind what its leader has committed', async () => {
+    const stage = stageWithLogs();
+    const follower = stage.partition('orders', 0);
+    follower.follow(leaderEpoch(1));
+    follower.leaderIsAt(offset(10), offset(0));
+    const topics = [{ topic: 'orders', partitions: [0, 1] }];
+    const { results } = await stage.call(describeLogDirsApi, describeDirs, 5, { topics });
+    expect(results[0]?.topics[0]?.partitions).toMatchObject([{ offsetLag: 7 }, { offsetLag: 0 }]);
+  });
+
+  test('a replica that is offline has no lag that could be told', async () => {
+    const stage = stageWithLogs();
+    stage.log('users', 0).listener?.failed();
+    const topics = [{ topic: 'users', partitions: [0] }];
+    const { results } = await stage.call(describeLogDirsApi, describeDirs, 5, { topics });
+    expect(results[0]?.topics[0]?.partitions).toMatchObject([{ offsetLag: -1 }]);
+  });
+
+  test('a log on its way to another directory is told there, with how far it is behind the one that it replaces', async () => {
+    const stage = stageWithLogs();
+    const future = new FakeLog('orders', 0, stage.clock);
+    future.logEndOffset = offset(1);
+    future.directory = stage.directories[2];
+    stage.futures.push(future);
+    const topics = [{ topic: 'orders', partitions: [0] }];
+    const { results } = await stage.call(describeLogDirsApi, describeDirs, 5, { topics });
+    expect(results[0]?.topics[0]?.partitions).toMatchObject([{ isFutureKey: false, offsetLag: 0 }]);
+    expect(results[2]?.topics[0]?.partitions).toMatchObject([{ partitionIndex: 0, isFutureKey: true, offsetLag: 2 }]);
+  });
+
   test('asked for some partitions, it tells no others', async () => {
     const topics = [{ topic: 'orders', partitions: [1, 7] }];
     const { results } = await stageWithLogs().call(describeLogDirsApi, describeDirs, 5, { topics });
     expect(results[0]?.topics).toMatchObject([{ name: 'orders', partitions: [{ partitionIndex: 1 }] }]);
+  });
+});
+
+describe('AlterReplicaLogDirs', () => {
+  const [here, there, full, broken] = [
+    { disk: { path: '/here' }, isOffline: false, isFull: false },
+    { disk: { path: '/there' }, isOffline: false, isFull: false },
+    { disk: { path: '/full' }, isOffline: false, isFull: true },
+    { disk: { path: '/broken' }, isOffline: true, isFull: false },
+  ];
+
+  function stageWithLogs(): ApiStage {
+    const stage = new ApiStage();
+    stage.directories.push(here, there, full, broken);
+    stage.topic('orders', 2);
+    for (const log of stage.logs.values()) log.directory = here;
+    return stage;
+  }
+
+  async function alter(stage: ApiStage, moves: Readonly<Record<string, string>>, version = 2) {
+    const dirs = Object.entries(moves).map(([replica, path]) => {
+      const [name = '', partition] = replica.split('/');
+      return { path, topics: [{ name, partitions: [Number(partition)] }] };
+    });
+    const { results } = await stage.call(alterReplicaLogDirsApi, alterDirs, version, { dirs });
+    return Object.fromEntries(
+      results.flatMap(({ topicName, partitions }) =>
+        partitions.map(({ partitionIndex, errorCode }) => [
+          `${topicName}/${partitionIndex}`,
+          errorName(errorCode as ErrorCode),
+        ]),
+      ),
+    );
+  }
+
+  test.each(versionsOf(alterReplicaLogDirsApi))('version %i begins the move of a replica', async (version) => {
+    const stage = stageWithLogs();
+    expect(await alter(stage, { 'orders/1': '/there' }, version)).toEqual({ 'orders/1': 'NONE' });
+    expect(stage.moves).toEqual([{ replica: 'orders/1', to: there }]);
+  });
+
+  test('a replica that is there already stays: a move that is under way is given up', async () => {
+    const stage = stageWithLogs();
+    expect(await alter(stage, { 'orders/0': '/here' })).toEqual({ 'orders/0': 'NONE' });
+    expect(stage.moves).toEqual([{ replica: 'orders/0', to: undefined }]);
+  });
+
+  test.each([
+    ['/nowhere', 'LOG_DIR_NOT_FOUND'],
+    ['/here/', 'LOG_DIR_NOT_FOUND'],
+    ['/broken', 'KAFKA_STORAGE_ERROR'],
+    ['/full', 'KAFKA_STORAGE_ERROR'],
+  ])('%s is %s, and nothing moves', async (path, error) => {
+    const stage = stageWithLogs();
+    expect(await alter(stage, { 'orders/0': path })).toEqual({ 'orders/0': error });
+    expect(stage.moves).toEqual([]);
+  });
+
+  test('each replica has an answer of its own: unknown, elsewhere, offline', async () => {
+    const stage = stageWithLogs();
+    stage.log('orders', 1).listener?.failed();
+    stage.elsewhere('orders/0');
+    const answers = await alter(stage, {
+      'nothing/0': '/there',
+      'orders/0': '/there',
+      'orders/1': '/there',
+      'orders/2': '/there',
+    });
+    expect(answers).toEqual({
+      'nothing/0': 'UNKNOWN_TOPIC_OR_PARTITION',
+      'orders/0': 'REPLICA_NOT_AVAILABLE',
+      'orders/1': 'KAFKA_STORAGE_ERROR',
+      'orders/2': 'UNKNOWN_TOPIC_OR_PARTITION',
+    });
+    expect(stage.moves).toEqual([]);
+  });
+
+  test('the last of two directories that are named for a replica counts', async () => {
+    const stage = stageWithLogs();
+    const topics = [{ name: 'orders', partitions: [0] }];
+    const dirs = ['/nowhere', '/there'].map((path) => ({ path, topics }));
+    const { results } = await stage.call(alterReplicaLogDirsApi, alterDirs, 2, { dirs });
+    expect(results).toMatchObject([
+      { topicName: 'orders', partitions: [{ partitionIndex: 0, errorCode: ErrorCode.None }] },
+    ]);
+    expect(stage.moves).toEqual([{ replica: 'orders/0', to: there }]);
   });
 });

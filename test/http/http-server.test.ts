@@ -103,6 +103,53 @@ describe('the HTTP listener of a node', () => {
   });
 });
 
+describe('a scrape', () => {
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+  async function serve(slices: () => AsyncIterable<string>) {
+    const http = await HttpServer.open(ANY, {} as Node, { contentType: 'text/plain', slices });
+    return { http, get: () => fetch(`http://${http.at.host}:${http.at.port}/metrics`) };
+  }
+
+  test('goes on no faster than its client takes it', async () => {
+    const slice = 'x'.repeat(1 << 16);
+    const sliceCount = 2000;
+    let made = 0;
+    const { http, get } = await serve(async function* () {
+      for (; made < sliceCount; made += 1) {
+        yield slice;
+        await turn();
+      }
+    });
+    const answer = await get();
+    // Nobody reads: what the kernel and the client buffer fills up, and no more is made.
+    let before = -1;
+    while (before < made) {
+      before = made;
+      for (let turns = 0; turns < 50; turns += 1) await turn();
+    }
+    expect(made).toBeLessThan(sliceCount);
+    const reader = answer.body?.getReader();
+    let bytes = 0;
+    for (let part = await reader?.read(); part?.done === false; part = await reader?.read()) bytes += part.value.length;
+    expect([bytes, made]).toEqual([sliceCount * slice.length, sliceCount]);
+    await http.close();
+  });
+
+  test('that fails is 500 before its first slice, and breaks off after it', async () => {
+    let first: string[] = [];
+    const { http, get } = await serve(async function* () {
+      yield* first;
+      throw new Error('no metrics');
+    });
+    const failed = await get();
+    expect([failed.status, await failed.text()]).toEqual([500, 'Error: no metrics\n']);
+    first = ['half of it'];
+    await expect(get().then((answer) => answer.text())).rejects.toThrow();
+    await http.close();
+  });
+});
+
 describe('/metrics', () => {
   const folder = temporaryFolder('metrics');
   let opened: Awaited<ReturnType<typeof open>>;

@@ -6,9 +6,8 @@ import { type Partition, ResourceType } from '#metadata/records';
 import { DecisionRules, type TopicRules } from '#metadata/topic-rules';
 import { ErrorCode } from '#model/errors';
 import { type NodeId, nodeId, type Uuid } from '#model/ids';
-import { NO_PLANTED_BUGS } from '#model/planted-bugs';
 import { isSameReplica, type Voter } from '#model/voter';
-import { contents, countingRandom, TestCluster, testUuid } from './support.ts';
+import { contents, TestCluster, testUuid } from './support.ts';
 
 const BROKERS = [1, 2, 3, 4];
 
@@ -268,12 +267,7 @@ describe.each([false, true])('any sequence of commands (eligible leader replicas
           const voters = image.cluster?.voters ?? [];
           const drained = new Set([...image.brokers.values()].filter(({ draining }) => draining).map(({ id }) => id));
           perform(cluster, step);
-          const rules = new DecisionRules({
-            image,
-            random: countingRandom(),
-            given: cluster.given,
-            planted: NO_PLANTED_BUGS,
-          });
+          const rules = new DecisionRules({ image, given: cluster.given });
           const after = partitionsOf(image);
           const drainedStill = new Set([...drained].filter((id) => image.brokers.get(id)?.draining === true));
           for (const [key, { topic, state }] of after) {

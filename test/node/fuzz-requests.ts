@@ -92,6 +92,8 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       const configs = [{ ...config, configOperation: 0 }];
       return { resources: [{ resourceType: 2, resourceName: name, configs }], validateOnly: true };
     }
+    case ApiKey.AlterReplicaLogDirs:
+      return { dirs: [{ path: '/nowhere', topics: [{ name, partitions: [0] }] }] };
     case ApiKey.DescribeLogDirs:
       return { topics: null };
     case ApiKey.CreatePartitions:

@@ -57,6 +57,17 @@ describe('a fetch', () => {
     expect(sizes()).toEqual([[100, 100]]);
   });
 
+  test('of a follower leaves out what is withheld from it, and waits for the rest (KIP-73)', () => {
+    const { logs, partitions, fetch, sizes, clock } = setUp(2);
+    for (const log of logs) log.fill(1);
+    fetch({ reader: 'follower', isWithheld: (partition) => partition === partitions[0] });
+    expect(sizes()).toEqual([[0, 100]]);
+    fetch({ reader: 'follower', isWithheld: () => true });
+    expect(sizes()).toHaveLength(1);
+    clock.advance(500);
+    expect(sizes()[1]).toEqual([0, 0]);
+  });
+
   test('waits until there are min.bytes, of all its partitions together', () => {
     const { logs, fetch, sizes } = setUp(2);
     fetch({ minBytes: 300 });

@@ -13,6 +13,7 @@ import { buildBatch } from '#protocol/record-batch-builder';
 import { Writer } from '#protocol/writer';
 import { Partition } from '#runtime/partition';
 import { ReplicaFetcher } from '#runtime/replica-fetcher';
+import { ReplicationThrottle } from '#runtime/replication-throttle';
 import { FakeClock } from './fake-clock.ts';
 import { homeOf } from './replica-stage.ts';
 import { codecs, StubLog } from './stub-log.ts';
@@ -58,6 +59,8 @@ class Stage {
   readonly fetcher: ReplicaFetcher;
   #receiver: Receiver | undefined;
   #correlationIds: number[] = [];
+  throttledRate = Number.POSITIVE_INFINITY;
+  isInSync = false;
 
   constructor() {
     const connection: Connection = {
@@ -86,6 +89,13 @@ class Stage {
       responseMaxBytes: 5000,
       undurableBytesMax: 1 << 20,
       planted: NO_PLANTED_BUGS,
+      throttle: new ReplicationThrottle({
+        clock: this.clock,
+        self: nodeId(1),
+        rate: () => this.throttledRate,
+        replicasOf: () => ['*'],
+      }),
+      isInSync: () => this.isInSync,
       endpoint: () => ({ host: 'h', port: 1 }),
       brokerEpoch: () => 9,
     });
@@ -200,6 +210,22 @@ describe('a follower', () => {
     await stage.answer();
     await stage.answer();
     expect(stage.asked[3]).toMatchObject({ sessionEpoch: 3, maxBytes: 5000 });
+  });
+
+  test.each([
+    ['out of sync waits, when its replication is throttled, until what it took is paid for (KIP-73)', false, 1],
+    ['in sync is never throttled', true, 2],
+  ])('%s', async (_, isInSync, askedAtOnce) => {
+    const stage = new Stage();
+    Object.assign(stage, { isInSync, throttledRate: 10 });
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    const records = batch(0, 3);
+    await stage.answer({ topicId: T, index: 0, records, highWatermark: 2 });
+    expect([log.logEndOffset, stage.asked.length]).toEqual([3, askedAtOnce]);
+    stage.clock.advance(Math.ceil((1000 * records.length) / 10));
+    stage.clock.turn();
+    expect(stage.told(1)).toMatchObject([{ fetchOffset: 3 }]);
   });
 
   test('takes no answer to a fetch from before its log lost its end: it would leave a hole', async () => {

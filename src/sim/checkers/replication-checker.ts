@@ -40,6 +40,7 @@ interface Seen {
   log: ReplicaLogView | undefined;
   durableOffset: number;
   logEndOffset: number;
+  isWiped: boolean;
 }
 
 interface PartitionHistory {
@@ -101,9 +102,12 @@ export class ReplicationChecker {
     }
   }
 
-  /** The disk is gone, with all that was on it. */
+  /** The disk is gone, with all that was on it; what its replicas had told counts where nobody knows of that yet. */
   wiped(id: number): void {
-    for (const { replicas } of this.#histories.values()) replicas.delete(id);
+    for (const { replicas } of this.#histories.values()) {
+      const seen = replicas.get(id);
+      if (seen !== undefined) seen.isWiped = true;
+    }
   }
 
   /** Those that the host had not long ago: to go through all of them after every event would be most of the work. */
@@ -229,8 +233,8 @@ function wordsOfReplicas({ state, replicas }: PartitionHistory): string {
 /** What a log that is closed had on its disk is there still. */
 function remember(name: string, view: ReplicaView, before: Seen | undefined): Seen {
   const { leaderEpoch, leads, highWatermark, log } = view;
-  const { durableOffset = 0, logEndOffset = 0 } = log ?? before ?? {};
-  return { name, view, leaderEpoch, leads, highWatermark, log, durableOffset, logEndOffset };
+  const { durableOffset = 0, logEndOffset = 0 } = log ?? (before?.isWiped ? {} : (before ?? {}));
+  return { name, view, leaderEpoch, leads, highWatermark, log, durableOffset, logEndOffset, isWiped: false };
 }
 
 function isOther(seen: Seen, { leaderEpoch, leads, highWatermark, log }: ReplicaView): boolean {

@@ -1,0 +1,206 @@
+/** Replicas on their way from one data directory of this node to another (KIP-113). */
+import type { Logger } from '#base/ports';
+import { type Offset, offset, partitionName } from '#model/ids';
+import { readBatchHeader } from '#protocol/record-batch';
+import { replicatedBatches } from '#protocol/replicated-batches';
+import type { LogDirectory } from '#storage/log-directory';
+import type { LogStore } from '#storage/log-store';
+import type { PartitionLog } from '#storage/partition-log';
+import type { Partition } from './partition.ts';
+
+export interface ReplicaMovesParts {
+  readonly store: LogStore;
+  readonly logger: Logger;
+  /** Runs `replace` while nobody appends to the partition's log, which is given, and serves from what it resolves to; see PartitionTable. */
+  replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<void>;
+}
+
+interface Move {
+  readonly partition: Partition;
+  readonly to: LogDirectory;
+  isCancelled: boolean;
+}
+
+/** In memory at a time, but for a single batch that is larger. */
+const CHUNK_BYTES = 1024 * 1024;
+
+/**
+ * Moves one replica after the other. A copy grows in the other directory, batch by batch and checked, up to what is committed, while the
+ * replica goes on; then the replica stands still for as long as the rest takes, and goes on with the copy. Whatever goes wrong before,
+ * or a restart, leaves the replica where it is.
+ */
+export class ReplicaMoves {
+  readonly #parts: ReplicaMovesParts;
+  /** By partition name, at most one for each replica here; the first is under way. */
+  readonly #moves = new Map<string, Move>();
+  #isMoving = false;
+
+  constructor(parts: ReplicaMovesParts) {
+    this.#parts = parts;
+  }
+
+  /** In place of any other move of the replica that is not done. */
+  begin(partition: Partition, to: LogDirectory): void {
+    const name = partitionName(partition.topic, partition.index);
+    const known = this.#moves.get(name);
+    if (known?.partition === partition && known.to === to) return;
+    this.cancel(partition);
+    this.#moves.set(name, { partition, to, isCancelled: false });
+    if (this.#isMoving) return;
+    this.#isMoving = true;
+    to.supervise('the moves of replicas', this.#moveAll());
+  }
+
+  /** The replica stays where it is. */
+  cancel({ topic, index }: Partition): void {
+    const name = partitionName(topic, index);
+    const move = this.#moves.get(name);
+    if (move !== undefined) move.isCancelled = true;
+    this.#moves.delete(name);
+  }
+
+  async #moveAll(): Promise<void> {
+    try {
+      for (let [first] = this.#moves; first !== undefined; [first] = this.#moves) {
+        const [name, move] = first;
+        const failure = await this.#move(move);
+        if (this.#moves.get(name) === move) this.#moves.delete(name);
+        const about = { partition: name, to: move.to.disk.path };
+        if (failure === undefined) this.#parts.logger.info(about, 'a replica has moved to another data directory');
+        else this.#parts.logger.warn({ ...about, reason: failure }, 'a replica stays in its data directory');
+      }
+    } finally {
+      this.#isMoving = false;
+    }
+  }
+
+  /** Why it has not moved. */
+  async #move(move: Move): Promise<string | undefined> {
+    const { store } = this.#parts;
+    const { partition, to } = move;
+    const { log } = partition;
+    if (log === undefined || move.isCancelled) return 'the replica is gone';
+    const copy = new Copy(log, this.#parts);
+    let failure = await copy.begin(to);
+    for (let isBehind = true; isBehind && failure === undefined; ) {
+      const { end } = copy;
+      if (move.isCancelled) failure = 'another directory was asked for';
+      else if (partition.log !== log) failure = 'the replica has begun anew, or is gone';
+      else failure = await copy.advance(partition.highWatermark);
+      isBehind = copy.end > end;
+    }
+    if (failure === undefined) {
+      failure = 'the replica is gone';
+      await this.#parts.replaceLog(partition, async (present) => {
+        failure = move.isCancelled || present !== log ? 'the replica has begun anew' : await copy.complete();
+        if (failure !== undefined) return present;
+        const made = await store.promote(present, copy.future);
+        if (made === undefined) failure = 'the other data directory does not take it';
+        return made ?? present;
+      });
+    }
+    if (failure !== undefined) await copy.drop();
+    return failure;
+  }
+}
+
+/** A log and its copy. Methods resolve to why they failed; then the copy is of no use. */
+class Copy {
+  readonly #log: PartitionLog;
+  readonly #parts: ReplicaMovesParts;
+  #future: PartitionLog | undefined;
+  /** The copy's directory has no room or has failed. */
+  #isRefused = false;
+  #wake: (() => void) | undefined;
+
+  constructor(log: PartitionLog, parts: ReplicaMovesParts) {
+    this.#log = log;
+    this.#parts = parts;
+  }
+
+  get future(): PartitionLog {
+    if (this.#future === undefined) throw new Error('the copy has begun');
+    return this.#future;
+  }
+
+  get end(): Offset {
+    return this.future.logEndOffset;
+  }
+
+  /** The copy begins with the batch that holds the log's start. */
+  async begin(to: LogDirectory): Promise<string | undefined> {
+    const { logStartOffset, logEndOffset } = this.#log;
+    const first = await this.#read(logStartOffset, logEndOffset, 1);
+    const header = first === undefined ? 'corrupt' : readBatchHeader(first, 0);
+    if (header === 'corrupt') return 'its first batch cannot be read';
+    const start = offset(header === 'incomplete' ? logStartOffset : Math.min(header.baseOffset, logStartOffset));
+    this.#future = await this.#parts.store.createFuture(this.#log, to, start);
+    if (this.#future === undefined) return 'the other data directory does not take it';
+    const wake = (): void => this.#wake?.();
+    const refuse = (): void => {
+      this.#isRefused = true;
+      wake();
+    };
+    this.#future.listener = { written: () => {}, durable: wake, rejected: refuse, failed: refuse };
+    return undefined;
+  }
+
+  /** Copies some batches more, if there are any that end below `upTo`; durable when it resolves. */
+  async advance(upTo: Offset): Promise<string | undefined> {
+    const { future } = this;
+    const bytes = await this.#read(future.logEndOffset, upTo, CHUNK_BYTES);
+    if (bytes === undefined) return 'it cannot be read any more where the copy ends';
+    if (bytes.length === 0) return undefined;
+    const epoch = this.#log.epochs.latest()?.epoch ?? 0;
+    if (!this.#parts.store.isGrowing(future)) return 'the node stops';
+    const batches = replicatedBatches(bytes, future.logEndOffset, epoch, future.directory.codecs);
+    if (batches.kind === 'damaged') return batches.reason;
+    if (batches.kind === 'straddling' || batches.headers.length === 0) return 'the copy ends within a batch';
+    if (typeof future.appendReplicated(batches.bytes, batches.headers) === 'string') return 'there is no room';
+    while (!this.#isRefused && future.durableOffset < future.logEndOffset)
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    return this.#isRefused ? 'there is no room' : undefined;
+  }
+
+  /** Nothing is appended to the log any more: the copy becomes all that it is. */
+  async complete(): Promise<string | undefined> {
+    const { future } = this;
+    const log = this.#log;
+    if (!this.#isPrefix()) return 'it was cut below the end of the copy';
+    while (future.logEndOffset < log.logEndOffset) {
+      const end = future.logEndOffset;
+      const failure = await this.advance(log.logEndOffset);
+      if (failure !== undefined) return failure;
+      if (future.logEndOffset === end) return 'its end cannot be read';
+    }
+    future.deleteRecordsBefore(log.logStartOffset);
+    return undefined;
+  }
+
+  async drop(): Promise<void> {
+    if (this.#future !== undefined) await this.#parts.store.dropFuture(this.#future);
+  }
+
+  /** Two logs that have an epoch's offset in common have all before it in common. */
+  #isPrefix(): boolean {
+    const { epochs, logEndOffset } = this.future;
+    const last = epochs.latest();
+    if (last === undefined) return true;
+    const end = this.#log.epochs.endOffsetFor(last.epoch, this.#log.logEndOffset);
+    return end !== undefined && end.epoch === last.epoch && end.endOffset >= logEndOffset;
+  }
+
+  /** The caller's own copy of some whole batches; undefined if they cannot be read. */
+  #read(from: Offset, upTo: Offset, maxBytes: number): Promise<Uint8Array | undefined> {
+    return new Promise((resolve) => {
+      this.#log.read(from, upTo, maxBytes, true, (result) => {
+        if (typeof result === 'string') return resolve(undefined);
+        const bytes = Buffer.concat(result.chunks);
+        result.lease?.release();
+        resolve(bytes);
+      });
+    });
+  }
+}

@@ -1,0 +1,229 @@
+import { describe, expect, test } from 'vitest';
+import { ErrorCode } from '#model/errors';
+import { leaderEpoch, offset } from '#model/ids';
+import type { BatchHeader } from '#protocol/record-batch';
+import type { Partition } from '#runtime/partition';
+import { ReplicaMoves } from '#runtime/replica-moves';
+import type { LogDirectory } from '#storage/log-directory';
+import type { PartitionLog } from '#storage/partition-log';
+import { appended, batch, Harness, headersOf } from '../storage/support.ts';
+import { ledPartition } from './replica-stage.ts';
+
+/** A replica on one of two data directories. */
+class Stage {
+  readonly harness: Harness;
+  readonly log: PartitionLog;
+  readonly partition: Partition;
+  readonly moves: ReplicaMoves;
+  /** What is served after a move, or after one that failed at its end. */
+  served: PartitionLog | undefined;
+  /** Runs before the replica stands still. */
+  beforeReplacing: () => void | Promise<void> = () => {};
+
+  private constructor(harness: Harness, log: PartitionLog) {
+    this.harness = harness;
+    this.log = log;
+    this.partition = ledPartition(log);
+    this.moves = new ReplicaMoves({
+      store: harness.store,
+      logger: harness.ports.logger,
+      replaceLog: async (partition, replace) => {
+        await this.beforeReplacing();
+        if (partition.log === undefined) return;
+        partition.retire(ErrorCode.NotLeaderOrFollower);
+        this.served = await replace(log);
+      },
+    });
+  }
+
+  /** With so many batches of about 2 KiB each, durable, in segments of 100 kB. */
+  static async open(batches: number, options = {}): Promise<Stage> {
+    const harness = await Harness.open({ disks: 2, tailCacheBytes: 0, ...options });
+    const log = await harness.create('t', 0, { segmentBytes: 100_000 });
+    const stage = new Stage(harness, log);
+    for (let made = 0; made < batches; made += 1) stage.append(made);
+    await harness.settle();
+    return stage;
+  }
+
+  append(sequence: number, epoch = leaderEpoch(0)): void {
+    appended(this.log, batch({ valueBytes: 2000, producerId: 7, baseSequence: sequence }, sequence % 251), epoch);
+  }
+
+  get other(): LogDirectory {
+    const other = this.harness.store.directories.find((directory) => directory !== this.log.directory);
+    if (other === undefined) throw new Error('there is one directory');
+    return other;
+  }
+
+  /** Where it is after a move to the other directory, which has come to its end. */
+  async move(): Promise<PartitionLog | undefined> {
+    this.moves.begin(this.partition, this.other);
+    await this.harness.settle(2_000);
+    return this.harness.store.get('t', 0);
+  }
+
+  /** The copy has begun to grow. */
+  async begun(): Promise<void> {
+    const { store } = this.harness;
+    while ([...store.futures()].every(({ logEndOffset }) => logEndOffset === 0)) await this.harness.settle(0.1);
+  }
+
+  folders(): Promise<string[]> {
+    return foldersOf(this.harness);
+  }
+}
+
+/** All folders of logs, of all directories. */
+async function foldersOf({ faults, world }: Harness): Promise<string[]> {
+  const lists = await world.complete(Promise.all(faults.map((disk) => disk.list(''))));
+  return lists.flatMap((names, index) =>
+    names.filter((name) => name.startsWith('t-')).map((name) => `${index}/${name}`),
+  );
+}
+
+describe('a replica that moves to another data directory', () => {
+  test('takes everything along: records, start, epochs and producers; what it leaves is removed', async () => {
+    const stage = await Stage.open(300);
+    const { harness, log } = stage;
+    for (let made = 300; made < 310; made += 1) stage.append(made, leaderEpoch(3));
+    await harness.settle();
+    log.deleteRecordsBefore(offset(77));
+    await harness.settle();
+    const before = await harness.contents(log);
+    const moved = await stage.move();
+    if (moved === undefined) return expect.unreachable();
+    expect([moved === stage.served, moved.directory === stage.other]).toEqual([true, true]);
+    expect([moved.logStartOffset, moved.logEndOffset, moved.durableOffset]).toEqual([77, 310, 310]);
+    expect(moved.epochs.entries).toEqual([
+      { epoch: 0, startOffset: 77 },
+      { epoch: 3, startOffset: 300 },
+    ]);
+    expect(Buffer.compare(await harness.contents(moved), before)).toBe(0);
+    const next = { valueBytes: 1, producerId: 7 };
+    const check = (baseSequence: number) =>
+      moved.producers.check(headersOf(batch({ ...next, baseSequence }))[0] as BatchHeader);
+    expect([check(309).kind, check(310).kind, check(311).kind]).toEqual(['duplicate', 'ok', 'error']);
+    await harness.settle(70_000);
+    expect(await stage.folders()).toEqual([`${harness.store.directories.indexOf(moved.directory)}/t-0`]);
+  });
+
+  test('is there, and only there, after a restart; what is appended then is kept', async () => {
+    const stage = await Stage.open(100);
+    const { harness } = stage;
+    const moved = await stage.move();
+    if (moved === undefined) return expect.unreachable();
+    const place = harness.store.directories.indexOf(moved.directory);
+    appended(moved, batch());
+    await harness.settle();
+    await harness.crash();
+    const found = harness.store.get('t', 0);
+    expect([found?.logEndOffset, found && harness.store.directories.indexOf(found.directory)]).toEqual([101, place]);
+    expect(harness.store.quarantined).toEqual([]);
+  });
+
+  test('has also what was appended until it stood still', async () => {
+    const stage = await Stage.open(100);
+    stage.beforeReplacing = () => {
+      for (let made = 100; made < 150; made += 1) stage.append(made);
+    };
+    expect((await stage.move())?.logEndOffset).toBe(150);
+    expect(stage.harness.store.get('t', 0)?.directory).toBe(stage.other);
+  });
+
+  test('may be empty, and may have lost all that it had to retention', async () => {
+    const empty = await Stage.open(0);
+    expect((await empty.move())?.directory).toBe(empty.other);
+    const emptied = await Stage.open(50);
+    emptied.log.deleteRecordsBefore(offset(50));
+    const moved = await emptied.move();
+    expect([moved?.directory === emptied.other, moved?.logStartOffset, moved?.logEndOffset]).toEqual([true, 50, 50]);
+  });
+
+  test('goes there and back', async () => {
+    const stage = await Stage.open(100);
+    const { harness } = stage;
+    const moved = await stage.move();
+    if (moved === undefined) return expect.unreachable();
+    appended(moved, batch());
+    await harness.settle();
+    const back = new ReplicaMoves({
+      store: harness.store,
+      logger: harness.ports.logger,
+      replaceLog: async (_partition, replace) => void (await replace(moved)),
+    });
+    back.begin(ledPartition(moved), stage.log.directory);
+    await harness.settle(2_000);
+    const found = harness.store.get('t', 0);
+    expect([found?.directory === stage.log.directory, found?.logEndOffset]).toEqual([true, 101]);
+  });
+
+  test('is told of while it grows, and stays when that is asked for', async () => {
+    const stage = await Stage.open(300);
+    const { harness, moves, partition } = stage;
+    moves.begin(partition, stage.other);
+    await stage.begun();
+    const [future] = harness.store.futures();
+    expect(future?.folder).toMatch(/^t-0\.[0-9a-f]{32}-future$/);
+    moves.cancel(partition);
+    await harness.settle(12_000);
+    expect([[...harness.store.futures()], harness.store.get('t', 0)]).toEqual([[], stage.log]);
+    expect(await stage.folders()).toEqual([`${harness.store.directories.indexOf(stage.log.directory)}/t-0`]);
+    expect(stage.served).toBeUndefined();
+  });
+
+  test('stays where it is if the other directory fails on the way, or has no room', async () => {
+    const broken = await Stage.open(300);
+    const disk = broken.other.disk;
+    broken.moves.begin(broken.partition, broken.other);
+    await broken.begun();
+    broken.harness.failAll = (each) => each.path === disk.path;
+    await broken.harness.settle(2_000);
+    expect(broken.harness.store.get('t', 0)).toBe(broken.log);
+    expect(broken.harness.lines).toContainEqual(
+      expect.objectContaining({ message: 'a replica stays in its data directory' }),
+    );
+
+    const small = await Stage.open(300, { diskBytes: 700_000 });
+    // Somebody else's data.
+    const filler = await small.harness.create('filler', 0);
+    expect(filler.directory).toBe(small.other);
+    for (let made = 0; made < 100; made += 1) appended(filler, batch({ valueBytes: 3000 }));
+    await small.harness.settle();
+    expect(await small.move()).toBe(small.log);
+  });
+
+  test('stays where it is if it was cut below what was copied: the histories part there', async () => {
+    const stage = await Stage.open(100);
+    const { harness, log } = stage;
+    stage.beforeReplacing = () => new Promise((resolve) => log.truncateTo(offset(50), resolve));
+    stage.moves.begin(stage.partition, stage.other);
+    await harness.settle(2_000);
+    expect([harness.store.get('t', 0) === log, stage.served === log, log.logEndOffset]).toEqual([true, true, 50]);
+    expect([...harness.store.futures()]).toEqual([]);
+  });
+
+  test.each(Array.from({ length: 60 }, (_, seed) => seed))(
+    'loses nothing to a power cut at any moment, and is served from one place (seed %i)',
+    async (seed) => {
+      const stage = await Stage.open(120, { seed });
+      const { harness } = stage;
+      const before = await harness.contents(stage.log);
+      stage.moves.begin(stage.partition, stage.other);
+      await harness.settle((seed % 40) * 0.4);
+      await harness.crash();
+      const found = harness.store.get('t', 0);
+      if (found === undefined) return expect.unreachable();
+      expect(found.logEndOffset).toBe(120);
+      expect(Buffer.compare(await harness.contents(found), before)).toBe(0);
+      expect(harness.store.quarantined).toEqual([]);
+      // What is appended now must not be lost to a copy that was left.
+      appended(found, batch());
+      await harness.settle(6_000);
+      await harness.crash();
+      expect(harness.store.get('t', 0)?.logEndOffset).toBe(121);
+      const live = (await foldersOf(harness)).filter((name) => name.endsWith('/t-0'));
+      expect(live).toHaveLength(1);
+    },
+  );
+});
