@@ -12,6 +12,11 @@ export interface Produced {
   readonly cpuSecondsPerGb: number;
 }
 
+export interface EndToEnd {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
 export type Consumed = Omit<Produced, 'p99Ms'>;
 
 const toolTimeoutMs = 10 * 60_000;
@@ -26,10 +31,11 @@ export class Loads {
     this.#running = running;
   }
 
-  async createTopic(topic: string, partitions: number): Promise<void> {
+  async createTopic(topic: string, partitions: number, replicas = 1): Promise<void> {
     await this.#tool('org.apache.kafka.tools.TopicCommand', [
       ...['--bootstrap-server', this.#running.bootstrap, '--create', '--topic', topic],
-      ...['--partitions', `${partitions}`, '--replication-factor', '1'],
+      ...['--partitions', `${partitions}`, '--replication-factor', `${replicas}`],
+      ...(replicas > 2 ? ['--config', 'min.insync.replicas=2'] : []),
     ]);
   }
 
@@ -75,10 +81,25 @@ export class Loads {
     };
   }
 
+  /** From a record's send, one at a time with acks=all, until a consumer has it; the tool's own first records are left out by it. */
+  async endToEnd(topic: string, records: number, recordBytes: number): Promise<EndToEnd> {
+    const output = await this.#tool('org.apache.kafka.tools.EndToEndLatency', [
+      ...['--bootstrap-server', this.#running.bootstrap, '--topic', topic, '--num-records', `${records}`],
+      ...['--producer-acks', 'all', '--record-size', `${recordBytes}`],
+    ]);
+    const percentiles = /50th = ([\d.]+), 99th = ([\d.]+)/.exec(output);
+    if (percentiles === null) throw new Error(`the latency tool ended with: ${output}`);
+    return { p50Ms: Number(percentiles[1]), p99Ms: Number(percentiles[2]) };
+  }
+
   async #measured(tool: string, args: readonly string[]): Promise<{ output: string; brokerCpuSeconds: number }> {
-    const before = cpuSeconds(this.#running.pid);
+    const before = this.#cpuSeconds();
     const output = await this.#tool(tool, args);
-    return { output, brokerCpuSeconds: cpuSeconds(this.#running.pid) - before };
+    return { output, brokerCpuSeconds: this.#cpuSeconds() - before };
+  }
+
+  #cpuSeconds(): number {
+    return this.#running.pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
   }
 
   #tool(tool: string, args: readonly string[]): Promise<string> {

@@ -1,13 +1,17 @@
-/** The two systems, behind one shape: a single broker on an empty folder, with the durability it has by default. */
+/** The two systems, behind one shape: one broker or three on an empty folder, with the durability they have by default. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApacheKafka } from '../test/support/apache-kafka/apache-kafka.ts';
 import { answersMetadata } from '../test/support/metadata-probe.ts';
 import { freeAddress, OdradekProcess } from '../test/support/odradek-process.ts';
+import { Cluster } from './failover/cluster.ts';
+import { loopbackSites } from './failover/sites.ts';
+import * as failover from './failover/systems.ts';
 
 export interface Running {
   readonly bootstrap: string;
-  readonly pid: number;
+  /** Of every broker. */
+  readonly pids: readonly number[];
   /** From the process's start to its first metadata answer that names a broker. */
   readonly startMs: number;
   kill(): Promise<void>;
@@ -16,6 +20,8 @@ export interface Running {
 export interface System {
   readonly name: 'Odradek' | 'Apache Kafka';
   run(folder: string): Promise<Running>;
+  /** Three brokers in three racks, which are controllers too. */
+  runThree(folder: string): Promise<Running>;
 }
 
 /** The published bin, fsync before every acknowledgement. */
@@ -28,8 +34,9 @@ export const odradek: System = {
     const node = OdradekProcess.spawn({ ...address, dataDir: join(folder, 'data'), settings });
     await answersMetadata(address.port, 30_000);
     const startMs = performance.now() - begun;
-    return { bootstrap: node.bootstrap, pid: node.pid, startMs, kill: () => node.kill() };
+    return { bootstrap: node.bootstrap, pids: [node.pid], startMs, kill: () => node.kill() };
   },
+  runThree: (folder) => three(failover.odradek, folder),
 };
 
 /** Acknowledges before the data is on disk, as it does by default. */
@@ -42,7 +49,16 @@ export function apacheKafka(jars: string): System {
       const begun = performance.now();
       await kafka.start();
       const startMs = performance.now() - begun;
-      return { bootstrap: kafka.bootstrap, pid: kafka.pid, startMs, kill: () => kafka.kill() };
+      return { bootstrap: kafka.bootstrap, pids: [kafka.pid], startMs, kill: () => kafka.kill() };
     },
+    runThree: (folder) => three(failover.apacheKafka(jars), folder),
   };
+}
+
+async function three(system: failover.System, folder: string): Promise<Running> {
+  const begun = performance.now();
+  const cluster = Cluster.start(await system.prepare(folder, loopbackSites(3)));
+  await cluster.registered();
+  const startMs = performance.now() - begun;
+  return { bootstrap: cluster.bootstrapWithout(), pids: cluster.pids, startMs, kill: () => cluster.killAll() };
 }

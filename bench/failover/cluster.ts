@@ -42,6 +42,10 @@ export class Cluster {
     return this.members.filter(({ id }) => this.#runs(id) && !this.#silent.has(id));
   }
 
+  get pids(): readonly number[] {
+    return [...this.#processes.values()].flatMap(({ pid }) => pid ?? []);
+  }
+
   member(id: number): Member {
     const member = this.members.find((one) => one.id === id);
     if (member === undefined) throw new Error(`there is no node ${id}`);

@@ -259,6 +259,8 @@ export class PartitionTable {
         next.directory.isOffline ? undefined : next,
       );
       entry.partitions[index] = replica;
+      // It is the same log: nobody may tell again how far it was committed, as long as nothing is produced.
+      replica.leaderIsAt(partition.highWatermark, next.logStartOffset);
       await this.#assume(replica, state);
       for (const observer of this.#replicaObservers) observer.opened(replica);
     });

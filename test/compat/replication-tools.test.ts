@@ -7,6 +7,10 @@ import { NodeNetwork } from '#platform/node-network';
 import { writeAlterPartitionReassignmentsRequest } from '#protocol/generated/alter-partition-reassignments-request';
 import { readAlterPartitionReassignmentsResponse } from '#protocol/generated/alter-partition-reassignments-response';
 import { ApiKey } from '#protocol/generated/apis';
+import { writeCreateTopicsRequest } from '#protocol/generated/create-topics-request';
+import { readCreateTopicsResponse } from '#protocol/generated/create-topics-response';
+import type { Reader } from '#protocol/reader';
+import type { Writer } from '#protocol/writer';
 import { ClusterProcesses } from '../support/cluster-processes.ts';
 import { until } from '../support/process.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
@@ -26,10 +30,6 @@ async function tool(name: Tool, args: readonly string[], { status = 0, at = 1, i
   const outcome = await runTool(jars, name, [...bootstrap, ...args], { input });
   expect(outcome.status, outcome.output).toBe(status);
   return outcome.output;
-}
-
-function create(topic: string, ...args: readonly string[]): Promise<string> {
-  return tool(Tool.Topic, ['--create', '--topic', topic, ...args]);
 }
 
 interface Described {
@@ -116,14 +116,8 @@ afterAll(async () => {
 
 describe.skipIf(jars === '')("Apache Kafka's tools for replication", { timeout }, () => {
   test('topic-create: replicas are spread, all are in sync, and only what stands at its minimum is listed', async () => {
-    await Promise.all([
-      create('spread', '--partitions', '6', '--replication-factor', '3'),
-      create('strict', '--replica-assignment', '1:2:3', '--config', 'min.insync.replicas=3'),
-      create('alone', '--replica-assignment', '3', '--config', 'min.insync.replicas=1'),
-      create('pair', '--replica-assignment', '3:2', '--config', 'min.insync.replicas=1'),
-      create('moving', '--replica-assignment', '1:2'),
-      create('staying', '--replica-assignment', '1:2'),
-    ]);
+    await tool(Tool.Topic, ['--create', '--topic', 'spread', '--partitions', '6', '--replication-factor', '3']);
+    await placeTopics();
     const partitions = await described('--topic', 'spread');
     expect(Object.keys(partitions)).toEqual(spread);
     for (const { leader, replicas, isr } of Object.values(partitions)) {
@@ -183,7 +177,7 @@ describe.skipIf(jars === '')("Apache Kafka's tools for replication", { timeout }
     expect(output).not.toMatch(/max lag is [1-9]|doesn't match|different|Exception/);
   });
 
-  test('reassign: a plan for three nodes; a move is carried out, with its records, and is seen to be complete', async () => {
+  test('reassign: a throttled move is carried out, with its records; that it is complete takes the throttle off again', async () => {
     await tool(Tool.ConsoleProducer, ['--topic', 'moving'], { input: numbered('record ', 500).join('\n') });
     const topics = join(folder.path, 'topics.json');
     writeFileSync(topics, JSON.stringify({ version: 1, topics: [{ topic: 'moving' }] }));
@@ -194,14 +188,19 @@ describe.skipIf(jars === '')("Apache Kafka's tools for replication", { timeout }
     expect(proposed).toHaveLength(1);
 
     const moves = reassignmentFile('move', { topic: 'moving', partition: 0, replicas: [3, 1] });
-    const started = await tool(Tool.ReassignPartitions, [...moves, '--execute']);
+    const started = await tool(Tool.ReassignPartitions, [...moves, '--execute', '--throttle', '10000000']);
+    expect(started).toMatch(/The inter-broker throttle limit was set to 10000000 B\/s/);
     expect(started).toMatch(/Successfully started partition reassignment for moving-0/);
+    const throttled = await tool(Tool.Topic, ['--describe', '--topic', 'moving']);
+    expect(throttled).toMatch(/leader\.replication\.throttled\.replicas=0:1,0:2/);
+    expect(throttled).toMatch(/follower\.replication\.throttled\.replicas=0:3/);
     await until('the move', timeout, async () => {
       const verified = await tool(Tool.ReassignPartitions, [...moves, '--verify']);
       return verified.includes('Reassignment of partition moving-0 is completed.') ? true : undefined;
     });
-    const [{ replicas, isr }] = Object.values(await described('--topic', 'moving')) as [Described];
-    expect([replicas, isr]).toEqual(['3,1', '1,3']);
+    const moved = await tool(Tool.Topic, ['--describe', '--topic', 'moving']);
+    expect(moved).not.toMatch(/throttled/);
+    expect(moved).toMatch(/Replicas: 3,1\s+Isr: (1,3|3,1)\s/);
     const read = [
       '--topic',
       'moving',
@@ -303,17 +302,49 @@ describe.skipIf(jars === '')("Apache Kafka's tools for replication", { timeout }
   });
 });
 
-/** Asks the node that is there throughout for other replicas of partition 0. */
-async function beginMove(name: string, replicas: readonly number[]): Promise<void> {
+/** Asks the node that is there throughout. */
+async function ask<Q, A>(
+  apiKey: number,
+  version: number,
+  request: Q,
+  write: (writer: Writer, request: Q, version: number) => void,
+  read: (reader: Reader, version: number) => A,
+): Promise<A> {
   const client = WireClient.open(new NodeNetwork(), { host: '127.0.0.1', port: cluster.portOf(1) });
-  const answer = await client.request(
+  const answer = await client.request(apiKey, version, request, write, read);
+  client.close();
+  return answer;
+}
+
+/** Topics of one partition, each where a test needs it; at once, where the tool would take a JVM for each. */
+async function placeTopics(): Promise<void> {
+  const topic = (name: string, brokerIds: readonly number[], minIsr: number) => ({
+    name,
+    numPartitions: -1,
+    replicationFactor: -1,
+    assignments: [{ partitionIndex: 0, brokerIds: [...brokerIds] }],
+    configs: [{ name: 'min.insync.replicas', value: String(minIsr) }],
+  });
+  const topics = [
+    topic('strict', [1, 2, 3], 3),
+    topic('alone', [3], 1),
+    topic('pair', [3, 2], 1),
+    topic('moving', [1, 2], 2),
+    topic('staying', [1, 2], 2),
+  ];
+  const request = { topics, timeoutMs: 10_000 };
+  const answer = await ask(ApiKey.CreateTopics, 5, request, writeCreateTopicsRequest, readCreateTopicsResponse);
+  expect(answer.topics.map(({ errorCode }) => errorCode)).toEqual(topics.map(() => ErrorCode.None));
+}
+
+async function beginMove(name: string, replicas: readonly number[]): Promise<void> {
+  const answer = await ask(
     ApiKey.AlterPartitionReassignments,
     0,
     { timeoutMs: 10_000, topics: [{ name, partitions: [{ partitionIndex: 0, replicas: [...replicas] }] }] },
     writeAlterPartitionReassignmentsRequest,
     readAlterPartitionReassignmentsResponse,
   );
-  client.close();
   expect(answer).toMatchObject({
     errorCode: ErrorCode.None,
     responses: [{ partitions: [{ errorCode: ErrorCode.None }] }],
