@@ -2,6 +2,7 @@ import type { MetadataImage, Topic } from '#metadata/image';
 import type { Partition } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
 import { ZERO_UUID } from '#model/ids';
+import { isInternalTopic } from '#model/internal-topics';
 import { validateTopicName } from '#model/topic-name';
 import { ApiKey } from '#protocol/generated/apis';
 import {
@@ -13,7 +14,6 @@ import {
   type DescribeTopicPartitionsResponseTopicInput,
   writeDescribeTopicPartitionsResponse,
 } from '#protocol/generated/describe-topic-partitions-response';
-import { isInternalTopic } from '#runtime/internal-topics';
 import { api } from './api.ts';
 import { TOPIC_OPERATIONS } from './authorized-operations.ts';
 

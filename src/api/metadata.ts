@@ -1,11 +1,11 @@
 import type { MetadataImage, Topic } from '#metadata/image';
 import { ErrorCode } from '#model/errors';
 import { type Uuid, ZERO_UUID } from '#model/ids';
+import { isInternalTopic } from '#model/internal-topics';
 import { validateTopicName } from '#model/topic-name';
 import { type MetadataRequest, readMetadataRequest } from '#protocol/generated/metadata-request';
 import { type MetadataResponseTopicInput, writeMetadataResponse } from '#protocol/generated/metadata-response';
 import type { Broker } from '#runtime/broker';
-import { isInternalTopic } from '#runtime/internal-topics';
 import { api } from './api.ts';
 import { CLUSTER_OPERATIONS, NOT_ASKED_OPERATIONS, TOPIC_OPERATIONS } from './authorized-operations.ts';
 import { clientBrokers, controllerFor } from './client-brokers.ts';

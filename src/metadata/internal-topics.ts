@@ -1,13 +1,12 @@
 /** Topics that the cluster keeps for itself get more replicas when the cluster grows: nobody else would think of it. */
 import type { NodeId } from '#model/ids';
+import { OFFSETS_TOPIC } from '#model/internal-topics';
 import { type ControllerState, clusterDefaults, type Decision, isFault, OK, type Outcome } from './decision.ts';
 import type { MetadataImage } from './image.ts';
 import { changePartition } from './partition-change.ts';
 import { isReassigning } from './reassignments.ts';
 import type { Partition, PartitionChangeRecord } from './records.ts';
 import { DecisionRules } from './topic-rules.ts';
-
-const OFFSETS_TOPIC = '__consumer_offsets';
 
 export interface GrowInternalTopicsCommand {
   /** At most so many partitions are on their way at a time. */

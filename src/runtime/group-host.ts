@@ -29,8 +29,8 @@ import type { NewTopic } from '#metadata/topics';
 import type { BrokerConfig } from '#model/broker-config';
 import { ErrorCode } from '#model/errors';
 import type { NodeId, Uuid } from '#model/ids';
+import { OFFSETS_TOPIC } from '#model/internal-topics';
 import { GroupPartition } from './group-partition.ts';
-import { OFFSETS_TOPIC } from './internal-topics.ts';
 import type { Partition } from './partition.ts';
 import type { LeadershipObserver, PartitionTable } from './partition-table.ts';
 

@@ -6,10 +6,10 @@ import { type Partition as PartitionState, ResourceType } from '#metadata/record
 import { type BrokerLayers, topicDefaults } from '#model/config-layers';
 import { ErrorCode } from '#model/errors';
 import { type NodeId, partitionName, type Uuid } from '#model/ids';
+import { isInternalTopic } from '#model/internal-topics';
 import { parseTopicConfig, type TopicConfig } from '#model/topic-config';
 import type { LogStore } from '#storage/log-store';
 import type { PartitionLog } from '#storage/partition-log';
-import { isInternalTopic } from './internal-topics.ts';
 import { Partition, type PartitionHome } from './partition.ts';
 import { ReplicaMoves } from './replica-moves.ts';
 

@@ -4,6 +4,7 @@ import { deleteRecordsApi } from '#api/delete-records';
 import { describeLogDirsApi } from '#api/describe-log-dirs';
 import { ErrorCode, errorName } from '#model/errors';
 import { leaderEpoch, offset } from '#model/ids';
+import { OFFSETS_TOPIC } from '#model/internal-topics';
 import { writeAlterReplicaLogDirsRequest } from '#protocol/generated/alter-replica-log-dirs-request';
 import { readAlterReplicaLogDirsResponse } from '#protocol/generated/alter-replica-log-dirs-response';
 import { writeDeleteRecordsRequest } from '#protocol/generated/delete-records-request';
@@ -12,7 +13,6 @@ import { writeDescribeLogDirsRequest } from '#protocol/generated/describe-log-di
 import { readDescribeLogDirsResponse } from '#protocol/generated/describe-log-dirs-response';
 import { readBatchHeader } from '#protocol/record-batch';
 import { buildBatch } from '#protocol/record-batch-builder';
-import { OFFSETS_TOPIC } from '#runtime/internal-topics';
 import { FakeLog } from '../runtime/fake-log.ts';
 import { ApiStage, versionsOf } from './api-stage.ts';
 

@@ -5,13 +5,13 @@ import type { JoinGroupCommand, OffsetCommitCommand } from '#coordinator/group-c
 import type { MetadataImage } from '#metadata/image';
 import { ErrorCode } from '#model/errors';
 import { leaderEpoch, type NodeId, nodeId, offset, ZERO_UUID } from '#model/ids';
+import { OFFSETS_TOPIC } from '#model/internal-topics';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import { parseTopicConfig } from '#model/topic-config';
 import { createCodecs } from '#platform/codecs';
 import { readBatchHeader } from '#protocol/record-batch';
 import { buildBatch } from '#protocol/record-batch-builder';
 import { GroupHost, offsetsTopic } from '#runtime/group-host';
-import { OFFSETS_TOPIC } from '#runtime/internal-topics';
 import type { Partition } from '#runtime/partition';
 import { countingRandom, subscription } from '../coordinator/fixtures.ts';
 import { FakeClock } from './fake-clock.ts';

@@ -1,0 +1,168 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { MetadataImage } from '#metadata/image';
+import type { Partition } from '#metadata/records';
+import { type Uuid, uuid } from '#model/ids';
+import { type ReplicaHost, ReplicationChecker } from '#sim/checkers/replication-checker';
+import type { ReplicaView } from '#sim/node-view';
+
+const TOPIC_ID = uuid('AAAAAAAAAAAAAAAAAAAAAQ');
+const MIN_ISR = 2;
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+interface Log {
+  logStartOffset: number;
+  logEndOffset: number;
+  durableOffset: number;
+  epochs: { entries: { epoch: number; startOffset: number }[] };
+}
+
+/** Three replicas of one partition, as they and the metadata are to be seen. */
+class Stage {
+  readonly views = [1, 2, 3].map((id) => viewOf(id));
+  readonly names = ['n1#1', 'n2#1', 'n3#1'];
+  wiped = new Set<number>();
+  state: Partition = stateOf({});
+  readonly checker = new ReplicationChecker(
+    {
+      reference: () => this.#reference(),
+      isDiskOf: (id) => !this.wiped.has(id),
+      sometimes: () => {},
+    },
+    (topic) => topic === 'data',
+  );
+  readonly #hosts: readonly ReplicaHost[] = [1, 2, 3].map((id) => {
+    const { names, views } = this;
+    return {
+      id,
+      get name() {
+        return names[id - 1] ?? '';
+      },
+      replicas: () => [views[id - 1] as ReplicaView],
+    };
+  });
+
+  /** Records of an epoch are on the disks of these. */
+  write(end: number, ...ids: readonly number[]): void {
+    for (const id of ids) {
+      const log = this.log(id);
+      log.logEndOffset = end;
+      log.durableOffset = end;
+    }
+  }
+
+  view(id: number): Mutable<ReplicaView> {
+    return this.views[id - 1] as Mutable<ReplicaView>;
+  }
+
+  log(id: number): Log {
+    return this.view(id).log as unknown as Log;
+  }
+
+  look(): void {
+    this.checker.metadataChanged();
+    for (const host of this.#hosts) this.checker.look(host);
+  }
+
+  #reference(): MetadataImage {
+    const topics = () => [{ id: TOPIC_ID, name: 'data', partitions: [this.state] }];
+    const configs = () => new Map([['min.insync.replicas', String(MIN_ISR)]]);
+    return { topics, configs } as unknown as MetadataImage;
+  }
+}
+
+function viewOf(id: number): Mutable<ReplicaView> {
+  const log: Log = {
+    logStartOffset: 0,
+    logEndOffset: 0,
+    durableOffset: 0,
+    epochs: { entries: [{ epoch: 0, startOffset: 0 }] },
+  };
+  return {
+    topic: 'data',
+    topicId: TOPIC_ID,
+    index: 0,
+    leaderEpoch: 0,
+    leads: id === 1,
+    isReady: true,
+    isBeingCut: false,
+    highWatermark: 0,
+    log: log as unknown as NonNullable<ReplicaView['log']>,
+  };
+}
+
+function stateOf(given: Partial<Record<keyof Partition, unknown>>): Partition {
+  const directories = [1, 2, 3].map((id) => `disk ${id}` as Uuid);
+  const state = { partition: 0, replicas: [1, 2, 3], isr: [1, 2, 3], elr: [], leader: 1, leaderEpoch: 0, directories };
+  return { ...state, ...given } as unknown as Partition;
+}
+
+let stage: Stage;
+
+beforeEach(() => {
+  stage = new Stage();
+  stage.look();
+  stage.write(10, 1, 2, 3);
+  stage.look();
+  stage.view(1).highWatermark = 10;
+  stage.look();
+});
+
+const looking = () => stage.look();
+
+describe('the checker of replicated partitions is content with', () => {
+  test('a high watermark that is on every disk, a follower behind, and one out of sync without anything', () => {
+    stage.state = stateOf({ isr: [1, 2] });
+    stage.look();
+    stage.write(0, 3);
+    stage.write(20, 1, 2);
+    stage.look();
+    stage.view(1).highWatermark = 20;
+    stage.view(2).highWatermark = 15;
+    expect(looking).not.toThrow();
+  });
+
+  test('a member whose disk was replaced, as long as the metadata speak of the former one', () => {
+    stage.wiped.add(3);
+    stage.checker.wiped(3);
+    stage.names[2] = 'n3#2';
+    stage.write(0, 3);
+    expect(looking).not.toThrow();
+  });
+});
+
+describe('the checker of replicated partitions says', () => {
+  test('I3: a high watermark goes back, or is above what is on the disk', () => {
+    stage.view(1).highWatermark = 9;
+    expect(looking).toThrow(/I3: n1#1 .* goes back from high watermark 10 to 9/);
+    stage.view(1).highWatermark = 12;
+    expect(looking).toThrow(/I3: .* below 12 for committed, but has only 10/);
+  });
+
+  test('I5: a leader takes for committed what is on fewer disks than min.insync.replicas', () => {
+    stage.state = stateOf({ isr: [1] });
+    stage.write(20, 1);
+    stage.look();
+    stage.view(1).highWatermark = 20;
+    expect(looking).toThrow(/I5: n1#1 .* takes 20 for committed, which is on 1 disks of at least 2/);
+  });
+
+  test('I6: a member of the ISR, or one that is eligible, has lost what was committed, or never had it', () => {
+    stage.write(5, 3);
+    expect(looking).toThrow(/I6: n3#1 may lead data-0 with 5 on its disk, but 10 was committed/);
+    stage.state = stateOf({ isr: [1, 2], elr: [3] });
+    expect(looking).toThrow(/I6: n3#1/);
+  });
+
+  test('I1: a member has what was committed from another leader', () => {
+    stage.log(2).epochs.entries.push({ epoch: 1, startOffset: 7 });
+    stage.write(11, 2);
+    expect(looking).toThrow(/I1: n2#1 may lead data-0, but it has epoch 1 from 7 where no epoch was committed/);
+  });
+
+  test('I11: a new leader serves before it knows all that was committed', () => {
+    Object.assign(stage.view(1), { leads: false });
+    Object.assign(stage.view(2), { leads: true, leaderEpoch: 1, highWatermark: 8 });
+    stage.state = stateOf({ leader: 2, leaderEpoch: 1 });
+    expect(looking).toThrow(/I11: n2#1 leads data-0 in epoch 1 and serves what is below 8, but 10 was committed/);
+  });
+});
