@@ -67,24 +67,33 @@ def write_on(bootstrap, topic, partitions, interval_ms, *settings):
                 break
 
 
+class FreshClient:
+    def __init__(self, bootstrap, topic, partitions):
+        self.unwritten = set(range(partitions))
+        self.producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "log_level": 0})
+        for partition in range(partitions):
+            self.producer.produce(topic, VALUE, partition=partition, on_delivery=self.delivered)
+
+    def delivered(self, error, message):
+        if error is None:
+            self.unwritten.discard(message.partition())
+
+    def has_written(self):
+        self.producer.poll(0)
+        return not self.unwritten
+
+
 def write_once(bootstrap, topic, partitions):
     clients = []
     while True:
         # More than these would only take the processor from the others.
         if len(clients) < 100:
-            client = Producer({"bootstrap.servers": bootstrap, "acks": "all", "log_level": 0})
-            unwritten = set(range(int(partitions)))
-            clients.append((client, unwritten))
-            for partition in tuple(unwritten):
-                delivered = lambda error, message, left=unwritten: error or left.discard(message.partition())
-                client.produce(topic, VALUE, partition=partition, on_delivery=delivered)
+            clients.append(FreshClient(bootstrap, topic, int(partitions)))
         until = now() + 100
         while now() < until:
-            for client, unwritten in clients:
-                client.poll(0)
-                if not unwritten:
-                    say(written=now())
-                    os._exit(0)  # the others would wait for what they never wrote
+            if any(client.has_written() for client in clients):
+                say(written=now())
+                os._exit(0)  # the others would wait for what they never wrote
             time.sleep(0.005)
 
 

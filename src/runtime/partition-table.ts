@@ -272,7 +272,8 @@ export class PartitionTable {
     const entry = this.#byId.get(topicId);
     if (entry?.partitions[index] !== partition || partition.log !== undefined) return true;
     const log = await this.#store.replaceDamaged(topic, topicId, index, entry.config);
-    const state = this.#image.topicById(topicId)?.partitions[index];
+    // Of the last delta that had its effects here: the image may be ahead.
+    const state = entry.states[index];
     if (log === undefined || state === undefined) return false;
     partition.beginAnew(log);
     await this.#assume(partition, state);

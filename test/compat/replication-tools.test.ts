@@ -21,7 +21,7 @@ import { runTool, Tool } from './support/java.ts';
 
 const jars = (await toolChain('Java tools', findKafkaJars)) ?? '';
 const folder = temporaryFolder('replication-tools');
-const timeout = 60_000;
+const timeout = 120_000;
 let cluster: ClusterProcesses;
 
 /** What the tool prints of a running cluster, asked at one node; fails if its exit status is another one. */
