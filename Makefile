@@ -10,7 +10,7 @@ VITEST := $(BIN)/vitest run --project
 SOURCES := $(shell find src scripts/build.ts scripts/generate-protocol* tsconfig.json tsconfig.build.json package-lock.json \
 	-type f -not -path 'src/protocol/generated/*')
 
-.PHONY: up test install build check lint unit sim mutants compat cluster trials failover crash pack-test bench clean
+.PHONY: up test install build check lint unit sim mutants compat cluster trials failover crash pack-test bench endurance clean
 
 # Three brokers, each a process; ARGS='--brokers 1' for one, and any other flag of `odradek up`.
 up: build
@@ -61,6 +61,10 @@ trials: build
 # SYSTEM=odradek, MARKDOWN=FILE for the table.
 failover: build
 	@$(NODE) bench/failover/main.ts
+
+# Three nodes under full load for MINUTES (10), then stalled consumers and a flood of requests: what moves, and what it takes in memory.
+endurance: build
+	@$(NODE) bench/endurance.ts
 
 # ROUNDS is the number of kills (default 10).
 crash: build

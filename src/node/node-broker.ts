@@ -167,6 +167,7 @@ export async function openBroker(
         directories: store.directoryIds,
         features: SUPPORTED_FEATURES.map(({ name, min, max }) => ({ name, min, max })),
       },
+      cleanBrokerEpoch: store.cleanBrokerEpoch,
       onRefused: (reason) => ports.fatal(new NodeError(`the node is no broker of its cluster any more: ${reason}`)),
     },
   );

@@ -191,6 +191,7 @@ export class Node {
       partitions.retireAll(ErrorCode.NotLeaderOrFollower);
     }
     deadlines.close();
+    store.brokerEpoch = broker?.lifecycle.brokerEpoch ?? -1;
     await store.close();
     this.#ports.logger.info({}, 'node stopped');
   }

@@ -12,6 +12,8 @@ export interface BrokerLifecycleOptions {
   readonly heartbeatMs: number;
   /** This process, without what the controller adds. */
   readonly registration: Omit<Registration, 'brokerEpoch' | 'fenced'>;
+  /** Of the process that was stopped cleanly before this one, if the disks say so (KIP-966). */
+  readonly cleanBrokerEpoch?: number | undefined;
   /** It cannot be a broker of this cluster: a sentence for the user. */
   readonly onRefused: (reason: string) => void;
 }
@@ -98,13 +100,14 @@ export class BrokerLifecycle {
   }
 
   async #register(): Promise<string | undefined> {
-    const { registration } = this.#options;
+    const { registration, cleanBrokerEpoch } = this.#options;
     let said = '';
     while (!this.#stopped) {
       const clusterId = this.#quorum.image.cluster?.id;
       if (clusterId !== undefined) {
         const replaces = this.#quorum.image.brokers.get(this.#id)?.brokerEpoch ?? -1;
-        const command = { clusterId, broker: registration, replaces };
+        const clean = cleanBrokerEpoch === undefined ? {} : { cleanBrokerEpoch };
+        const command = { clusterId, broker: registration, replaces, ...clean };
         const answer = await this.#link.submit('registerBroker', command, REGISTER_TRY_MS);
         if (typeof answer === 'object') {
           if (!isFault(answer)) {

@@ -42,6 +42,8 @@ export interface DirectoryContent {
   readonly savedNames: ReadonlySet<string>;
   pointOf(topic: string, partition: number): LoadPoint;
   readonly journalGeneration: number;
+  /** See LogStore. */
+  readonly cleanBrokerEpoch: number | undefined;
 }
 
 const IDENTIFY_PARALLEL = 64;
@@ -76,7 +78,9 @@ export function writeMeta(disk: Disk, meta: MetaProperties): Promise<void> {
 export async function openDirectory({ codecs, logger }: StoragePorts, disk: Disk): Promise<DirectoryContent> {
   const names = await disk.list('');
   const isClean = names.includes(CLEAN_SHUTDOWN_MARKER);
+  let cleanBrokerEpoch: number | undefined;
   if (isClean) {
+    cleanBrokerEpoch = brokerEpochIn(await readText(disk, CLEAN_SHUTDOWN_MARKER));
     await disk.remove(CLEAN_SHUTDOWN_MARKER);
     await disk.syncDir('');
   }
@@ -106,12 +110,19 @@ export async function openDirectory({ codecs, logger }: StoragePorts, disk: Disk
       return { recoveryPoint, logStartOffset: logStarts.get(name) ?? offset(0), isClean, synced };
     },
     journalGeneration: generation,
+    cleanBrokerEpoch,
   };
 }
 
-/** The next start may trust that nothing was being written. */
-export async function markClean(disk: Disk): Promise<void> {
-  await writeNew(disk, CLEAN_SHUTDOWN_MARKER, '{"version":0,"brokerEpoch":-1}', true);
+/** Undefined if the node was no registered broker when it was stopped. */
+function brokerEpochIn(text: string | undefined): number | undefined {
+  const epoch = Number(/"brokerEpoch":(\d+)/.exec(text ?? '')?.[1]);
+  return Number.isSafeInteger(epoch) ? epoch : undefined;
+}
+
+/** The next start may trust that nothing was being written, and that all was synced, by the process with that broker epoch; -1: none. */
+export async function markClean(disk: Disk, brokerEpoch: number): Promise<void> {
+  await writeNew(disk, CLEAN_SHUTDOWN_MARKER, `{"version":0,"brokerEpoch":${brokerEpoch}}`, true);
   await disk.syncDir('');
 }
 

@@ -61,6 +61,8 @@ const JOURNAL_FILE_BYTES = 64 * 1024 * 1024;
 export class LogStore {
   /** A data directory has gone offline, and others are left. */
   onDirectoryOffline: () => void = () => {};
+  /** Of this process, to be left behind with a clean shutdown; -1 while it is no registered broker. */
+  brokerEpoch = -1;
   readonly #ports: StoragePorts;
   readonly #options: LogStoreOptions;
   readonly #cache: TailCache;
@@ -74,6 +76,8 @@ export class LogStore {
   readonly #releasing = new Map<string, Promise<void>>();
   /** By partition name: nothing is made in their place before they are out of the way. */
   readonly #leaving = new Map<string, Leaving>();
+  /** Of each directory. */
+  readonly #cleanBrokerEpochs = new Set<number | undefined>();
   /** A directory could not be read at the start: nobody knows what is on it. */
   #isPartial = false;
   /** Bounded by the files on the disk. */
@@ -126,6 +130,12 @@ export class LogStore {
   /** Of the cluster that the first directory belongs to; undefined before setClusterId on an empty disk. */
   get clusterId(): string | undefined {
     return this.#first.meta.clusterId;
+  }
+
+  /** Under which the node was last stopped, all of its directories synced and closed (KIP-966); undefined after anything else. */
+  get cleanBrokerEpoch(): number | undefined {
+    const [epoch] = this.#cleanBrokerEpochs;
+    return this.#isPartial || this.#cleanBrokerEpochs.size > 1 ? undefined : epoch;
   }
 
   get offlineDirectoryCount(): number {
@@ -300,6 +310,7 @@ export class LogStore {
     try {
       const content = await openDirectory(this.#ports, disk);
       const { journalGeneration, savedNames } = content;
+      this.#cleanBrokerEpochs.add(content.cleanBrokerEpoch);
       const directory = new LogDirectory(this.#ports, disk, meta.directoryId, {
         ...directoryOptions,
         journalGeneration,
@@ -528,7 +539,7 @@ export class LogStore {
       try {
         await directory.saveOffsets();
         await directory.close();
-        if (!directory.isOffline) await markClean(directory.disk);
+        if (!directory.isOffline) await markClean(directory.disk, this.brokerEpoch);
       } catch (failure) {
         // The next start scans what this one could not vouch for.
         if (!isTransient(failure) && codeOf(failure) === undefined) throw failure;

@@ -175,6 +175,25 @@ describe('a data directory', () => {
     expect(await harness.world.complete(readText(disk, '.kafka_cleanshutdown'))).toBeUndefined();
   });
 
+  test('tells under which broker epoch it was last closed, once, and only if all of them were (KIP-966)', async () => {
+    const harness = await Harness.open({ disks: 2 });
+    expect(harness.store.cleanBrokerEpoch).toBeUndefined();
+    harness.store.brokerEpoch = 7;
+    await harness.stop();
+    await harness.start();
+    expect(harness.store.cleanBrokerEpoch).toBe(7);
+    await harness.crash();
+    expect(harness.store.cleanBrokerEpoch).toBeUndefined();
+    harness.store.brokerEpoch = 9;
+    await harness.stop();
+    await harness.world.complete((harness.disks[1] as Disk).remove('.kafka_cleanshutdown'));
+    await harness.start();
+    expect(harness.store.cleanBrokerEpoch).toBeUndefined();
+    await harness.stop();
+    await harness.start();
+    expect(harness.store.cleanBrokerEpoch).toBeUndefined();
+  });
+
   test('spreads new logs: each goes where the fewest are', async () => {
     const harness = await Harness.open({ disks: 3 });
     for (let index = 0; index < 9; index += 1) await harness.create('t', index);
