@@ -38,6 +38,13 @@ export interface ProducerStatesOptions {
   readonly expirationMs: number;
 }
 
+/** What tells of a producer, if the log forgets the rest of it. */
+export interface LastOfProducer {
+  /** The last offset of its last batch; undefined: it has written none in its epoch. */
+  readonly dataOffset: Offset | undefined;
+  readonly epoch: number;
+}
+
 const OK: ProducerCheck = { kind: 'ok' };
 
 /**
@@ -124,8 +131,15 @@ export class ProducerStates {
     timestamp: Timestamp,
     marker?: EndMarker,
   ): CompletedTransaction | undefined {
-    if (header.producerId < 0 || (isControl(header) && marker === undefined)) return undefined;
+    if (header.producerId < 0) return undefined;
+    // Compaction leaves of a last marker only the epoch.
+    const isBare = isControl(header) && header.recordCount === 0;
+    if (isControl(header) && marker === undefined && !isBare) return undefined;
     const entry = this.#touch(header);
+    if (isBare) {
+      entry.lastTimestamp = timestamp;
+      return undefined;
+    }
     if (marker !== undefined) return this.#end(entry, lastOffset, timestamp, marker);
     keepBatch(entry, {
       lastSequence: lastSequence(header),
@@ -161,6 +175,14 @@ export class ProducerStates {
     for (const [id, entry] of this.#producers) {
       if (entry.openTransactionAt === undefined && nowMs - entry.lastTimestamp >= this.#expirationMs) this.#forget(id);
     }
+  }
+
+  /** Of every producer that is remembered. */
+  lastOfEach(): ReadonlyMap<number, LastOfProducer> {
+    const last = new Map<number, LastOfProducer>();
+    for (const [id, { batches, epoch }] of this.#producers)
+      last.set(id, { dataOffset: batches[batches.length - 1]?.lastOffset, epoch });
+    return last;
   }
 
   /** Before a log is replayed from its start, or from a snapshot after a truncation. */

@@ -1,10 +1,16 @@
 import { assert } from '#base/assert';
 import type { Timestamp } from '#base/ports';
 import { type Offset, offsetPlus } from '#model/ids';
+import type { BatchHeader } from '#protocol/record-batch';
 import { OffsetIndex } from './offset-index.ts';
 import { TimeIndex } from './time-index.ts';
 
 const NO_TIMESTAMP = -1;
+
+/** What a batch adds to the time index: one that compaction has left without records has no record of that time. */
+export function timestampToIndex({ recordCount, maxTimestamp }: BatchHeader): Timestamp {
+  return recordCount === 0 ? NO_TIMESTAMP : maxTimestamp;
+}
 
 /**
  * Both indexes of one segment and the one rule that feeds them, for appends and for recovery alike, so that rebuilt

@@ -1,5 +1,5 @@
 /** The configs of a node: what it honours of Kafka 4.3.1's broker configs, and its own. Defaults that differ are design.md's. */
-import { boolean, type ConfigDef, int, list, long, string, type Typed } from './config-type.ts';
+import { boolean, type ConfigDef, double, int, list, long, string, type Typed } from './config-type.ts';
 import { checkListeners, parseEndpoint } from './listener.ts';
 import { brokerSynonyms, TOPIC_CONFIG_NAMES, topicConfigDef } from './topic-config.ts';
 
@@ -125,6 +125,28 @@ export const BROKER_CONFIGS = {
     min: 1,
     importance: 'HIGH',
     doc: 'How often leaders that are not the preferred ones are looked for, beside a little after each change.',
+  }),
+  'log.cleaner.backoff.ms': long({
+    default: '15000',
+    min: 0,
+    doc: 'How long the compaction of logs rests when no log needs it.',
+  }),
+  'log.cleaner.dedupe.buffer.size': long({
+    default: '134217728',
+    doc: 'The most memory for keys of logs that are being compacted, all together; a log with more is compacted in several turns.',
+  }),
+  'log.cleaner.enable': boolean({
+    default: 'true',
+    doc: 'Whether logs with cleanup.policy=compact are compacted here.',
+  }),
+  'log.cleaner.io.max.bytes.per.second': double({
+    default: '1.7976931348623157E308',
+    doc: 'What compaction reads and writes at most, in bytes a second.',
+  }),
+  'log.cleaner.threads': int({
+    default: '1',
+    min: 0,
+    doc: 'How many logs are compacted at a time.',
   }),
   'log.dir.min.free.bytes': long({
     default: '67108864',
@@ -329,6 +351,10 @@ export const BROKER_ALIASES: ReadonlyMap<string, BrokerConfigName> = new Map([
 const DYNAMIC: ReadonlyMap<string, UpdateMode> = new Map([
   ['follower.replication.throttled.rate', 'cluster-wide'],
   ['leader.replication.throttled.rate', 'cluster-wide'],
+  ['log.cleaner.backoff.ms', 'cluster-wide'],
+  ['log.cleaner.dedupe.buffer.size', 'cluster-wide'],
+  ['log.cleaner.io.max.bytes.per.second', 'cluster-wide'],
+  ['log.cleaner.threads', 'cluster-wide'],
   ['max.connections', 'cluster-wide'],
   ['max.connections.per.ip', 'cluster-wide'],
   ['producer.id.expiration.ms', 'cluster-wide'],

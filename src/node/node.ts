@@ -11,6 +11,7 @@ import type { MetadataQuorum } from '#runtime/metadata-quorum';
 import type { Partition } from '#runtime/partition';
 import type { PartitionTable } from '#runtime/partition-table';
 import { LogStore } from '#storage/log-store';
+import { cleanerSettings } from './cleaner-settings.ts';
 import { joinAsBroker, type NodeBroker, openBroker } from './node-broker.ts';
 import { NodeError } from './node-error.ts';
 import { registerBrokerMetrics, registerQuorumMetrics } from './node-metrics.ts';
@@ -134,6 +135,7 @@ export class Node {
       tailCacheBytes: config.logTailCacheBytes,
       minFreeBytes: config.logDirMinFreeBytes,
       retentionCheckMs: config.logRetentionCheckIntervalMs,
+      cleaner: () => cleanerSettings(this.#running?.broker?.broker.config ?? config),
       onAllOffline: (reason) => ports.fatal(new NodeError(`no data directory is left: ${reason}`)),
     });
     opened.push(() => store.close());

@@ -29,6 +29,7 @@ const CODEC_MASK = 0x07;
 const LOG_APPEND_TIME_BIT = 0x08;
 const TRANSACTIONAL_BIT = 0x10;
 const CONTROL_BIT = 0x20;
+const DELETE_HORIZON_BIT = 0x40;
 
 /** A batch's header; `at` is its place in the bytes that it was read from. Offsets and timestamps as in int64.ts. */
 export interface BatchHeader {
@@ -120,6 +121,11 @@ export function isControl(header: BatchHeader): boolean {
   return (header.attributes & CONTROL_BIT) !== 0;
 }
 
+/** From when on compaction may take the batch's tombstones, or its marker, away (KIP-534); undefined while nobody has said. */
+export function deleteHorizonOf(header: BatchHeader): number | undefined {
+  return (header.attributes & DELETE_HORIZON_BIT) === 0 ? undefined : header.baseTimestamp;
+}
+
 export function lastOffset(header: BatchHeader): number {
   return header.baseOffset + header.lastOffsetDelta;
 }
@@ -182,6 +188,16 @@ export function batchAttributes(
 /** The attributes of the same batch in another codec. */
 export function withCodec(attributes: number, codec: Codec): number {
   return (attributes & ~CODEC_MASK) | codec;
+}
+
+/** The attributes of the same batch once its base timestamp is its delete horizon. */
+export function withDeleteHorizon(attributes: number): number {
+  return attributes | DELETE_HORIZON_BIT;
+}
+
+/** Of the same batch without records: no codec, no delete horizon. */
+export function attributesOfEmpty(attributes: number): number {
+  return attributes & ~(CODEC_MASK | DELETE_HORIZON_BIT);
 }
 
 /** Writes the header of a batch that takes all of `bytes` and whose records stand already behind the header; seals it. */

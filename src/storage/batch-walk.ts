@@ -7,6 +7,7 @@ export const WALK_BYTES = 27;
 const LENGTH_AT = 8;
 const LAST_OFFSET_DELTA_AT = 23;
 const MAX_TIMESTAMP_AT = 35;
+const RECORD_COUNT_AT = 57;
 
 export function batchSizeBytes(bytes: Uint8Array, at: number): number {
   return int32(bytes, at + LENGTH_AT) + LOG_OVERHEAD_BYTES;
@@ -18,6 +19,11 @@ export function batchBaseOffset(bytes: Uint8Array, at: number): number {
 
 export function batchMaxTimestamp(bytes: Uint8Array, at: number): number {
   return int64(bytes, at + MAX_TIMESTAMP_AT);
+}
+
+/** Needs the whole header. */
+export function batchRecordCount(bytes: Uint8Array, at: number): number {
+  return int32(bytes, at + RECORD_COUNT_AT);
 }
 
 export function batchLastOffset(bytes: Uint8Array, at: number): number {

@@ -7,6 +7,7 @@ import {
 } from '#log/checkpoint-files';
 import {
   CLEAN_SHUTDOWN_MARKER,
+  CLEANER_CHECKPOINT,
   LOG_START_CHECKPOINT,
   META_PROPERTIES,
   parseLogDirName,
@@ -99,15 +100,21 @@ export async function openDirectory({ codecs, logger }: StoragePorts, disk: Disk
   });
   const recoveryPoints = await readOffsets(disk, RECOVERY_POINT_CHECKPOINT);
   const logStarts = await readOffsets(disk, LOG_START_CHECKPOINT);
+  const cleaned = await readOffsets(disk, CLEANER_CHECKPOINT).catch((failure) => {
+    if (!(failure instanceof DirectoryError)) throw failure;
+    logger.warn({ directory: disk.path, reason: failure.message }, 'compaction begins anew');
+    return new Map<string, Offset>();
+  });
   return {
     logs,
     unidentified,
     doomed: names.filter((name) => /^-(delete|future)$/.test(parseLogDirName(name)?.suffix ?? '')),
-    savedNames: new Set([...recoveryPoints.keys(), ...logStarts.keys()]),
+    savedNames: new Set([...recoveryPoints.keys(), ...logStarts.keys(), ...cleaned.keys()]),
     pointOf(topic, partition) {
       const name = partitionName(topic, partition);
       const recoveryPoint = recoveryPoints.get(name) ?? offset(0);
-      return { recoveryPoint, logStartOffset: logStarts.get(name) ?? offset(0), isClean, synced };
+      const logStartOffset = logStarts.get(name) ?? offset(0);
+      return { recoveryPoint, logStartOffset, cleanedOffset: cleaned.get(name) ?? offset(0), isClean, synced };
     },
     journalGeneration: generation,
     cleanBrokerEpoch,

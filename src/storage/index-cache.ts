@@ -1,6 +1,6 @@
 import type { Codecs, Disk, Logger } from '#base/ports';
 import { OffsetIndex } from '#log/offset-index';
-import { SegmentIndexes } from '#log/segment-indexes';
+import { SegmentIndexes, timestampToIndex } from '#log/segment-indexes';
 import type { ScanResult } from '#log/segment-scan';
 import { TimeIndex } from '#log/time-index';
 import { lastOffset } from '#protocol/record-batch';
@@ -97,7 +97,7 @@ export class IndexCache {
     try {
       scan = await scanFile(file, this.#codecs, this.#chunks, options, (header, position) => {
         const last = lastOffset(header) as typeof baseOffset;
-        indexes.add(last, header.maxTimestamp, position, header.sizeBytes, INTERVAL_BYTES);
+        indexes.add(last, timestampToIndex(header), position, header.sizeBytes, INTERVAL_BYTES);
       });
     } finally {
       await file.close();

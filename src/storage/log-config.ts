@@ -4,9 +4,13 @@ import { parseTopicConfig, type TopicConfig } from '#model/topic-config';
 export type LogConfig = Pick<
   TopicConfig,
   | 'cleanupPolicy'
+  | 'deleteRetentionMs'
   | 'fileDeleteDelayMs'
   | 'flushPolicy'
   | 'indexIntervalBytes'
+  | 'maxCompactionLagMs'
+  | 'minCleanableDirtyRatio'
+  | 'minCompactionLagMs'
   | 'retentionBytes'
   | 'retentionMs'
   | 'segmentBytes'
@@ -14,6 +18,15 @@ export type LogConfig = Pick<
   | 'segmentJitterMs'
   | 'segmentMs'
 >;
+
+export function isCompacted({ cleanupPolicy }: LogConfig): boolean {
+  return cleanupPolicy !== 'delete';
+}
+
+/** A compacted log is also rolled for max.compaction.lag.ms: what is in its active segment is never compacted. */
+export function segmentMsOf(config: LogConfig): number {
+  return isCompacted(config) ? Math.min(config.segmentMs, config.maxCompactionLagMs) : config.segmentMs;
+}
 
 /** Of a log that was found on disk, until its topic's are known. */
 export function defaultLogConfig(): LogConfig {

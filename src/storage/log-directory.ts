@@ -1,6 +1,6 @@
 import type { Clock, Codecs, Disk, Logger, Ports, Timer } from '#base/ports';
 import { type OffsetCheckpointEntry, offsetCheckpointText } from '#log/checkpoint-files';
-import { LOG_START_CHECKPOINT, RECOVERY_POINT_CHECKPOINT } from '#log/file-names';
+import { CLEANER_CHECKPOINT, LOG_START_CHECKPOINT, RECOVERY_POINT_CHECKPOINT } from '#log/file-names';
 import { type Offset, partitionName, type Uuid } from '#model/ids';
 import { CommitRounds } from './commit-rounds.ts';
 import { codeOf, eachOf, isTransient, replaceFile } from './files.ts';
@@ -32,6 +32,8 @@ export interface LogOffsets {
   readonly logStartOffset: Offset;
   /** Everything below is in the log's files for good, and recovery need not look at it. */
   readonly recoveryPoint: Offset;
+  /** Up to where it was compacted. */
+  readonly cleanedOffset: Offset;
 }
 
 /** A log as its directory sees it. */
@@ -77,6 +79,8 @@ export class LogDirectory {
   #checkpointing: Promise<void> = Promise.resolve();
   #savedRecoveryPoints: string | undefined;
   #savedLogStarts: string | undefined;
+  /** There is no such file while nothing was ever compacted. */
+  #savedCleaned: string;
   #savedNames: ReadonlySet<string>;
   #nameSync: Promise<void> = Promise.resolve();
   #nextNameSync: Promise<void> | undefined;
@@ -86,6 +90,7 @@ export class LogDirectory {
     this.#ports = ports;
     this.#options = options;
     this.#savedNames = options.savedNames;
+    this.#savedCleaned = offsetCheckpointText([]);
     this.disk = disk;
     this.id = id;
     this.clock = ports.clock;
@@ -222,7 +227,10 @@ export class LogDirectory {
     if (this.isOffline) return;
     const points: OffsetCheckpointEntry[] = [];
     const starts: OffsetCheckpointEntry[] = [];
-    for (const { topic, partition, recoveryPoint, logStartOffset } of [...this.#logs, ...this.#keptOffsets.values()]) {
+    const cleaned: OffsetCheckpointEntry[] = [];
+    for (const log of [...this.#logs, ...this.#keptOffsets.values()]) {
+      const { topic, partition, recoveryPoint, logStartOffset, cleanedOffset } = log;
+      if (cleanedOffset > 0) cleaned.push({ topic, partition, offset: cleanedOffset });
       points.push({ topic, partition, offset: recoveryPoint });
       if (logStartOffset > 0) starts.push({ topic, partition, offset: logStartOffset });
     }
@@ -230,6 +238,11 @@ export class LogDirectory {
     if (startsText !== this.#savedLogStarts) {
       await replaceFile(this.disk, '', LOG_START_CHECKPOINT, startsText);
       this.#savedLogStarts = startsText;
+    }
+    const cleanedText = offsetCheckpointText(cleaned);
+    if (cleanedText !== this.#savedCleaned) {
+      await replaceFile(this.disk, '', CLEANER_CHECKPOINT, cleanedText);
+      this.#savedCleaned = cleanedText;
     }
     const pointsText = offsetCheckpointText(points);
     if (pointsText !== this.#savedRecoveryPoints) {

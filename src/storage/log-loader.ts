@@ -11,13 +11,14 @@ import {
 import { LeaderEpochCache } from '#log/leader-epoch-cache';
 import { ProducerStates } from '#log/producer-state';
 import { TransactionIndex } from '#log/transaction-index';
-import type { Offset, Uuid } from '#model/ids';
+import { type Offset, offset, type Uuid } from '#model/ids';
 import { joinPath, readText, readWhole, syncFile, writeNew } from './files.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDirectory } from './log-directory.ts';
 import { recoverLog } from './log-recovery.ts';
 import { type LogParts, PartitionLog } from './partition-log.ts';
 import { INDEXED_BYTES_MIN, Segment } from './segment.ts';
+import { recoverSwaps } from './segment-swap.ts';
 
 /** What the store gives to each of its logs. */
 export type SharedParts = Pick<LogParts, 'cache' | 'jitter' | 'doom'>;
@@ -51,6 +52,8 @@ export interface LoadPoint {
   /** The directory was shut down cleanly. */
   readonly isClean: boolean;
   readonly logStartOffset: Offset;
+  /** Up to where the log was compacted. */
+  readonly cleanedOffset: Offset;
   /** Segments, by path, that this start has synced already. */
   readonly synced: ReadonlySet<string>;
 }
@@ -81,6 +84,8 @@ export async function loadLog(
 ): Promise<PartitionLog | Quarantined> {
   const { folder } = found;
   const { config } = shared;
+  const unfinished = await recoverSwaps(directory, folder);
+  if (unfinished !== undefined) return { ...found, directory, reason: unfinished };
   const { segments, snapshots, hasEpochs } = await listFiles(directory, folder);
   await dropBelow(directory, segments, point.logStartOffset);
   if (segments.length === 0) {
@@ -129,6 +134,8 @@ export async function loadLog(
     isAsClosed: point.isClean && point.recoveryPoint === recovered.end && snapshots.at(-1) === recovered.end,
     logStartOffset,
     recoveryPoint: Math.max(point.recoveryPoint, first) as Offset,
+    // Beyond the end it speaks of what was lost.
+    cleanedOffset: point.cleanedOffset > recovered.end ? logStartOffset : point.cleanedOffset,
   });
 }
 
@@ -180,6 +187,7 @@ export async function createLog(
     isAsClosed: false,
     logStartOffset: startOffset,
     recoveryPoint: startOffset,
+    cleanedOffset: offset(0),
   });
 }
 

@@ -31,6 +31,8 @@ const WALK_CHUNK_BYTES = 64 * 1024;
 /** As much as one batch may decompress to when its records are looked through. */
 const RECORDS_BYTES_MAX = 128 * 1024 * 1024;
 
+class Replaced extends Error {}
+
 /** Reads one log's files. `segments` is the log's own list, which changes under it. */
 export class LogReader {
   readonly #directory: LogDirectory;
@@ -54,17 +56,36 @@ export class LogReader {
     this.#readSegment(at(this.#segments, Math.max(0, index)), from, upTo, maxBytes, minOneBatch, done);
   }
 
-  /** The first batch of the segment that ends at or above `offset`; the segment's end if there is none. Rejects as `load` does. */
-  async batchAt(segment: Segment, offset: Offset): Promise<BatchPlace> {
+  /**
+   * Where the segment is to be cut so that nothing at or above `offset` is left: behind the last batch that ends below it, whose end is
+   * the log's then. Rejects as `load` does.
+   */
+  async cutAt(segment: Segment, offset: Offset): Promise<{ readonly offset: Offset; readonly position: number }> {
+    const { baseOffset, writtenBytes } = segment;
     // Its file may not even be there.
-    if (segment.writtenBytes === 0) return { offset: segment.baseOffset, position: 0, sizeBytes: 0 };
-    const { position } = (await this.#directory.indexes.load(segment)).offsets.lookup(offset);
-    const end = { offset, position: segment.writtenBytes, sizeBytes: 0 };
-    return (await this.#walk(segment, position, (bytes, batchAt) => batchLastOffset(bytes, batchAt) >= offset)) ?? end;
+    if (writtenBytes === 0 || offset <= baseOffset) return { offset: baseOffset, position: 0 };
+    // From a batch before the one that is looked for: it tells where the log ends, if compaction has left a gap between the two.
+    const { position } = (await this.#directory.indexes.load(segment)).offsets.lookup((offset - 1) as Offset);
+    let end: number = baseOffset;
+    const place = await this.#walk(segment, position, (bytes, batchAt) => {
+      const last = batchLastOffset(bytes, batchAt);
+      if (last < offset) end = last + 1;
+      return last >= offset;
+    });
+    return { offset: end as Offset, position: place?.position ?? writtenBytes };
   }
 
   /** See PartitionLog.offsetForTimestamp. */
-  async offsetForTimestamp(timestamp: Timestamp, from: Offset, upTo: Offset): Promise<FoundTimestamp | undefined> {
+  offsetForTimestamp(timestamp: Timestamp, from: Offset, upTo: Offset): Promise<FoundTimestamp | undefined> {
+    return this.#untilInPlace(() => this.#offsetForTimestamp(timestamp, from, upTo));
+  }
+
+  /** See PartitionLog.maxTimestamp. */
+  maxTimestamp(from: Offset, upTo: Offset): Promise<FoundTimestamp | undefined> {
+    return this.#untilInPlace(() => this.#maxTimestamp(from, upTo));
+  }
+
+  async #offsetForTimestamp(timestamp: Timestamp, from: Offset, upTo: Offset): Promise<FoundTimestamp | undefined> {
     for (const segment of [...this.#segments]) {
       if (segment.baseOffset >= upTo) return undefined;
       if (segment.endOffset <= from) continue;
@@ -88,14 +109,13 @@ export class LogReader {
     return undefined;
   }
 
-  /** See PartitionLog.maxTimestamp. */
-  async maxTimestamp(from: Offset, upTo: Offset): Promise<FoundTimestamp | undefined> {
+  async #maxTimestamp(from: Offset, upTo: Offset): Promise<FoundTimestamp | undefined> {
     let highest = -1;
     for (const segment of [...this.#segments]) {
       if (segment.endOffset <= from) continue;
       highest = Math.max(highest, segment.maxTimestamp ?? (await this.#directory.indexes.load(segment)).maxTimestamp);
     }
-    return highest < 0 ? undefined : await this.offsetForTimestamp(highest, from, upTo);
+    return highest < 0 ? undefined : await this.#offsetForTimestamp(highest, from, upTo);
   }
 
   #readSegment(
@@ -127,6 +147,11 @@ export class LogReader {
   ): void {
     const { readers } = this.#directory;
     readers.use(segment.path('.log'), (open, failure) => {
+      if (segment.replaced) {
+        // The position is of another file than the one that has the name now.
+        if (open !== undefined) readers.release(open);
+        return this.read(from, upTo, maxBytes, minOneBatch, done);
+      }
       if (open === undefined) return this.#failed(segment, failure, done);
       const request = { from, upTo, maxBytes, minOneBatch, position, limit: segment.writtenBytes };
       readBatches(open.file, this.#directory.readBuffers, request, (bytes, lease) => {
@@ -149,13 +174,37 @@ export class LogReader {
     done('failed');
   }
 
+  /** Rejects with Replaced if the file may be another one than the segment's. */
+  async #open(segment: Segment): Promise<OpenFile> {
+    const { readers } = this.#directory;
+    const path = segment.path('.log');
+    return new Promise((resolve, reject) => {
+      readers.use(path, (open, failure) => {
+        if (open !== undefined && !segment.replaced) return resolve(open);
+        if (open !== undefined) readers.release(open);
+        reject(segment.replaced ? new Replaced(path) : failure);
+      });
+    });
+  }
+
+  /** Again, if compaction has put another segment in the place of one that was looked at. */
+  async #untilInPlace<T>(work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await work();
+      } catch (failure) {
+        if (!(failure instanceof Replaced)) throw failure;
+      }
+    }
+  }
+
   /** The first batch at or behind `position` that is `wanted`, judged by its header; `bytes` holds that at `batchAt`. */
   async #walk(
     segment: Segment,
     position: number,
     wanted: (bytes: Uint8Array, batchAt: number) => boolean,
   ): Promise<BatchPlace | undefined> {
-    const open = await this.#directory.readers.usePromised(segment.path('.log'));
+    const open = await this.#open(segment);
     try {
       const chunk = new Uint8Array(Math.max(0, Math.min(WALK_CHUNK_BYTES, segment.writtenBytes - position)));
       for (let chunkAt = position; chunkAt + HEADER_BYTES <= segment.writtenBytes; ) {
@@ -201,7 +250,7 @@ export class LogReader {
   }
 
   async #batch(segment: Segment, place: BatchPlace): Promise<{ bytes: Uint8Array; header: BatchHeader }> {
-    const open: OpenFile = await this.#directory.readers.usePromised(segment.path('.log'));
+    const open = await this.#open(segment);
     try {
       const bytes = new Uint8Array(place.sizeBytes);
       const read = await readAt(open.file, bytes, place.position);

@@ -5,11 +5,11 @@ import { segmentFileName } from '#log/file-names';
 import type { LeaderEpochCache } from '#log/leader-epoch-cache';
 import type { ProducerStates } from '#log/producer-state';
 import { recoveryDecision } from '#log/recovery';
-import { SegmentIndexes } from '#log/segment-indexes';
+import { SegmentIndexes, timestampToIndex } from '#log/segment-indexes';
 import type { BatchVisitor, ScanResult } from '#log/segment-scan';
 import { type LeaderEpoch, leaderEpoch, type Offset } from '#model/ids';
 import { BATCH_HEADER_BYTES, isControl, lastOffset } from '#protocol/record-batch';
-import { batchBaseOffset, batchMaxTimestamp } from './batch-walk.ts';
+import { batchBaseOffset, batchMaxTimestamp, batchRecordCount } from './batch-walk.ts';
 import { joinPath, readAt, readWhole, syncFile, writeNew } from './files.ts';
 import { readIndexes } from './index-cache.ts';
 import type { LogConfig } from './log-config.ts';
@@ -250,7 +250,13 @@ function scanInto(
     scanChunks,
     { baseOffset, sizeBytes, position, lastOffset: indexed },
     (header, batchAt, bytes) => {
-      indexes.add(lastOffset(header) as Offset, header.maxTimestamp, batchAt, header.sizeBytes, indexIntervalBytes);
+      indexes.add(
+        lastOffset(header) as Offset,
+        timestampToIndex(header),
+        batchAt,
+        header.sizeBytes,
+        indexIntervalBytes,
+      );
       follow(header, batchAt, bytes);
     },
   );
@@ -265,7 +271,7 @@ async function firstTimestamp(file: File): Promise<number> {
 async function agree(file: File, { times }: SegmentIndexes, position: number, last: Offset): Promise<boolean> {
   const header = await headerAt(file, position);
   if (header === undefined || batchBaseOffset(header, 0) > last) return false;
-  return batchMaxTimestamp(header, 0) <= (times.last?.timestamp ?? -1);
+  return batchRecordCount(header, 0) === 0 || batchMaxTimestamp(header, 0) <= (times.last?.timestamp ?? -1);
 }
 
 async function headerAt(file: File, position: number): Promise<Uint8Array | undefined> {

@@ -5,10 +5,12 @@ import { logDirName, renamedLogDirName } from '#log/file-names';
 import { type NodeId, type Offset, offset, partitionName, type Uuid, ZERO_UUID } from '#model/ids';
 import { claimDirectory, DirectoryError, markClean, openDirectory, writeMeta } from './data-directory.ts';
 import { codeOf, eachOf, isTransient } from './files.ts';
+import { type CleanerSettings, DEFAULT_CLEANER, LogCleaner } from './log-cleaner.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
 import { LogDirectory, type StoragePorts } from './log-directory.ts';
 import { createLog, type LoadPoint, loadLog, type Quarantined, type SharedParts } from './log-loader.ts';
 import { PartitionLog } from './partition-log.ts';
+import { ReplicaFutures } from './replica-futures.ts';
 import { TailCache } from './tail-cache.ts';
 
 export interface LogStoreOptions {
@@ -17,6 +19,8 @@ export interface LogStoreOptions {
   /** A data directory with less free room takes no appends. */
   readonly minFreeBytes: number;
   readonly retentionCheckMs: number;
+  /** DEFAULT_CLEANER if not given. */
+  readonly cleaner?: () => CleanerSettings;
   /** More logs than this that wait for their sync share a record of the journal; JOURNAL_ABOVE if not given. */
   readonly journalAbove?: number;
   /** Per data directory, twice; 64 MiB if not given. */
@@ -63,14 +67,14 @@ export class LogStore {
   onDirectoryOffline: () => void = () => {};
   /** Of this process, to be left behind with a clean shutdown; -1 while it is no registered broker. */
   brokerEpoch = -1;
+  readonly cleaner: LogCleaner;
   readonly #ports: StoragePorts;
   readonly #options: LogStoreOptions;
   readonly #cache: TailCache;
   readonly #members: Member[] = [];
   readonly #logs = new Map<string, PartitionLog>();
   /** Copies of logs on other directories, which are to take their place. */
-  readonly #futures = new Set<PartitionLog>();
-  #promoting: Promise<void> = Promise.resolve();
+  readonly #futures: ReplicaFutures;
   readonly #quarantined: Quarantined[] = [];
   /** Logs that were removed and that the journal may still bring back. */
   readonly #releasing = new Map<string, Promise<void>>();
@@ -91,6 +95,21 @@ export class LogStore {
     this.#ports = ports;
     this.#options = options;
     this.#cache = new TailCache(options.tailCacheBytes);
+    this.cleaner = new LogCleaner(ports, options.cleaner ?? (() => DEFAULT_CLEANER), () => this.#logs.values());
+    this.#futures = new ReplicaFutures({
+      isClosing: () => this.#closing !== undefined,
+      shared: (directory) => this.#shared(directory),
+      uniqueHex: () => this.#uniqueHex(),
+      released: (name) => this.#releasing.get(name),
+      doom: (directory, folder) => this.#doom(directory, folder, 0),
+      took: async (log, future) => {
+        await this.#remove(log, log.config.fileDeleteDelayMs);
+        this.#logs.set(partitionName(log.topic, log.partition), future);
+      },
+      drop: async ({ topic, partition, directory }, folder) => {
+        await this.#move({ topic, partition, directory, folder, deleteAfterMs: 0 });
+      },
+    });
     this.#retentionDueAt = ports.clock.now() + options.retentionCheckMs;
     this.#timer = ports.clock.timer(() => {
       this.#ticking = this.#tick();
@@ -106,6 +125,7 @@ export class LogStore {
     assert(ports.disks.length > 0, 'a node has a data directory');
     for (const [place, disk] of ports.disks.entries()) await store.#openDisk(disk, place === 0);
     store.#timer.arm(CHECKPOINT_MS);
+    store.cleaner.start();
     return store;
   }
 
@@ -153,7 +173,7 @@ export class LogStore {
 
   /** Logs that grow in another directory until they take the place of one that is served. */
   futures(): IterableIterator<PartitionLog> {
-    return this.#futures.values();
+    return this.#futures.all();
   }
 
   /** False from the close of the store on, too. */
@@ -250,32 +270,13 @@ export class LogStore {
   }
 
   /** An empty log in another directory, to hold a copy of `log` from `startOffset` on. Undefined if the directory does not take it. */
-  async createFuture(
-    { topic, topicId, partition, config }: PartitionLog,
-    directory: LogDirectory,
-    startOffset: Offset,
-  ): Promise<PartitionLog | undefined> {
-    await this.#releasing.get(partitionName(topic, partition));
-    const folder = renamedLogDirName(topic, partition, this.#uniqueHex(), '-future');
-    if (directory.isOffline || this.#closing !== undefined) return undefined;
-    try {
-      await directory.forgetOffsets(topic, partition);
-      const found = { folder, topic, partition, topicId };
-      const future = await createLog(directory, found, config, startOffset, this.#shared(directory));
-      this.#futures.add(future);
-      return future;
-    } catch (failure) {
-      directory.caught(`creation of ${folder}`, failure);
-      return undefined;
-    }
+  createFuture(log: PartitionLog, directory: LogDirectory, startOffset: Offset): Promise<PartitionLog | undefined> {
+    return this.#futures.create(log, directory, startOffset);
   }
 
   /** The copy is not wanted any more; nothing happens if it has taken its place, or failed to. */
-  async dropFuture(future: PartitionLog): Promise<void> {
-    if (!this.#futures.delete(future)) return;
-    await future.abandon();
-    await future.released();
-    if (!future.directory.isOffline) this.#doom(future.directory, future.folder, 0);
+  dropFuture(future: PartitionLog): Promise<void> {
+    return this.#futures.drop(future);
   }
 
   /**
@@ -283,10 +284,7 @@ export class LogStore {
    * Undefined: it could not, and `log` stays. A crash on the way leaves either, or both: the same, then.
    */
   promote(log: PartitionLog, future: PartitionLog): Promise<PartitionLog | undefined> {
-    if (!this.isGrowing(future) || this.#closing !== undefined) return Promise.resolve(undefined);
-    const promoted = this.#promote(log, future);
-    this.#promoting = promoted.then(() => {});
-    return promoted;
+    return this.#futures.promote(log, future);
   }
 
   /** A clean shutdown: the next start scans nothing. Appends are over. */
@@ -399,10 +397,10 @@ export class LogStore {
     };
   }
 
-  #quarantine(log: Quarantined, { recoveryPoint, logStartOffset }: LoadPoint): void {
+  #quarantine(log: Quarantined, { recoveryPoint, logStartOffset, cleanedOffset }: LoadPoint): void {
     this.#quarantined.push(log);
     const { topic, partition, folder, reason, directory } = log;
-    directory.keepOffsets({ topic, partition, recoveryPoint, logStartOffset });
+    directory.keepOffsets({ topic, partition, recoveryPoint, logStartOffset, cleanedOffset });
     this.#ports.logger.error(
       { directory: directory.disk.path, log: folder, reason },
       'a log is quarantined: not served',
@@ -423,40 +421,6 @@ export class LogStore {
     if (!(await this.#move({ ...known, deleteAfterMs: undefined }))) return false;
     this.#quarantined.splice(this.#quarantined.indexOf(known), 1);
     return true;
-  }
-
-  async #promote(log: PartitionLog, future: PartitionLog): Promise<PartitionLog | undefined> {
-    const { directory, topic, partition, topicId, folder } = future;
-    const found = { folder: logDirName(topic, partition), topic, partition, topicId };
-    let standsAt = folder;
-    try {
-      await future.name();
-      await future.close();
-      const { recoveryPoint, logStartOffset, logEndOffset } = future;
-      if (directory.isOffline || recoveryPoint < logEndOffset) return undefined;
-      this.#futures.delete(future);
-      await future.abandon();
-      await future.released();
-      directory.keepOffsets({ topic, partition, recoveryPoint, logStartOffset });
-      await directory.saveOffsets();
-      await directory.disk.rename(folder, found.folder);
-      standsAt = found.folder;
-      await directory.syncNames();
-      const point = { recoveryPoint, logStartOffset, isClean: true, synced: new Set<string>() };
-      const made = await loadLog(directory, found, point, { ...this.#shared(directory), config: log.config });
-      if (made instanceof PartitionLog) {
-        directory.releaseOffsets(made);
-        await this.#remove(log, log.config.fileDeleteDelayMs);
-        this.#logs.set(partitionName(topic, partition), made);
-        return made;
-      }
-      directory.fail(made.reason);
-    } catch (failure) {
-      directory.caught(`the move of ${found.folder}`, failure);
-    }
-    if (!directory.isOffline && !this.#futures.has(future))
-      await this.#move({ ...found, folder: standsAt, directory, deleteAfterMs: 0 });
-    return undefined;
   }
 
   async #remove(log: PartitionLog, deleteAfterMs: number | undefined): Promise<void> {
@@ -529,12 +493,11 @@ export class LogStore {
 
   async #close(): Promise<void> {
     this.#timer.disarm();
+    await this.cleaner.close();
     await this.#ticking;
-    await this.#promoting;
+    await this.#futures.settled();
     await eachOf([...this.#logs.values()], LOAD_PARALLEL, (log) => log.close());
-    const futures = [...this.#futures];
-    this.#futures.clear();
-    for (const future of futures) await future.abandon();
+    await this.#futures.abandonAll();
     for (const directory of this.directories) {
       try {
         await directory.saveOffsets();

@@ -80,6 +80,14 @@ export class OpenFiles {
     this.forget(oldest.path);
   }
 
+  /** From now on the path means this file, whatever it names on the disk until its last user releases it. It has one user: the caller. */
+  put(path: string, file: File): OpenFile {
+    this.forget(path);
+    const open = { path, file, users: 1 };
+    this.#open.set(path, open);
+    return open;
+  }
+
   /** The path is about to name something else, or nothing: whoever uses or opens the file goes on, nobody else gets it. */
   forget(path: string): void {
     this.#opening.delete(path);

@@ -5,11 +5,13 @@ import { readEndMarker } from '#log/end-marker';
 import { LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA, segmentFileName } from '#log/file-names';
 import type { LeaderEpochCache } from '#log/leader-epoch-cache';
 import type { ProducerStates } from '#log/producer-state';
+import { timestampToIndex } from '#log/segment-indexes';
 import type { AbortedTransaction } from '#log/transaction-index';
 import type { LeaderEpoch, Offset, Uuid } from '#model/ids';
 import { type BatchHeader, isControl, patchBatch } from '#protocol/record-batch';
 import { joinPath, replaceFile, writeNew } from './files.ts';
-import type { LogConfig } from './log-config.ts';
+import { LogCompaction } from './log-compaction.ts';
+import { type LogConfig, segmentMsOf } from './log-config.ts';
 import type { DirectoryLog, LogDirectory } from './log-directory.ts';
 import { type FoundTimestamp, LogReader } from './log-reader.ts';
 import { cutFile, dropSegments, dropSnapshotsAbove, recoverLog } from './log-recovery.ts';
@@ -58,6 +60,8 @@ export interface LogParts {
   readonly logStartOffset: Offset;
   /** As it was saved: what recovery has found above it is saved by the log's checkpoints, from now on. */
   readonly recoveryPoint: Offset;
+  /** As it was saved; 0: it was never compacted. */
+  readonly cleanedOffset: Offset;
   /** A number in [0, 1). */
   readonly jitter: () => number;
   readonly doom: (path: string, delayMs: number) => void;
@@ -84,6 +88,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   readonly directory: LogDirectory;
   readonly producers: ProducerStates;
   readonly epochs: LeaderEpochCache;
+  readonly compaction: LogCompaction;
   listener: LogListener | undefined;
   /** What is committed, as the partition's replica knows it: retention stays below. Undefined: whatever is durable. */
   highWatermark: Offset | undefined;
@@ -134,6 +139,27 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#tail = new LogTail(parts.cache, this.#end);
     this.#writer = new LogWriter(this, parts.directory, this.#tail, parts.config.flushPolicy, this.#end);
     this.#reader = new LogReader(parts.directory, this.#segments);
+    this.compaction = new LogCompaction(
+      {
+        directory: parts.directory,
+        folder: parts.folder,
+        segments: this.#segments,
+        config: () => this.#config,
+        startOffset: () => this.#start,
+        stableOffset: () => Math.min(this.producers.lastStableOffset(this.#committed), this.#recoveryPoint) as Offset,
+        lastOfProducers: () => this.producers.lastOfEach(),
+        abortedTransactions: (from, upTo) => this.abortedTransactions(from, upTo),
+        isBusy: () => this.#isClosed || this.#rewinding !== undefined,
+        queued: (work) => this.#queued(work),
+        releaseJournal: () => parts.directory.journal.release(this.#writer),
+        retire: (segment) => this.#retire(segment),
+        replaced: (end) => {
+          this.#tail.forgetBelow(end);
+          return this.#dropSnapshots();
+        },
+      },
+      parts.cleanedOffset,
+    );
     parts.directory.add(this);
   }
 
@@ -162,6 +188,10 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
 
   get recoveryPoint(): Offset {
     return this.#recoveryPoint;
+  }
+
+  get cleanedOffset(): Offset {
+    return this.compaction.cleanedOffset;
   }
 
   get sizeBytes(): number {
@@ -280,7 +310,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
 
   /** Deletes segments by age and size; nothing at or above the high watermark. */
   enforceRetention(nowMs: Timestamp): void {
-    const highWatermark = Math.min(this.highWatermark ?? this.durableOffset, this.durableOffset) as Offset;
+    const highWatermark = this.#committed;
     this.producers.removeExpired(nowMs);
     this.#background('retention', () => this.#expire({ nowMs, highWatermark }));
   }
@@ -305,6 +335,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    await this.compaction.stop();
     // Before the queue: should there be no room, the way back is queued by then.
     await this.#writer.flush();
     await this.#queued(async () => {
@@ -328,6 +359,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#isClosed = true;
     this.listener = undefined;
     this.#writer.stop('closed');
+    await this.compaction.stop();
     await this.#queued(async () => {});
     this.#tail.truncateTo(this.#start);
     for (const segment of this.#segments) {
@@ -397,6 +429,10 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.listener?.failed();
   }
 
+  get #committed(): Offset {
+    return Math.min(this.highWatermark ?? this.durableOffset, this.durableOffset) as Offset;
+  }
+
   /** `headers` say where the batches belong; `patches`: their bytes do not yet. */
   #append(bytes: Uint8Array, headers: readonly BatchHeader[], patches: boolean): Appended | 'offline' | 'full' {
     assert(!this.#isClosed && headers.length > 0, 'an open log takes some batches');
@@ -409,7 +445,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     let maxTimestamp = -1;
     for (const header of headers) if (header.maxTimestamp > maxTimestamp) maxTimestamp = header.maxTimestamp;
     const nowMs = this.directory.clock.wall();
-    if (this.#active.rollsBefore(bytes.length, lastOffset, maxTimestamp, nowMs, this.#config)) this.#roll();
+    const limits = { segmentBytes: this.#config.segmentBytes, segmentMs: segmentMsOf(this.#config) };
+    if (this.#active.rollsBefore(bytes.length, lastOffset, maxTimestamp, nowMs, limits)) this.#roll();
     const segment = this.#active;
     const position = segment.sizeBytes;
     this.#isAsClosed = false;
@@ -428,7 +465,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     const epoch = header.partitionLeaderEpoch as LeaderEpoch;
     if (this.epochs.assign(epoch, baseOffset) || this.#epochsUnread) this.#epochsChanged = true;
     this.#epochsUnread = false;
-    segment.grow(lastOffset, header.maxTimestamp, header.sizeBytes, this.#config.indexIntervalBytes);
+    segment.grow(lastOffset, timestampToIndex(header), header.sizeBytes, this.#config.indexIntervalBytes);
     const marker = isControl(header) ? readEndMarker(bytes, header) : undefined;
     const ended = this.producers.append(header, baseOffset, lastOffset, header.maxTimestamp, marker);
     if (ended?.aborted) segment.abort(ended);
@@ -472,10 +509,11 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
       this.#segments.findLastIndex(({ baseOffset }) => baseOffset < to),
     );
     const last = at(this.#segments, keep);
-    const cut = await this.#reader.batchAt(last, to);
+    const cut = await this.#reader.cutAt(last, to);
     const pending = { to: cut.offset, done };
     this.#rewinding = pending;
     this.#tail.truncateTo(cut.offset);
+    this.compaction.cutTo(cut.offset);
     this.#end = Math.min(this.#end, cut.offset) as Offset;
     // The batch that holds the log's start goes as a whole.
     this.#start = Math.min(this.#start, cut.offset) as Offset;
@@ -606,9 +644,12 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   }
 
   /** One after the other, in the order asked. */
-  #queued(work: () => Promise<void>): Promise<void> {
+  #queued<T>(work: () => Promise<T>): Promise<T> {
     const queued = this.#work.then(work);
-    this.#work = queued.catch(() => {});
+    this.#work = queued.then(
+      () => {},
+      () => {},
+    );
     return queued;
   }
 

@@ -34,9 +34,12 @@ export interface FileScanOptions {
   readonly lastOffset: Offset | undefined;
 }
 
+/** After each chunk, with its size: whoever writes what was read, or takes his time, does it here. False: nothing more is wanted. */
+export type BetweenChunks = (readBytes: number) => Promise<boolean>;
+
 /**
- * Scans a segment's file from a batch on. Logs here have no gaps: they are not compacted yet, and each offset was given by
- * the leader that appended it.
+ * Scans a segment's file from a batch on. Compaction leaves gaps within a segment, of this log or of the one that it follows, but none
+ * at a segment's end. A scan that `between` has ended is not whole.
  */
 export async function scanFile(
   file: File,
@@ -44,10 +47,11 @@ export async function scanFile(
   chunks: ScanChunks,
   options: FileScanOptions,
   visit: BatchVisitor,
+  between?: BetweenChunks,
 ): Promise<ScanResult> {
   const chunk = chunks.take();
   try {
-    return await scanInChunks(file, codecs, chunk, options, visit);
+    return await scanInChunks(file, codecs, chunk, options, visit, between);
   } finally {
     chunks.give(chunk);
   }
@@ -59,6 +63,7 @@ async function scanInChunks(
   chunk: Uint8Array,
   { baseOffset, sizeBytes, position, lastOffset }: FileScanOptions,
   visit: BatchVisitor,
+  between: BetweenChunks | undefined,
 ): Promise<ScanResult> {
   let scan: SegmentScan | undefined;
   for (let at = position; at < sizeBytes; ) {
@@ -72,6 +77,7 @@ async function scanInChunks(
     }
     at += read;
     if (!scan.feed(bytes, visit)) break;
+    if (between !== undefined && !(await between(read))) break;
   }
   return (scan ?? newScan(codecs, baseOffset, sizeBytes, position, baseOffset)).finish();
 }
@@ -81,7 +87,7 @@ function newScan(codecs: Codecs, baseOffset: Offset, sizeBytes: number, position
     baseOffset,
     sizeBytes,
     batchBytesMax: BATCH_BYTES_MAX,
-    gaps: 'refused',
+    gaps: 'allowed',
     from: { position, offset: from },
   });
 }

@@ -55,6 +55,8 @@ export class Segment {
   /** Of the first batch; -1 if there is none or it has none. */
   firstTimestamp: Timestamp = -1;
   sealed = false;
+  /** Another one, which compaction has made, has taken its place: what was found in its indexes does not fit the file of that name. */
+  replaced = false;
   /** Of a sealed segment; undefined until its time index was looked at. */
   maxTimestamp: Timestamp | undefined;
   /** Undefined once sealed. */

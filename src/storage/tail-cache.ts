@@ -132,6 +132,16 @@ export class LogTail {
     }
   }
 
+  /** What is below is read from the disk from now on, where less of it may be; it is durable there. */
+  forgetBelow(offset: Offset): void {
+    for (let index = this.#head; index < this.#entries.length; index += 1) {
+      const entry = this.#entries[index] as TailEntry;
+      if (entry.nextOffset > offset) break;
+      this.#cache.drop(entry);
+    }
+    this.trim();
+  }
+
   /** The log ends at `offset` now. If that cuts an entry, everything below was synced, and all entries go: what stays has no gaps. */
   truncateTo(offset: Offset): void {
     let end = offset;

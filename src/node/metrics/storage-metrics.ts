@@ -26,6 +26,7 @@ export function storageMetrics(metrics: Metrics, store: LogStore): void {
     Number(isFull),
   );
   each('odradek_data_directory_logs', 'Logs in a data directory', ({ logCount }) => logCount);
+  cleanerMetrics(metrics, store);
   const room = new Map(store.directories.map((directory) => [directory, new FreeRoom(directory)]));
   each(
     'odradek_data_directory_free_bytes',
@@ -39,6 +40,31 @@ export function storageMetrics(metrics: Metrics, store: LogStore): void {
     const journal = metrics.histogram('odradek_fsync_seconds', help, SYNC_BUCKETS, { ...labels, of: 'journal' });
     commits.onSynced = (of, durationMs) => (of === 'log' ? log : journal).observe(durationMs / 1000);
   }
+}
+
+/** The compaction of logs. */
+function cleanerMetrics(metrics: Metrics, { cleaner }: LogStore): void {
+  const one = oneOf(metrics);
+  const counted = (name: string, help: string, read: () => number): void => one(name, help, 'counter', read);
+  counted('odradek_cleaner_runs_total', 'Compactions of a log that have ended', () => cleaner.counts.runs);
+  counted('odradek_cleaner_read_bytes_total', 'Bytes that compaction has read', () => cleaner.counts.readBytes);
+  counted(
+    'odradek_cleaner_written_bytes_total',
+    'Bytes that compaction has written',
+    () => cleaner.counts.writtenBytes,
+  );
+  one(
+    'odradek_cleaner_dirtiest_ratio',
+    'The largest share of bytes in a compacted log that were not compacted yet, at the last look',
+    'gauge',
+    () => cleaner.dirtiestRatio,
+  );
+  one(
+    ['odradek_cleaner_uncleanable_logs', 'kafka_log_logcleanermanager_uncleanable_partitions_count'],
+    'Logs with something in them that compaction cannot read',
+    'gauge',
+    () => cleaner.uncleanableCount,
+  );
 }
 
 /** Asks the disk when it is read, and gives what was answered before: a scrape waits for no disk. */

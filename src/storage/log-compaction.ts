@@ -1,0 +1,221 @@
+import { assert, at } from '#base/assert';
+import type { Timestamp } from '#base/ports';
+import { type CleanableRange, cleanableRange, isDue } from '#log/compaction-plan';
+import type { LastOfProducer } from '#log/producer-state';
+import type { AbortedTransaction } from '#log/transaction-index';
+import type { Offset } from '#model/ids';
+import { BATCH_HEADER_BYTES } from '#protocol/record-batch';
+import { batchMaxTimestamp } from './batch-walk.ts';
+import type { CleanedSegment } from './cleaned-segment.ts';
+import { type CleanedLog, CompactionRun, type RunResult, type RunSettings, Uncleanable } from './compaction-run.ts';
+import { codeOf, readAt } from './files.ts';
+import { isCompacted, type LogConfig } from './log-config.ts';
+import type { LogDirectory } from './log-directory.ts';
+import type { Segment } from './segment.ts';
+import { commitSwap, completeSwap, undoSwap } from './segment-swap.ts';
+
+/** The log that is compacted: what compaction needs of it, and does to it. */
+export interface CompactionHost {
+  readonly directory: LogDirectory;
+  readonly folder: string;
+  /** The log's own list; the last one is active. */
+  readonly segments: Segment[];
+  config(): LogConfig;
+  startOffset(): Offset;
+  /** Below it everything is committed, decided, and synced in its own files. */
+  stableOffset(): Offset;
+  lastOfProducers(): ReadonlyMap<number, LastOfProducer>;
+  abortedTransactions(from: Offset, upTo: Offset): readonly AbortedTransaction[];
+  /** It takes no changes: it is closed, or being cut. */
+  isBusy(): boolean;
+  /** One after the other with all else that changes its files. */
+  queued<T>(work: () => Promise<T>): Promise<T>;
+  /** No record of the journal is replayed into the log's files any more. */
+  releaseJournal(): Promise<void>;
+  /** Takes the segment's files out of the way. */
+  retire(segment: Segment): Promise<void>;
+  /** The segments have changed up to `end`, which is on disk: nobody is to read it from memory. */
+  replaced(end: Offset): Promise<void>;
+}
+
+/** What there is to compact in a log. */
+export interface CompactionState {
+  readonly range: CleanableRange;
+  readonly isDue: boolean;
+}
+
+/** The compaction of one log: how far it has come, and how what it makes takes its place. */
+export class LogCompaction {
+  readonly #host: CompactionHost;
+  #cleanedOffset: Offset;
+  #uncleanable: string | undefined;
+  #running: Promise<unknown> | undefined;
+  #stopped = false;
+  /** A run that began before a cut knows another log. */
+  #cuts = 0;
+
+  constructor(host: CompactionHost, cleanedOffset: Offset) {
+    this.#host = host;
+    this.#cleanedOffset = cleanedOffset;
+  }
+
+  /** Of each key there is one value at most below it. Also what the cleaner's checkpoint says. */
+  get cleanedOffset(): Offset {
+    return this.#cleanedOffset;
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Why the log cannot be compacted, until the next start. */
+  get uncleanable(): string | undefined {
+    return this.#uncleanable;
+  }
+
+  /** Undefined: nothing can be done now. Rejects as the index cache does, or with IoError. */
+  async state(nowMs: Timestamp): Promise<CompactionState | undefined> {
+    const { directory, segments, folder } = this.#host;
+    const config = this.#host.config();
+    const isAble = isCompacted(config) && !this.#stopped && !this.#host.isBusy();
+    if (!isAble || this.#uncleanable !== undefined || directory.isOffline || directory.isFull) return undefined;
+    const { minCompactionLagMs, maxCompactionLagMs, minCleanableDirtyRatio } = config;
+    const sealed = segments.slice(0, -1);
+    if (sealed.length === 0) return undefined;
+    for (const segment of sealed) {
+      if (segment.endOffset <= this.#cleanedOffset) continue;
+      if (minCompactionLagMs > 0) segment.maxTimestamp ??= (await directory.indexes.load(segment)).maxTimestamp;
+      if (Number.isFinite(maxCompactionLagMs) && segment.firstTimestamp < 0) await this.#learnFirstTimestamp(segment);
+    }
+    const range = cleanableRange(
+      sealed.map(({ baseOffset, endOffset, sizeBytes, firstTimestamp, maxTimestamp = -1 }) => {
+        return { baseOffset, endOffset, sizeBytes, firstTimestamp, maxTimestamp };
+      }),
+      {
+        cleanedOffset: this.#cleanedOffset,
+        logStartOffset: this.#host.startOffset(),
+        stableOffset: this.#host.stableOffset(),
+        nowMs,
+        minCompactionLagMs,
+        maxCompactionLagMs,
+      },
+    );
+    assert(range.end <= (segments.at(-1)?.baseOffset ?? 0), `the active segment of ${folder} is not compacted`);
+    return { range, isDue: isDue(range, minCleanableDirtyRatio) };
+  }
+
+  /** Cleans the log; undefined if it cannot be. Never rejects: what fails is the directory's matter. */
+  async run(settings: RunSettings): Promise<RunResult | undefined> {
+    if (this.#stopped || this.#running !== undefined) return undefined;
+    const running = this.#run(settings);
+    this.#running = running;
+    try {
+      return await running;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  /** Nothing is changed any more when it resolves. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  /** The log was cut. */
+  cutTo(end: Offset): void {
+    this.#cuts += 1;
+    this.#cleanedOffset = Math.min(this.#cleanedOffset, end) as Offset;
+  }
+
+  async #run(settings: RunSettings): Promise<RunResult | undefined> {
+    const { directory, folder, segments } = this.#host;
+    const { range } = settings;
+    const cuts = this.#cuts;
+    const known = segments.filter(({ sealed, endOffset }) => sealed && endOffset <= range.end);
+    const first = known[0];
+    if (first === undefined) return undefined;
+    const log: CleanedLog = {
+      directory,
+      folder,
+      config: this.#host.config(),
+      segments: known,
+      aborted: this.#host.abortedTransactions(first.baseOffset, range.end),
+      lastOfProducers: this.#host.lastOfProducers(),
+      isOver: () => this.#stopped || cuts !== this.#cuts || this.#host.isBusy() || directory.isOffline,
+      replace: (sources, cleaned, segment) =>
+        this.#host.queued(async () => !log.isOver() && (await this.#replace(sources, cleaned, segment))),
+    };
+    try {
+      const result = await new CompactionRun(log, settings).run();
+      if (result.cleanedTo !== undefined && cuts === this.#cuts) {
+        this.#cleanedOffset = Math.max(this.#cleanedOffset, result.cleanedTo) as Offset;
+        await directory.saveOffsets();
+      }
+      return result;
+    } catch (failure) {
+      if (failure instanceof Uncleanable) {
+        this.#uncleanable = failure.message;
+        directory.logger.error({ log: folder, reason: failure.message }, 'a log cannot be compacted');
+      } else if (codeOf(failure) !== 'ENOENT' || segments.includes(first)) {
+        // A segment that retention has taken meanwhile is no failure.
+        directory.caught(`compaction of ${folder}`, failure);
+      }
+      return undefined;
+    }
+  }
+
+  /** See segment-swap.ts. False: the sources are not what they were. */
+  async #replace(sources: readonly Segment[], cleaned: CleanedSegment, segment: Segment): Promise<boolean> {
+    const { directory, folder, segments } = this.#host;
+    const { disk, readers, writers, indexes } = directory;
+    const source = at(sources, 0);
+    const place = segments.indexOf(source);
+    if (place < 0 || sources.some((each, index) => segments[place + index] !== each)) return false;
+    await this.#host.releaseJournal();
+    const file = await disk.open(cleaned.logPath, 'read');
+    let isCommitting = false;
+    try {
+      await commitSwap(disk, folder, segment.baseOffset, () => {
+        isCommitting = true;
+      });
+    } catch (failure) {
+      await file.close();
+      if (isCommitting) directory.fail(`the swap of ${source.path('.log')}: ${String(failure)}`);
+      else await undoSwap(disk, folder, segment.baseOffset);
+      throw failure;
+    }
+    // From here on the log is the new one, for readers and for a restart; the path means the new file before it has that name.
+    const path = source.path('.log');
+    const held = readers.put(path, file);
+    writers.forget(path);
+    segments.splice(place, sources.length, segment);
+    for (const each of sources) {
+      each.replaced = true;
+      indexes.forget(each);
+    }
+    try {
+      for (const each of sources.slice(1)) await this.#host.retire(each);
+      await completeSwap(disk, folder, segment.baseOffset);
+      segment.forgetIndexes();
+      await this.#host.replaced(segment.endOffset);
+    } catch (failure) {
+      // A restart knows how to go on; nothing else does.
+      directory.fail(`the swap of ${path}: ${String(failure)}`);
+    } finally {
+      readers.release(held);
+    }
+    return true;
+  }
+
+  async #learnFirstTimestamp(segment: Segment): Promise<void> {
+    const { readers } = this.#host.directory;
+    const open = await readers.usePromised(segment.path('.log'));
+    try {
+      const header = new Uint8Array(BATCH_HEADER_BYTES);
+      if ((await readAt(open.file, header, 0)) === header.length) segment.firstTimestamp = batchMaxTimestamp(header, 0);
+    } finally {
+      readers.release(open);
+    }
+  }
+}

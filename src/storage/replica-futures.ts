@@ -1,0 +1,121 @@
+import { logDirName, renamedLogDirName } from '#log/file-names';
+import { type Offset, offset, partitionName } from '#model/ids';
+import type { LogDirectory } from './log-directory.ts';
+import { createLog, loadLog, type SharedParts } from './log-loader.ts';
+import { PartitionLog } from './partition-log.ts';
+
+/** The store that logs move within. */
+export interface MovingHost {
+  isClosing(): boolean;
+  shared(directory: LogDirectory): SharedParts;
+  uniqueHex(): string;
+  /** Resolves when the journal holds nothing of an earlier log of that name. */
+  released(name: string): Promise<void> | undefined;
+  /** The folder goes. */
+  doom(directory: LogDirectory, folder: string): void;
+  /** `future` is served in the place of `log`. */
+  took(log: PartitionLog, future: PartitionLog): Promise<void>;
+  /** What a promotion has left at `folder` goes. */
+  drop(future: PartitionLog, folder: string): Promise<void>;
+}
+
+/** Logs that grow in another data directory until they take the place of one that is served there. */
+export class ReplicaFutures {
+  readonly #host: MovingHost;
+  readonly #futures = new Set<PartitionLog>();
+  #promoting: Promise<void> = Promise.resolve();
+
+  constructor(host: MovingHost) {
+    this.#host = host;
+  }
+
+  all(): IterableIterator<PartitionLog> {
+    return this.#futures.values();
+  }
+
+  has(future: PartitionLog): boolean {
+    return this.#futures.has(future);
+  }
+
+  /** See LogStore.createFuture. */
+  async create(
+    { topic, topicId, partition, config }: PartitionLog,
+    directory: LogDirectory,
+    startOffset: Offset,
+  ): Promise<PartitionLog | undefined> {
+    await this.#host.released(partitionName(topic, partition));
+    const folder = renamedLogDirName(topic, partition, this.#host.uniqueHex(), '-future');
+    if (directory.isOffline || this.#host.isClosing()) return undefined;
+    try {
+      await directory.forgetOffsets(topic, partition);
+      const found = { folder, topic, partition, topicId };
+      const future = await createLog(directory, found, config, startOffset, this.#host.shared(directory));
+      this.#futures.add(future);
+      return future;
+    } catch (failure) {
+      directory.caught(`creation of ${folder}`, failure);
+      return undefined;
+    }
+  }
+
+  /** See LogStore.dropFuture. */
+  async drop(future: PartitionLog): Promise<void> {
+    if (!this.#futures.delete(future)) return;
+    await future.abandon();
+    await future.released();
+    if (!future.directory.isOffline) this.#host.doom(future.directory, future.folder);
+  }
+
+  /** See LogStore.promote. */
+  promote(log: PartitionLog, future: PartitionLog): Promise<PartitionLog | undefined> {
+    if (!this.#futures.has(future) || this.#host.isClosing()) return Promise.resolve(undefined);
+    const promoted = this.#promote(log, future);
+    this.#promoting = promoted.then(() => {});
+    return promoted;
+  }
+
+  /** No log is changing places any more. */
+  async settled(): Promise<void> {
+    await this.#promoting;
+  }
+
+  /** Given up, their folders left to the next start. */
+  async abandonAll(): Promise<void> {
+    const futures = [...this.#futures];
+    this.#futures.clear();
+    for (const future of futures) await future.abandon();
+  }
+
+  async #promote(log: PartitionLog, future: PartitionLog): Promise<PartitionLog | undefined> {
+    const { directory, topic, partition, topicId, folder } = future;
+    const found = { folder: logDirName(topic, partition), topic, partition, topicId };
+    let standsAt = folder;
+    try {
+      await future.name();
+      await future.close();
+      const { recoveryPoint, logStartOffset, logEndOffset } = future;
+      if (directory.isOffline || recoveryPoint < logEndOffset) return undefined;
+      this.#futures.delete(future);
+      await future.abandon();
+      await future.released();
+      const cleanedOffset = offset(0);
+      directory.keepOffsets({ topic, partition, recoveryPoint, logStartOffset, cleanedOffset });
+      await directory.saveOffsets();
+      await directory.disk.rename(folder, found.folder);
+      standsAt = found.folder;
+      await directory.syncNames();
+      const point = { recoveryPoint, logStartOffset, cleanedOffset, isClean: true, synced: new Set<string>() };
+      const made = await loadLog(directory, found, point, { ...this.#host.shared(directory), config: log.config });
+      if (made instanceof PartitionLog) {
+        directory.releaseOffsets(made);
+        await this.#host.took(log, made);
+        return made;
+      }
+      directory.fail(made.reason);
+    } catch (failure) {
+      directory.caught(`the move of ${found.folder}`, failure);
+    }
+    if (!directory.isOffline && !this.#futures.has(future)) await this.#host.drop(future, standsAt);
+    return undefined;
+  }
+}
