@@ -13,9 +13,9 @@ export interface Broker extends AsyncDisposable {
 /**
  * A fresh node, started by the command line of the built package. ODRADEK_COMPAT_BOOTSTRAP=host:port runs the suites
  * against a broker that is running already, of any make; ODRADEK_COMPAT_DATA_DIR then names its log directory.
- * That is how the checks themselves are proven: Apache Kafka must pass all of them.
+ * `settings` are of the fresh node. That is how the checks themselves are proven: Apache Kafka must pass all of them.
  */
-export async function startBroker(): Promise<Broker> {
+export async function startBroker(settings: Readonly<Record<string, string>> = {}): Promise<Broker> {
   const given = process.env.ODRADEK_COMPAT_BOOTSTRAP;
   if (given !== undefined) {
     return {
@@ -29,7 +29,7 @@ export async function startBroker(): Promise<Broker> {
   const node = await OdradekProcess.start({
     ...(await freeAddress()),
     dataDir: folder.path,
-    settings: { 'group.initial.rebalance.delay.ms': '0' },
+    settings: { 'group.initial.rebalance.delay.ms': '0', ...settings },
   });
   const close = async (): Promise<void> => {
     const status = await node.stop();

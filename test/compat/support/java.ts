@@ -20,6 +20,7 @@ export const Tool = {
   GetOffsetShell: 'org.apache.kafka.tools.GetOffsetShell',
   Groups: 'org.apache.kafka.tools.GroupsCommand',
   LeaderElection: 'org.apache.kafka.tools.LeaderElectionCommand',
+  LogCompaction: 'org.apache.kafka.tools.LogCompactionTester',
   LogDirs: 'org.apache.kafka.tools.LogDirsCommand',
   MetadataQuorum: 'org.apache.kafka.tools.MetadataQuorumCommand',
   ProducerPerformance: 'org.apache.kafka.tools.ProducerPerformance',
