@@ -3,8 +3,11 @@ import type { Offset } from '#model/ids';
 import { type HashSeed, keyHash } from './key-hash.ts';
 
 const SLOTS_MIN = 1024;
-/** Hash, place of the key, offset. */
-const SLOT_BYTES = 12;
+/** Side by side, because memory that far apart is what a look-up costs: hash, place of the key (0: the slot is free), offset. */
+const SLOT_WORDS = 3;
+const SLOT_BYTES = 4 * SLOT_WORDS;
+const PLACE = 1;
+const OFFSET = 2;
 const CHUNK_BITS = 20;
 const CHUNK_BYTES = 1 << CHUNK_BITS;
 const CHUNKS_MAX = 4095;
@@ -21,10 +24,7 @@ export class OffsetMap {
   readonly #base: Offset;
   readonly #limitBytes: number;
   #mask = SLOTS_MIN - 1;
-  #hashes = new Uint32Array(SLOTS_MIN);
-  /** 0: the slot is free. */
-  #places = new Uint32Array(SLOTS_MIN);
-  #offsets = new Uint32Array(SLOTS_MIN);
+  #slots = new Uint32Array(SLOTS_MIN * SLOT_WORDS);
   #size = 0;
   /** Keys, each behind its length; a key that is longer than a chunk has one of its own. */
   readonly #chunks: Uint8Array[] = [];
@@ -50,7 +50,7 @@ export class OffsetMap {
   /** The latest offset of the key that is `length` bytes from `at` on; -1 if it is not there. */
   get(bytes: Uint8Array, at: number, length: number): number {
     const slot = this.#find(bytes, at, length, keyHash(bytes, at, length, this.#seed));
-    return this.#places[slot] === 0 ? -1 : this.#base + (this.#offsets[slot] as number);
+    return this.#slots[slot + PLACE] === 0 ? -1 : this.#base + (this.#slots[slot + OFFSET] as number);
   }
 
   /** Offsets ascend. False: there is no room, unless it is `forced`, or the offset is too far from the base. */
@@ -60,7 +60,7 @@ export class OffsetMap {
     if (relative > RELATIVE_OFFSET_MAX) return false;
     const hash = keyHash(bytes, at, length, this.#seed);
     let slot = this.#find(bytes, at, length, hash);
-    if (this.#places[slot] === 0) {
+    if (this.#slots[slot + PLACE] === 0) {
       const place = this.#reserve(length, forced);
       if (place === 0) return false;
       if ((this.#size + 1) * 4 > (this.#mask + 1) * 3) {
@@ -68,20 +68,21 @@ export class OffsetMap {
         slot = this.#find(bytes, at, length, hash);
       }
       this.#keep(bytes, at, length, place);
-      this.#hashes[slot] = hash;
-      this.#places[slot] = place;
+      this.#slots[slot] = hash;
+      this.#slots[slot + PLACE] = place;
       this.#size += 1;
     }
-    this.#offsets[slot] = relative;
+    this.#slots[slot + OFFSET] = relative;
     return true;
   }
 
+  /** The first word of the key's slot, or of the free one where it belongs. */
   #find(bytes: Uint8Array, at: number, length: number, hash: number): number {
-    let slot = hash & this.#mask;
-    for (;;) {
-      const place = this.#places[slot] as number;
-      if (place === 0 || (this.#hashes[slot] === hash && this.#holds(place, bytes, at, length))) return slot;
-      slot = (slot + 1) & this.#mask;
+    const slots = this.#slots;
+    for (let index = hash & this.#mask; ; index = (index + 1) & this.#mask) {
+      const slot = index * SLOT_WORDS;
+      const place = slots[slot + PLACE] as number;
+      if (place === 0 || (slots[slot] === hash && this.#holds(place, bytes, at, length))) return slot;
     }
   }
 
@@ -119,29 +120,22 @@ export class OffsetMap {
   #grow(forced: boolean): boolean {
     const slots = (this.#mask + 1) * 2;
     if (!forced && this.usedBytes + slots * SLOT_BYTES > this.#limitBytes) return false;
-    const hashes = this.#hashes;
-    const places = this.#places;
-    const offsets = this.#offsets;
-    this.#hashes = new Uint32Array(slots);
-    this.#places = new Uint32Array(slots);
-    this.#offsets = new Uint32Array(slots);
-    this.#mask = slots - 1;
-    for (let from = 0; from < places.length; from += 1) {
-      const place = places[from] as number;
-      if (place === 0) continue;
-      const hash = hashes[from] as number;
-      let slot = hash & this.#mask;
-      while (this.#places[slot] !== 0) slot = (slot + 1) & this.#mask;
-      this.#hashes[slot] = hash;
-      this.#places[slot] = place;
-      this.#offsets[slot] = offsets[from] as number;
+    const before = this.#slots;
+    const after = new Uint32Array(slots * SLOT_WORDS);
+    const mask = slots - 1;
+    for (let from = 0; from < before.length; from += SLOT_WORDS) {
+      if (before[from + PLACE] === 0) continue;
+      let index = (before[from] as number) & mask;
+      while (after[index * SLOT_WORDS + PLACE] !== 0) index = (index + 1) & mask;
+      for (let word = 0; word < SLOT_WORDS; word += 1) after[index * SLOT_WORDS + word] = before[from + word] as number;
     }
+    this.#slots = after;
+    this.#mask = mask;
     return true;
   }
 }
 
 function lengthAt(bytes: Uint8Array, at: number): number {
-  let length = 0;
-  for (let index = 0; index < LENGTH_BYTES; index += 1) length |= (bytes[at + index] as number) << (8 * index);
-  return length;
+  const low = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
+  return low | ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24);
 }
