@@ -12,7 +12,10 @@ import type { AbortedTransaction } from './transaction-index.ts';
 
 export interface FilterOptions {
   readonly map: OffsetMap;
-  /** The map knows every key from the first dirty offset up to here; records from here on stay. */
+  /**
+   * The map knows every key from the first dirty offset up to here, where a batch begins. From here on records stay, and tombstones get
+   * no horizon: older values of theirs may not be gone yet.
+   */
   readonly mapEnd: Offset;
   readonly transactions: CleanedTransactions;
   /** What the log knows of its producers: their last batches stay, if only empty. */
@@ -109,7 +112,7 @@ export class BatchFilter {
     readonly maxTimestampDelta: number;
     readonly hasTombstones: boolean;
   } {
-    const { map, mapEnd } = this.#options;
+    const { map } = this.#options;
     const ranges: { start: number; end: number }[] = [];
     let count = 0;
     let maxTimestampDelta = Number.NEGATIVE_INFINITY;
@@ -117,13 +120,11 @@ export class BatchFilter {
     const frames = new RecordFrames(body);
     while (frames.next()) {
       const offset = baseOffset + frames.offsetDelta;
-      const isKnown = offset < mapEnd;
       const isTombstone = frames.valueBytes < 0;
       // Without a key nothing says what it would be the value of: such a record is older than the topic's policy.
       const isLatest = frames.keyBytes >= 0 && offset >= map.get(body, frames.keyAt, frames.keyBytes);
-      if (isKnown && (!isLatest || (isTombstone && !keepsTombstones))) continue;
-      // What the map does not know yet may have older values that are not gone.
-      if (isTombstone && isKnown) hasTombstones = true;
+      if (!isLatest || (isTombstone && !keepsTombstones)) continue;
+      if (isTombstone) hasTombstones = true;
       count += 1;
       if (frames.timestampDelta > maxTimestampDelta) maxTimestampDelta = frames.timestampDelta;
       const last = ranges.at(-1);

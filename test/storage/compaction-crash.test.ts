@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { Disk } from '#base/ports';
 import { offset } from '#model/ids';
+import { IoThrottle } from '#storage/io-throttle';
 import type { PartitionLog } from '#storage/partition-log';
 import { batchesOf, COMPACT, clean, committing, prepared, put } from './compaction-support.ts';
-import { appended, batch, Harness } from './support.ts';
+import { appended, batch, Harness, headersOf } from './support.ts';
 
 const CONFIG = { ...COMPACT, indexIntervalBytes: 50, deleteRetentionMs: 0 };
 
@@ -163,6 +164,42 @@ describe('who reads while a segment is swapped', () => {
     isOver = true;
     await harness.world.complete(Promise.all(readers));
     expect(reads).toBeGreaterThan(100);
+  });
+
+  test('and whoever opens its file only after the swap looks for its place again', async () => {
+    const harness = await Harness.open({ seed: 5 });
+    const made = await harness.create('t', 0, CONFIG);
+    for (let round = 0; round < 20; round += 1)
+      put(made, round % 2 === 0 ? `k${round}=1` : `${'x'.repeat(99)}=${round}`);
+    made.roll();
+    put(made, 'z=1');
+    await harness.settle(6000);
+    await harness.restart();
+    const log = harness.store.get('t', 0) as PartitionLog;
+    log.updateConfig({ ...log.config, ...CONFIG });
+    committing(log);
+    const state = await harness.world.complete(log.compaction.state(0));
+    if (state === undefined) return expect.unreachable();
+    log.directory.readers.forget('t-0/00000000000000000000.log');
+    let isFirst = true;
+    harness.strike = (operation, path) => {
+      if (!isFirst || operation !== 'open' || path !== 't-0/00000000000000000000.log') return undefined;
+      isFirst = false;
+      return { delayMs: 3000 };
+    };
+    let found: unknown;
+    log.read(offset(16), offset(20), 60, true, (result) => {
+      found = result;
+    });
+    await harness.settle(100);
+    expect([isFirst, found]).toEqual([false, undefined]);
+    const throttle = new IoThrottle(harness.world.clock, Number.POSITIVE_INFINITY);
+    const run = log.compaction.run({ range: state.range, nowMs: 0, seed: [1, 2], dedupeBytes: 1e6, throttle });
+    expect((await harness.world.complete(run))?.cleanedTo).toBe(20);
+    expect(found).toBeUndefined();
+    await harness.settle(5000);
+    const [chunk] = (found as { chunks: readonly Uint8Array[] }).chunks;
+    expect(headersOf(chunk as Uint8Array).map(({ baseOffset }) => baseOffset)).toEqual([16]);
   });
 });
 
