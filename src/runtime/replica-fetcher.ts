@@ -27,8 +27,9 @@ const PATIENCE_MS = 2_000;
 const DIAL_MS = 1_000;
 const REDIAL_MS = 20;
 const REDIAL_MS_MAX = 200;
-/** A partition that its leader refuses is asked for again then: the metadata of one of the two are behind. */
-const RETRY_MS = 50;
+/** A partition that its leader refuses is asked for again then, and each time twice as late: the metadata of one of the two are behind. */
+const RETRY_MS = 2;
+const RETRY_MS_MAX = 50;
 const DAMAGED_RETRY_MS = 1_000;
 /** Above what the responses are asked to hold: the first batch comes whole, whatever its size. */
 const OVERSIZE_BYTES = 128 << 20;
@@ -65,6 +66,8 @@ interface Followed {
   askedOffset: number;
   /** It is not asked for before. */
   pausedUntil: Mono;
+  /** The next pause after a refusal. */
+  retryMs: number;
   /** Appended and not durable: the end of each response's part, and its size. Bounded by `undurableBytesMax`. */
   readonly undurable: { readonly end: Offset; readonly sizeBytes: number }[];
 }
@@ -133,6 +136,7 @@ export class ReplicaFetcher {
       toldOffset: -1,
       askedOffset: -1,
       pausedUntil: 0,
+      retryMs: RETRY_MS,
       undurable: [],
     };
     let ofTopic = this.#followed.get(topicId);
@@ -388,7 +392,7 @@ export class ReplicaFetcher {
     if (log.logEndOffset !== followed.askedOffset) return this.#note(followed);
     const { errorCode, divergingEpoch } = answer;
     if (errorCode === ErrorCode.OffsetOutOfRange) return this.#outOfRange(followed, answer);
-    if (errorCode !== ErrorCode.None) return this.#pause(followed, RETRY_MS);
+    if (errorCode !== ErrorCode.None) return this.#retryLater(followed);
     if (divergingEpoch.epoch >= 0) {
       const { epoch, endOffset } = divergingEpoch;
       const diverging = { epoch: epoch as LeaderEpoch, endOffset: offset(Math.max(0, endOffset)) };
@@ -401,6 +405,7 @@ export class ReplicaFetcher {
     const chunks = answer.records ?? [];
     const bytes = chunks.length === 1 ? at(chunks, 0) : Buffer.concat(chunks);
     if (bytes.length > 0 && !this.#append(followed, bytes)) return;
+    followed.retryMs = RETRY_MS;
     partition.leaderIsAt(offset(Math.max(0, answer.highWatermark)), offset(Math.max(0, answer.logStartOffset)));
   }
 
@@ -419,7 +424,7 @@ export class ReplicaFetcher {
     }
     if (batches.headers.length === 0) return true;
     if (partition.appendReplicated(batches.bytes, batches.headers) !== 'appended') {
-      this.#pause(followed, RETRY_MS);
+      this.#retryLater(followed);
       return false;
     }
     followed.undurable.push({ end: log.logEndOffset, sizeBytes: batches.bytes.length });
@@ -441,7 +446,7 @@ export class ReplicaFetcher {
   /** The leader's log starts above this one's end: nothing of this one is of use. */
   #outOfRange(followed: Followed, { logStartOffset }: PartitionData): void {
     const end = followed.partition.log?.logEndOffset ?? 0;
-    if (logStartOffset <= end) return this.#pause(followed, RETRY_MS);
+    if (logStartOffset <= end) return this.#retryLater(followed);
     this.#cut(followed, offset(logStartOffset), 'restart');
   }
 
@@ -467,6 +472,11 @@ export class ReplicaFetcher {
     this.#ports.logger.error({ partition: partitionName(topic, index), leader, reason }, 'a fetched batch is refused');
     this.#pause(followed, DAMAGED_RETRY_MS);
     return false;
+  }
+
+  #retryLater(followed: Followed): void {
+    this.#pause(followed, followed.retryMs);
+    followed.retryMs = Math.min(2 * followed.retryMs, RETRY_MS_MAX);
   }
 
   #pause(followed: Followed, pauseMs: number): void {

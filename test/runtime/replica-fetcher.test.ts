@@ -272,4 +272,17 @@ describe('a follower', () => {
     stage.clock.advance(60);
     expect(stage.told(1)).toMatchObject([{ topicId: T, fetchOffset: 0 }]);
   });
+
+  test('asks a leader that has not heard yet that it leads again at once, and less and less often', async () => {
+    const stage = new Stage();
+    stage.follow(new FollowerLog('t', 0, T));
+    const pausesMs: number[] = [];
+    for (let asked = 1; asked <= 7; asked += 1) {
+      await stage.answer({ topicId: T, index: 0, errorCode: ErrorCode.UnknownLeaderEpoch });
+      let pauseMs = 0;
+      for (; stage.asked.length === asked; pauseMs += 1) stage.clock.advance(1);
+      pausesMs.push(pauseMs);
+    }
+    expect(pausesMs).toEqual([2, 4, 8, 16, 32, 50, 50]);
+  });
 });
