@@ -89,6 +89,8 @@ export class LogStore {
   readonly #timer: Timer;
   #ticking: Promise<void> = Promise.resolve();
   #retentionDueAt: Mono;
+  /** What makes, moves or removes logs: the close waits for it. Bounded by the partitions. */
+  readonly #changes = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
   private constructor(ports: StoragePorts, options: LogStoreOptions) {
@@ -97,7 +99,6 @@ export class LogStore {
     this.#cache = new TailCache(options.tailCacheBytes);
     this.cleaner = new LogCleaner(ports, options.cleaner ?? (() => DEFAULT_CLEANER), () => this.#logs.values());
     this.#futures = new ReplicaFutures({
-      isClosing: () => this.#closing !== undefined,
       shared: (directory) => this.#shared(directory),
       uniqueHex: () => this.#uniqueHex(),
       released: (name) => this.#releasing.get(name),
@@ -203,9 +204,96 @@ export class LogStore {
 
   /**
    * A new, empty log on the directory with the fewest; undefined if no directory takes it, the partition's log is quarantined, or
-   * may be on a directory that could not be read at the start.
+   * may be on a directory that could not be read at the start, or the store closes.
    */
-  async create(
+  create(topic: string, topicId: Uuid, partition: number, config: LogConfig): Promise<PartitionLog | undefined> {
+    return this.#change(() => this.#create(topic, topicId, partition, config));
+  }
+
+  /** The log of a deleted topic: nothing is served from it any more, its files go after file.delete.delay.ms. */
+  async delete(log: PartitionLog): Promise<void> {
+    await this.#change(() => this.#remove(log, log.config.fileDeleteDelayMs));
+  }
+
+  /** In place of `log`, whose records are of no use any more: an empty one that starts at `startOffset`. Undefined as for `create`. */
+  restart(log: PartitionLog, startOffset: Offset): Promise<PartitionLog | undefined> {
+    return this.#change(async () => {
+      await this.#remove(log, 0);
+      return this.#create(log.topic, log.topicId, log.partition, log.config, startOffset);
+    });
+  }
+
+  /** A log that the metadata does not know, or of an earlier topic of that name: kept under another name, never served. */
+  async setAside(log: PartitionLog): Promise<void> {
+    await this.#change(() => this.#remove(log, undefined));
+  }
+
+  /** Whether the partition's log is on the disk and cannot be served, while its directory can. */
+  isDamaged(topic: string, topicId: Uuid, partition: number): boolean {
+    const known = this.#quarantined.find((log) => log.topic === topic && log.partition === partition);
+    return known !== undefined && !known.directory.isOffline && (known.topicId ?? topicId) === topicId;
+  }
+
+  /** In place of a damaged log, which is kept under another name: an empty one. Undefined as for `create`. */
+  replaceDamaged(
+    topic: string,
+    topicId: Uuid,
+    partition: number,
+    config: LogConfig,
+  ): Promise<PartitionLog | undefined> {
+    return this.#change(async () => {
+      const known = this.#quarantined.find((log) => log.topic === topic && log.partition === partition);
+      if (known !== undefined) {
+        if (!(await this.#setQuarantinedAside(known))) return undefined;
+        this.#ports.logger.warn({ log: known.folder }, 'a damaged log is set aside: the replica begins anew');
+      }
+      return this.#create(topic, topicId, partition, config);
+    });
+  }
+
+  /** An empty log in another directory, to hold a copy of `log` from `startOffset` on. Undefined if the directory does not take it. */
+  createFuture(log: PartitionLog, directory: LogDirectory, startOffset: Offset): Promise<PartitionLog | undefined> {
+    return this.#change(() => this.#futures.create(log, directory, startOffset));
+  }
+
+  /** The copy is not wanted any more; nothing happens if it has taken its place, or failed to. */
+  async dropFuture(future: PartitionLog): Promise<void> {
+    await this.#change(() => this.#futures.drop(future));
+  }
+
+  /**
+   * `future`, which has all that `log` has and is not appended to any more, takes its place: the log that is to be served from now on.
+   * Undefined: it could not, and `log` stays. A crash on the way leaves either, or both: the same, then.
+   */
+  promote(log: PartitionLog, future: PartitionLog): Promise<PartitionLog | undefined> {
+    return this.#change(() => this.#futures.promote(log, future));
+  }
+
+  /** A clean shutdown: the next start scans nothing. Appends are over. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  get #first(): Member {
+    const [first] = this.#members;
+    assert(first !== undefined, 'the store is open');
+    return first;
+  }
+
+  /** Nothing is begun once the store closes. */
+  async #change<T>(run: () => Promise<T>): Promise<T | undefined> {
+    if (this.#closing !== undefined) return undefined;
+    const change = run();
+    this.#changes.add(change);
+    try {
+      return await change;
+    } finally {
+      this.#changes.delete(change);
+    }
+  }
+
+  async #create(
     topic: string,
     topicId: Uuid,
     partition: number,
@@ -230,73 +318,6 @@ export class LogStore {
       }
     }
     return undefined;
-  }
-
-  /** The log of a deleted topic: nothing is served from it any more, its files go after file.delete.delay.ms. */
-  async delete(log: PartitionLog): Promise<void> {
-    await this.#remove(log, log.config.fileDeleteDelayMs);
-  }
-
-  /** In place of `log`, whose records are of no use any more: an empty one that starts at `startOffset`. Undefined as for `create`. */
-  async restart(log: PartitionLog, startOffset: Offset): Promise<PartitionLog | undefined> {
-    await this.#remove(log, 0);
-    return this.create(log.topic, log.topicId, log.partition, log.config, startOffset);
-  }
-
-  /** A log that the metadata does not know, or of an earlier topic of that name: kept under another name, never served. */
-  async setAside(log: PartitionLog): Promise<void> {
-    await this.#remove(log, undefined);
-  }
-
-  /** Whether the partition's log is on the disk and cannot be served, while its directory can. */
-  isDamaged(topic: string, topicId: Uuid, partition: number): boolean {
-    const known = this.#quarantined.find((log) => log.topic === topic && log.partition === partition);
-    return known !== undefined && !known.directory.isOffline && (known.topicId ?? topicId) === topicId;
-  }
-
-  /** In place of a damaged log, which is kept under another name: an empty one. Undefined as for `create`. */
-  async replaceDamaged(
-    topic: string,
-    topicId: Uuid,
-    partition: number,
-    config: LogConfig,
-  ): Promise<PartitionLog | undefined> {
-    const known = this.#quarantined.find((log) => log.topic === topic && log.partition === partition);
-    if (known !== undefined) {
-      if (!(await this.#setQuarantinedAside(known))) return undefined;
-      this.#ports.logger.warn({ log: known.folder }, 'a damaged log is set aside: the replica begins anew');
-    }
-    return this.create(topic, topicId, partition, config);
-  }
-
-  /** An empty log in another directory, to hold a copy of `log` from `startOffset` on. Undefined if the directory does not take it. */
-  createFuture(log: PartitionLog, directory: LogDirectory, startOffset: Offset): Promise<PartitionLog | undefined> {
-    return this.#futures.create(log, directory, startOffset);
-  }
-
-  /** The copy is not wanted any more; nothing happens if it has taken its place, or failed to. */
-  dropFuture(future: PartitionLog): Promise<void> {
-    return this.#futures.drop(future);
-  }
-
-  /**
-   * `future`, which has all that `log` has and is not appended to any more, takes its place: the log that is to be served from now on.
-   * Undefined: it could not, and `log` stays. A crash on the way leaves either, or both: the same, then.
-   */
-  promote(log: PartitionLog, future: PartitionLog): Promise<PartitionLog | undefined> {
-    return this.#futures.promote(log, future);
-  }
-
-  /** A clean shutdown: the next start scans nothing. Appends are over. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  get #first(): Member {
-    const [first] = this.#members;
-    assert(first !== undefined, 'the store is open');
-    return first;
   }
 
   async #openDisk(disk: Disk, isFirst: boolean): Promise<void> {
@@ -495,7 +516,7 @@ export class LogStore {
     this.#timer.disarm();
     await this.cleaner.close();
     await this.#ticking;
-    await this.#futures.settled();
+    await Promise.allSettled(this.#changes);
     await eachOf([...this.#logs.values()], LOAD_PARALLEL, (log) => log.close());
     await this.#futures.abandonAll();
     for (const directory of this.directories) {

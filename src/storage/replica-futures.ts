@@ -6,7 +6,6 @@ import { PartitionLog } from './partition-log.ts';
 
 /** The store that logs move within. */
 export interface MovingHost {
-  isClosing(): boolean;
   shared(directory: LogDirectory): SharedParts;
   uniqueHex(): string;
   /** Resolves when the journal holds nothing of an earlier log of that name. */
@@ -23,7 +22,6 @@ export interface MovingHost {
 export class ReplicaFutures {
   readonly #host: MovingHost;
   readonly #futures = new Set<PartitionLog>();
-  #promoting: Promise<void> = Promise.resolve();
 
   constructor(host: MovingHost) {
     this.#host = host;
@@ -45,7 +43,7 @@ export class ReplicaFutures {
   ): Promise<PartitionLog | undefined> {
     await this.#host.released(partitionName(topic, partition));
     const folder = renamedLogDirName(topic, partition, this.#host.uniqueHex(), '-future');
-    if (directory.isOffline || this.#host.isClosing()) return undefined;
+    if (directory.isOffline) return undefined;
     try {
       await directory.forgetOffsets(topic, partition);
       const found = { folder, topic, partition, topicId };
@@ -67,16 +65,8 @@ export class ReplicaFutures {
   }
 
   /** See LogStore.promote. */
-  promote(log: PartitionLog, future: PartitionLog): Promise<PartitionLog | undefined> {
-    if (!this.#futures.has(future) || this.#host.isClosing()) return Promise.resolve(undefined);
-    const promoted = this.#promote(log, future);
-    this.#promoting = promoted.then(() => {});
-    return promoted;
-  }
-
-  /** No log is changing places any more. */
-  async settled(): Promise<void> {
-    await this.#promoting;
+  async promote(log: PartitionLog, future: PartitionLog): Promise<PartitionLog | undefined> {
+    return this.#futures.has(future) ? this.#promote(log, future) : undefined;
   }
 
   /** Given up, their folders left to the next start. */

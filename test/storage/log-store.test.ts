@@ -259,6 +259,29 @@ describe('deleted and strange logs', () => {
   });
 });
 
+describe('a store that closes', () => {
+  test('waits for a log that is being made, and leaves a clean shutdown (seed 41)', async () => {
+    const harness = await Harness.open();
+    harness.store.brokerEpoch = 7;
+    const making = harness.store.create('t', OTHER_TOPIC, 0, defaultLogConfig());
+    await harness.restart();
+    expect([(await making)?.topic, harness.store.get('t', 0)?.logEndOffset]).toEqual(['t', 0]);
+    expect(harness.store.cleanBrokerEpoch).toBe(7);
+  });
+
+  test('begins nothing more', async () => {
+    const harness = await Harness.open();
+    const { store, world } = harness;
+    const log = await harness.create();
+    const closing = store.close();
+    const refused = [store.create('u', OTHER_TOPIC, 0, defaultLogConfig()), store.restart(log, offset(7))];
+    expect(await world.complete(Promise.all(refused))).toEqual([undefined, undefined]);
+    await world.complete(closing);
+    const names = await world.complete((harness.disks[0] as Disk).list(''));
+    expect([names.includes('t-0'), names.includes('u-0')]).toEqual([true, false]);
+  });
+});
+
 test('flush.policy=os acknowledges what is written, and a power cut may take it; the checkpoint makes it safe', async () => {
   const harness = await Harness.open();
   const log = await harness.create('t', 0, { flushPolicy: 'os' });
