@@ -272,7 +272,11 @@ export class Partition implements LogListener {
     const log = this.#log;
     if (log === undefined || this.leads || this.#cut !== undefined) return;
     this.#beginCut();
-    log.truncateTo(to, () => this.#endCut());
+    this.#lowerTo(to);
+    log.truncateTo(to, () => {
+      this.#lowerTo(log.logEndOffset);
+      this.#endCut();
+    });
   }
 
   /** Nothing of a follower's log is of use: it goes on at `startOffset` (KIP-101's full truncation). */
@@ -399,6 +403,17 @@ export class Partition implements LogListener {
     if (this.#log === undefined) return;
     this.#log.highWatermark = end;
     this.#log.producers.highWatermarkAdvanced(end);
+  }
+
+  /**
+   * Below the high watermark a log is cut only for a leader that was elected uncleanly: what was committed above `end` is lost, and what
+   * comes there next is another history.
+   */
+  #lowerTo(end: Offset): void {
+    this.#leaderHighWatermark = Math.min(this.#leaderHighWatermark, end) as Offset;
+    if (this.#highWatermark <= end) return;
+    this.#highWatermark = end;
+    if (this.#log !== undefined) this.#log.highWatermark = end;
   }
 
   #followHighWatermark(): void {
