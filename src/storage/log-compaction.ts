@@ -157,12 +157,17 @@ export class LogCompaction {
       if (failure instanceof Uncleanable) {
         this.#uncleanable = failure.message;
         directory.logger.error({ log: folder, reason: failure.message }, 'a log cannot be compacted');
-      } else if (codeOf(failure) !== 'ENOENT' || segments.includes(first)) {
-        // A segment that retention has taken meanwhile is no failure.
+      } else if (codeOf(failure) !== 'ENOENT' || !(await this.#isTaken(known))) {
         directory.caught(`compaction of ${folder}`, failure);
       }
       return undefined;
     }
+  }
+
+  /** Whether retention or a cut has taken some of the segments: their files go before they leave the list. */
+  async #isTaken(known: readonly Segment[]): Promise<boolean> {
+    await this.#host.queued(async () => {});
+    return known.some((segment) => !this.#host.segments.includes(segment));
   }
 
   /** See segment-swap.ts. False: the sources are not what they were. */
