@@ -295,6 +295,12 @@ function refuse(target: FetchTarget, partition: Partition, byFollower: boolean):
     }
   }
   if (target.fetchOffset <= log.logEndOffset) return undefined;
+  const latest = log.epochs.latest();
+  if (byFollower && latest !== undefined) {
+    // Its log is empty, so that no epoch tells: it starts above all that a leader has that was elected uncleanly.
+    const diverging = { epoch: latest.epoch, endOffset: log.logEndOffset };
+    return { ...success(target, partition, partition.highWatermark), diverging };
+  }
   // A consumer may be ahead of a follower that it reads from (KIP-392).
   return failure(target, partition, partition.leads ? ErrorCode.OffsetOutOfRange : ErrorCode.OffsetNotAvailable);
 }

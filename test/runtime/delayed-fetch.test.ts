@@ -3,7 +3,7 @@ import { Deadlines } from '#base/deadlines';
 import { ErrorCode } from '#model/errors';
 import { leaderEpoch, nodeId, offset, ZERO_UUID } from '#model/ids';
 import { MemoryBudget } from '#net/memory-budget';
-import { DelayedFetch, type FetchPlan, type PartitionFetch } from '#runtime/delayed-fetch';
+import { DelayedFetch, type FetchPlan, isInStep, type PartitionFetch } from '#runtime/delayed-fetch';
 import type { FetchTarget } from '#runtime/fetch-sessions';
 import { FakeClock } from './fake-clock.ts';
 import { ledPartition, viewOf } from './replica-stage.ts';
@@ -229,6 +229,19 @@ describe('a follower', () => {
     expect(sizes()).toEqual([]);
     waiting.hurry();
     expect(sizes()).toEqual([[0]]);
+  });
+
+  test('with nothing that could be compared, beyond the end of the log, is told where that is', () => {
+    const { logs, partitions, fetch, answers } = setUp();
+    only(logs).fill(10);
+    const beyond = target(0, { fetchOffset: 15 });
+    fetch({ reader: 'follower', targets: [beyond] });
+    expect(answers[0]).toMatchObject([
+      { error: ErrorCode.None, diverging: { epoch: 0, endOffset: 10 }, logStartOffset: 0 },
+    ]);
+    expect(isInStep(beyond, only(partitions))).toBe(false);
+    fetch({ targets: [beyond] });
+    expect(answers[1]).toMatchObject([{ error: ErrorCode.OffsetOutOfRange }]);
   });
 
   test('below the start of the log is told where that is', () => {
