@@ -289,6 +289,7 @@ export class Partition implements LogListener {
       if (this.#log !== log) return;
       this.#log = made;
       this.#highWatermark = startOffset;
+      this.#leaderHighWatermark = startOffset;
       if (made !== undefined) this.#hold(made);
       this.#endCut();
     });

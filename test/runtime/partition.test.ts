@@ -213,6 +213,23 @@ describe('a follower whose leader was elected uncleanly', () => {
     expect([partition.highWatermark, log.highWatermark]).toEqual([4, 4]);
   });
 
+  test('begins anew with what is committed where the leader’s log starts', async () => {
+    const [former, anew] = [new CuttableLog(), new CuttableLog()];
+    const home = { ...homeOf(), restart: async () => anew.asLog };
+    const partition = new Partition(home, former.topic, former.topicId, former.partition, former.asLog);
+    partition.follow(leaderEpoch(1));
+    partition.leaderIsAt(offset(9), offset(0));
+    former.fill(5);
+    partition.follow(leaderEpoch(2));
+    partition.restartAt(offset(1));
+    await partition.whenWhole();
+    anew.logEndOffset = offset(1);
+    anew.fill(6);
+    expect([partition.highWatermark, anew.highWatermark]).toEqual([1, 1]);
+    partition.leaderIsAt(offset(3), offset(1));
+    expect([partition.highWatermark, anew.highWatermark]).toEqual([3, 3]);
+  });
+
   test('acknowledges as a leader what others have, not what once was', () => {
     const { log, partition } = cutFollower();
     log.finishCut();
