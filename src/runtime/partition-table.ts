@@ -187,9 +187,8 @@ export class PartitionTable {
     if (!after.replicas.includes(this.#node)) {
       if (known === undefined || held === undefined) return;
       known.partitions[index] = undefined;
-      const { log } = held;
       this.#retire(held, ErrorCode.NotLeaderOrFollower);
-      if (log !== undefined) await this.#store.delete(log);
+      await this.#dropLog(topic, topicId, index, held);
       return;
     }
     const partition = held ?? (await this.#open(this.#entry(topic, topicId), index));
@@ -287,11 +286,17 @@ export class PartitionTable {
     if (entry !== undefined) this.#byName.delete(name);
     for (const partition of entry?.partitions ?? [])
       if (partition !== undefined) this.#retire(partition, ErrorCode.UnknownTopicOrPartition);
-    for (const { partition } of partitions) {
-      // Also the log of a partition that is offline: it must not be taken for that of a later topic of this name.
-      const log = this.#store.get(name, partition);
-      if (log?.topicId === id) await this.#store.delete(log);
-    }
+    for (const { partition } of partitions) await this.#dropLog(name, id, partition, entry?.partitions[partition]);
+  }
+
+  /**
+   * Also the log of a partition that is offline, and one that was being made when the replica retired: it must not be taken for that of a
+   * later topic of this name, nor for what a later replica has.
+   */
+  async #dropLog(topic: string, topicId: Uuid, index: number, retired: Partition | undefined): Promise<void> {
+    await retired?.whenRestarted();
+    const log = this.#store.get(topic, index);
+    if (log?.topicId === topicId) await this.#store.delete(log);
   }
 
   #resign(partition: Partition): void {

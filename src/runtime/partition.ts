@@ -84,6 +84,7 @@ export class Partition implements LogListener {
   /** While a follower's log is being cut. */
   #cut: Promise<void> | undefined;
   #cutEnded: (() => void) | undefined;
+  #restarting: Promise<void> | undefined;
 
   constructor(home: PartitionHome, topic: string, topicId: Uuid, index: number, log: PartitionLog | undefined) {
     this.#home = home;
@@ -285,7 +286,8 @@ export class Partition implements LogListener {
     if (log === undefined || this.leads || this.#cut !== undefined) return;
     this.#beginCut();
     log.listener = undefined;
-    void this.#home.restart(log, startOffset).then((made) => {
+    this.#restarting = this.#home.restart(log, startOffset).then((made) => {
+      this.#restarting = undefined;
       if (this.#log !== log) return;
       this.#log = made;
       this.#highWatermark = startOffset;
@@ -310,6 +312,11 @@ export class Partition implements LogListener {
   /** Resolves when no cut is under way. */
   async whenWhole(): Promise<void> {
     await this.#cut;
+  }
+
+  /** Resolves when no log is being made for it, also if it has retired: then somebody else owns what was made. */
+  async whenRestarted(): Promise<void> {
+    await this.#restarting;
   }
 
   watch(watcher: Watcher, end: WatchedEnd = 'committed'): void {
