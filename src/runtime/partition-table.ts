@@ -235,16 +235,20 @@ export class PartitionTable {
 
   /**
    * Between two deltas: the replica stands still, as one that is not here, while `replace` runs, and goes on with the log that it gives.
-   * A leader leads on in its epoch, with all that it had appended.
+   * A leader leads on in its epoch, with all that it had appended; false if it cannot now, because it has proposed another ISR, of which
+   * it would not know any more.
    */
-  #replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<void> {
-    this.#applied = this.#applied.then(async () => {
+  #replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<boolean> {
+    let isNow = true;
+    const replaced = this.#applied.then(async () => {
       const { topic, topicId, index } = partition;
       const entry = this.#byId.get(topicId);
       const state = entry?.states[index];
       await partition.whenWhole();
       const { log } = partition;
       if (state === undefined || entry?.partitions[index] !== partition || log === undefined) return;
+      isNow = partition.leadership?.isProposing !== true;
+      if (!isNow) return;
       entry.partitions[index] = undefined;
       this.#retire(partition, ErrorCode.NotLeaderOrFollower);
       const next = await replace(log);
@@ -263,7 +267,8 @@ export class PartitionTable {
       await this.#assume(replica, state);
       for (const observer of this.#replicaObservers) observer.opened(replica);
     });
-    return this.#applied;
+    this.#applied = replaced;
+    return replaced.then(() => isNow);
   }
 
   async #replaceDamaged(partition: Partition): Promise<boolean> {

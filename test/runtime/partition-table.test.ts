@@ -6,7 +6,7 @@ import { leaderEpoch, nodeId, offset, type Uuid, uuid } from '#model/ids';
 import { DIRECTORY_UNASSIGNED } from '#model/uuids';
 import type { Partition } from '#runtime/partition';
 import { PartitionTable } from '#runtime/partition-table';
-import { appended, batch, Harness } from '../storage/support.ts';
+import { appended, batch, Harness, headersOf } from '../storage/support.ts';
 import { homeOf, ME } from './replica-stage.ts';
 
 const [OLD, NEW] = [uuid('AAAAAAAAAAAAAAAAAAAAAQ'), uuid('AAAAAAAAAAAAAAAAAAAAAg')];
@@ -107,5 +107,36 @@ describe('a replica that goes while its log begins anew', () => {
     expect([log.durableOffset, stage.harness.store.offlineDirectoryCount]).toEqual([1, 0]);
     const folders = await stage.harness.world.complete(stage.harness.faults[0]?.list('') ?? Promise.resolve([]));
     expect(folders.filter((name) => name === 't-0')).toHaveLength(1);
+  });
+});
+
+describe('a leader that moves to another data directory', () => {
+  test('does not while it is undecided who is in sync: both count until then', async () => {
+    const stage = new Stage(await Harness.open({ disks: 2 }));
+    const { harness, table } = stage;
+    const view = { leader: ME, isr: [ME] };
+    stage.apply({ partitions: [stage.change(OLD, stateOf(view))] });
+    await stage.settled();
+    const { replica } = stage;
+    const from = replica.log?.directory;
+    const other = harness.store.directories.find((directory) => directory !== from);
+    const append = async (): Promise<void> => {
+      const bytes = batch();
+      expect(stage.replica.append(bytes, headersOf(bytes))).toHaveProperty('baseOffset');
+      await harness.settle();
+    };
+    await append();
+    replica.fetchedBy(OTHER, { brokerEpoch: 7, fetchOffset: offset(1), durableOffset: offset(1), logStartOffset: 0 });
+    expect(replica.proposeIsr(() => 7, 1000)?.isr.map(({ id }) => id)).toEqual([ME, OTHER]);
+    if (other === undefined) return expect.unreachable();
+    table.moves.begin(replica, other);
+    await harness.settle(2000);
+    await append();
+    expect([stage.replica.log?.logEndOffset, stage.replica.highWatermark]).toEqual([2, 1]);
+    stage.apply({ partitions: [stage.change(OLD, stateOf({ ...view, isr: [ME, OTHER], partitionEpoch: 2 }))] });
+    await stage.settled();
+    await harness.settle(2000);
+    expect(stage.replica.log?.directory).toBe(other);
+    expect([stage.replica.log?.logEndOffset, stage.replica.highWatermark]).toEqual([2, 1]);
   });
 });
