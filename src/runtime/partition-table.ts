@@ -187,9 +187,8 @@ export class PartitionTable {
     if (!after.replicas.includes(this.#node)) {
       if (known === undefined || held === undefined) return;
       known.partitions[index] = undefined;
-      const { log } = held;
       this.#retire(held, ErrorCode.NotLeaderOrFollower);
-      if (log !== undefined) await this.#store.delete(log);
+      await this.#dropLog(topic, topicId, index, held);
       return;
     }
     const partition = held ?? (await this.#open(this.#entry(topic, topicId), index));
@@ -236,16 +235,20 @@ export class PartitionTable {
 
   /**
    * Between two deltas: the replica stands still, as one that is not here, while `replace` runs, and goes on with the log that it gives.
-   * A leader leads on in its epoch, with all that it had appended.
+   * A leader leads on in its epoch, with all that it had appended; false if it cannot now, because it has proposed another ISR, of which
+   * it would not know any more.
    */
-  #replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<void> {
-    this.#applied = this.#applied.then(async () => {
+  #replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<boolean> {
+    let isNow = true;
+    const replaced = this.#applied.then(async () => {
       const { topic, topicId, index } = partition;
       const entry = this.#byId.get(topicId);
       const state = entry?.states[index];
       await partition.whenWhole();
       const { log } = partition;
       if (state === undefined || entry?.partitions[index] !== partition || log === undefined) return;
+      isNow = partition.leadership?.isProposing !== true;
+      if (!isNow) return;
       entry.partitions[index] = undefined;
       this.#retire(partition, ErrorCode.NotLeaderOrFollower);
       const next = await replace(log);
@@ -264,7 +267,8 @@ export class PartitionTable {
       await this.#assume(replica, state);
       for (const observer of this.#replicaObservers) observer.opened(replica);
     });
-    return this.#applied;
+    this.#applied = replaced;
+    return replaced.then(() => isNow);
   }
 
   async #replaceDamaged(partition: Partition): Promise<boolean> {
@@ -287,11 +291,17 @@ export class PartitionTable {
     if (entry !== undefined) this.#byName.delete(name);
     for (const partition of entry?.partitions ?? [])
       if (partition !== undefined) this.#retire(partition, ErrorCode.UnknownTopicOrPartition);
-    for (const { partition } of partitions) {
-      // Also the log of a partition that is offline: it must not be taken for that of a later topic of this name.
-      const log = this.#store.get(name, partition);
-      if (log?.topicId === id) await this.#store.delete(log);
-    }
+    for (const { partition } of partitions) await this.#dropLog(name, id, partition, entry?.partitions[partition]);
+  }
+
+  /**
+   * Also the log of a partition that is offline, and one that was being made when the replica retired: it must not be taken for that of a
+   * later topic of this name, nor for what a later replica has.
+   */
+  async #dropLog(topic: string, topicId: Uuid, index: number, retired: Partition | undefined): Promise<void> {
+    await retired?.whenRestarted();
+    const log = this.#store.get(topic, index);
+    if (log?.topicId === topicId) await this.#store.delete(log);
   }
 
   #resign(partition: Partition): void {

@@ -84,6 +84,7 @@ export class Partition implements LogListener {
   /** While a follower's log is being cut. */
   #cut: Promise<void> | undefined;
   #cutEnded: (() => void) | undefined;
+  #restarting: Promise<void> | undefined;
 
   constructor(home: PartitionHome, topic: string, topicId: Uuid, index: number, log: PartitionLog | undefined) {
     this.#home = home;
@@ -272,7 +273,11 @@ export class Partition implements LogListener {
     const log = this.#log;
     if (log === undefined || this.leads || this.#cut !== undefined) return;
     this.#beginCut();
-    log.truncateTo(to, () => this.#endCut());
+    this.#lowerTo(to);
+    log.truncateTo(to, () => {
+      this.#lowerTo(log.logEndOffset);
+      this.#endCut();
+    });
   }
 
   /** Nothing of a follower's log is of use: it goes on at `startOffset` (KIP-101's full truncation). */
@@ -281,10 +286,12 @@ export class Partition implements LogListener {
     if (log === undefined || this.leads || this.#cut !== undefined) return;
     this.#beginCut();
     log.listener = undefined;
-    void this.#home.restart(log, startOffset).then((made) => {
+    this.#restarting = this.#home.restart(log, startOffset).then((made) => {
+      this.#restarting = undefined;
       if (this.#log !== log) return;
       this.#log = made;
       this.#highWatermark = startOffset;
+      this.#leaderHighWatermark = startOffset;
       if (made !== undefined) this.#hold(made);
       this.#endCut();
     });
@@ -305,6 +312,11 @@ export class Partition implements LogListener {
   /** Resolves when no cut is under way. */
   async whenWhole(): Promise<void> {
     await this.#cut;
+  }
+
+  /** Resolves when no log is being made for it, also if it has retired: then somebody else owns what was made. */
+  async whenRestarted(): Promise<void> {
+    await this.#restarting;
   }
 
   watch(watcher: Watcher, end: WatchedEnd = 'committed'): void {
@@ -399,6 +411,17 @@ export class Partition implements LogListener {
     if (this.#log === undefined) return;
     this.#log.highWatermark = end;
     this.#log.producers.highWatermarkAdvanced(end);
+  }
+
+  /**
+   * Below the high watermark a log is cut only for a leader that was elected uncleanly: what was committed above `end` is lost, and what
+   * comes there next is another history.
+   */
+  #lowerTo(end: Offset): void {
+    this.#leaderHighWatermark = Math.min(this.#leaderHighWatermark, end) as Offset;
+    if (this.#highWatermark <= end) return;
+    this.#highWatermark = end;
+    if (this.#log !== undefined) this.#log.highWatermark = end;
   }
 
   #followHighWatermark(): void {

@@ -395,6 +395,9 @@ export class ReplicaFetcher {
     if (errorCode !== ErrorCode.None) return this.#retryLater(followed);
     if (divergingEpoch.epoch >= 0) {
       const { epoch, endOffset } = divergingEpoch;
+      // Above it both have nothing in common, and below it this log has nothing.
+      if (endOffset < log.logStartOffset)
+        return this.#cut(followed, offset(Math.max(0, answer.logStartOffset)), 'restart');
       const diverging = { epoch: epoch as LeaderEpoch, endOffset: offset(Math.max(0, endOffset)) };
       const to = this.#options.planted.has('truncate-to-high-watermark')
         ? // PLANTED BUG truncate-to-high-watermark: what is above the follower's high watermark goes, as before KIP-101.

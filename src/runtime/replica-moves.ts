@@ -11,8 +11,11 @@ import type { Partition } from './partition.ts';
 export interface ReplicaMovesParts {
   readonly store: LogStore;
   readonly logger: Logger;
-  /** Runs `replace` while nobody appends to the partition's log, which is given, and serves from what it resolves to; see PartitionTable. */
-  replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<void>;
+  /**
+   * Runs `replace` while nobody appends to the partition's log, which is given, and serves from what it resolves to; see PartitionTable.
+   * False: not now.
+   */
+  replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<boolean>;
 }
 
 interface Move {
@@ -23,6 +26,8 @@ interface Move {
 
 /** In memory at a time, but for a single batch that is larger. */
 const CHUNK_BYTES = 1024 * 1024;
+/** From a try to take the replica's place to the next. */
+const RETRY_MS = 20;
 
 /**
  * Moves one replica after the other. A copy grows in the other directory, batch by batch and checked, up to what is committed, while the
@@ -82,25 +87,35 @@ export class ReplicaMoves {
     if (log === undefined || move.isCancelled) return 'the replica is gone';
     const copy = new Copy(log, this.#parts);
     let failure = await copy.begin(to);
-    for (let isBehind = true; isBehind && failure === undefined; ) {
-      const { end } = copy;
-      if (move.isCancelled) failure = 'another directory was asked for';
-      else if (partition.log !== log) failure = 'the replica has begun anew, or is gone';
-      else failure = await copy.advance(partition.highWatermark);
-      isBehind = copy.end > end;
-    }
-    if (failure === undefined) {
-      failure = 'the replica is gone';
-      await this.#parts.replaceLog(partition, async (present) => {
-        failure = move.isCancelled || present !== log ? 'the replica has begun anew' : await copy.complete();
-        if (failure !== undefined) return present;
+    for (let isDone = false; !isDone && failure === undefined; ) {
+      failure = await this.#catchUp(move, log, copy);
+      if (failure !== undefined) break;
+      let outcome: string | undefined = 'the replica is gone';
+      isDone = await this.#parts.replaceLog(partition, async (present) => {
+        outcome = move.isCancelled || present !== log ? 'the replica has begun anew' : await copy.complete();
+        if (outcome !== undefined) return present;
         const made = await store.promote(present, copy.future);
-        if (made === undefined) failure = 'the other data directory does not take it';
+        if (made === undefined) outcome = 'the other data directory does not take it';
         return made ?? present;
       });
+      if (isDone) failure = outcome;
+      else await new Promise<void>((resolve) => to.clock.timer(() => resolve()).arm(RETRY_MS));
     }
     if (failure !== undefined) await copy.drop();
     return failure;
+  }
+
+  /** Copies what is committed. Why it failed. */
+  async #catchUp(move: Move, log: PartitionLog, copy: Copy): Promise<string | undefined> {
+    const { partition } = move;
+    for (let end: Offset | undefined; end !== copy.end; ) {
+      if (move.isCancelled) return 'another directory was asked for';
+      if (partition.log !== log) return 'the replica has begun anew, or is gone';
+      end = copy.end;
+      const failure = await copy.advance(partition.highWatermark);
+      if (failure !== undefined) return failure;
+    }
+    return undefined;
   }
 }
 

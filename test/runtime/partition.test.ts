@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { ErrorCode, errorName } from '#model/errors';
-import { offset, producerId } from '#model/ids';
-import { ledPartition, viewOf } from './replica-stage.ts';
+import { leaderEpoch, nodeId, offset, producerId } from '#model/ids';
+import { Partition } from '#runtime/partition';
+import { homeOf, ledPartition, viewOf } from './replica-stage.ts';
 import { batchOf, StubLog } from './stub-log.ts';
 
 function setUp() {
@@ -168,5 +169,83 @@ describe('readers of a partition', () => {
     expect(partition.endOffsetFor(7)).toEqual({ epoch: 5, endOffset: 2 });
     expect(partition.endOffsetFor(9)).toBeUndefined();
     expect(partition.endOffsetFor(-1)).toBeUndefined();
+  });
+});
+
+describe('a follower whose leader was elected uncleanly', () => {
+  /** A log that is cut when the test says so. */
+  class CuttableLog extends StubLog {
+    highWatermark = offset(0);
+    finishCut: () => void = () => {};
+
+    raiseStartTo(): void {}
+
+    truncateTo(to: number, done: () => void): void {
+      this.finishCut = () => {
+        this.logEndOffset = offset(to);
+        this.durableOffset = offset(to);
+        done();
+      };
+    }
+  }
+
+  function cutFollower() {
+    const log = new CuttableLog();
+    const partition = new Partition(homeOf(), log.topic, log.topicId, log.partition, log.asLog);
+    partition.follow(leaderEpoch(1));
+    partition.leaderIsAt(offset(9), offset(0));
+    log.fill(5);
+    log.logEndOffset = offset(7);
+    expect([partition.highWatermark, log.highWatermark]).toEqual([5, 5]);
+    partition.follow(leaderEpoch(2));
+    partition.truncateTo(offset(2));
+    return { log, partition };
+  }
+
+  test('takes for committed no more than what its log is cut to: what comes there next is another history', () => {
+    const { log, partition } = cutFollower();
+    log.sync(7);
+    expect([partition.highWatermark, log.highWatermark]).toEqual([2, 2]);
+    log.finishCut();
+    log.fill(3);
+    expect([partition.highWatermark, log.highWatermark]).toEqual([2, 2]);
+    partition.leaderIsAt(offset(4), offset(0));
+    expect([partition.highWatermark, log.highWatermark]).toEqual([4, 4]);
+  });
+
+  test('begins anew with what is committed where the leader’s log starts', async () => {
+    const [former, anew] = [new CuttableLog(), new CuttableLog()];
+    const home = { ...homeOf(), restart: async () => anew.asLog };
+    const partition = new Partition(home, former.topic, former.topicId, former.partition, former.asLog);
+    partition.follow(leaderEpoch(1));
+    partition.leaderIsAt(offset(9), offset(0));
+    former.fill(5);
+    partition.follow(leaderEpoch(2));
+    partition.restartAt(offset(1));
+    await partition.whenWhole();
+    anew.logEndOffset = offset(1);
+    anew.fill(6);
+    expect([partition.highWatermark, anew.highWatermark]).toEqual([1, 1]);
+    partition.leaderIsAt(offset(3), offset(1));
+    expect([partition.highWatermark, anew.highWatermark]).toEqual([3, 3]);
+  });
+
+  test('acknowledges as a leader what others have, not what once was', () => {
+    const { log, partition } = cutFollower();
+    log.finishCut();
+    const other = nodeId(2);
+    partition.lead(viewOf(3, { replicas: [nodeId(1), other], isr: [nodeId(1), other] }), 1);
+    partition.append(...batchOf(1));
+    const answers: string[] = [];
+    partition.whenCommitted(offset(2), (error) => answers.push(errorName(error)));
+    log.sync();
+    expect(answers).toEqual([]);
+    partition.fetchedBy(other, {
+      brokerEpoch: 1,
+      fetchOffset: offset(3),
+      durableOffset: offset(3),
+      logStartOffset: 0,
+    });
+    expect(answers).toEqual(['NONE']);
   });
 });

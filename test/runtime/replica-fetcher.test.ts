@@ -61,6 +61,8 @@ class Stage {
   #correlationIds: number[] = [];
   throttledRate = Number.POSITIVE_INFINITY;
   isInSync = false;
+  /** Where logs were begun anew. */
+  readonly restarts: FollowerLog[] = [];
 
   constructor() {
     const connection: Connection = {
@@ -103,7 +105,17 @@ class Stage {
 
   follow(log: FollowerLog): Partition {
     const partition = new Partition(
-      homeOf({ synced: (synced) => this.fetcher.synced(synced) }),
+      {
+        ...homeOf({ synced: (synced) => this.fetcher.synced(synced) }),
+        restart: async (_log, startOffset) => {
+          const restarted = new FollowerLog(log.topic, log.partition, log.topicId);
+          restarted.logStartOffset = startOffset;
+          restarted.logEndOffset = startOffset;
+          restarted.durableOffset = startOffset;
+          this.restarts.push(restarted);
+          return restarted.asLog;
+        },
+      },
       log.topic,
       log.topicId,
       log.partition,
@@ -251,6 +263,23 @@ describe('a follower', () => {
     await stage.answer({ topicId: T, index: 0, diverging: { epoch: 1, endOffset: 3 } });
     expect(log.logEndOffset).toBe(3);
     expect(stage.told(1)).toMatchObject([{ fetchOffset: 3, lastFetchedEpoch: 1 }]);
+  });
+
+  test.each([
+    { its: 'records', fill: 5, diverging: { epoch: 2, endOffset: 12 } },
+    { its: 'start, which is all it has', fill: 0, diverging: { epoch: 3, endOffset: 12 } },
+  ])('begins anew where its leader does, if the histories part below its $its', async ({ fill, diverging }) => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    log.logStartOffset = offset(15);
+    log.logEndOffset = offset(15);
+    if (fill > 0) log.epochs.assign(leaderEpoch(2), offset(15));
+    log.fill(fill);
+    stage.follow(log);
+    expect(stage.told(0)).toMatchObject([{ fetchOffset: 15 + fill, lastFetchedEpoch: fill > 0 ? 2 : -1 }]);
+    await stage.answer({ topicId: T, index: 0, logStartOffset: 4, diverging });
+    expect(stage.restarts.map(({ logStartOffset }) => logStartOffset)).toEqual([4]);
+    expect(stage.told(1)).toMatchObject([{ fetchOffset: 4, lastFetchedEpoch: -1 }]);
   });
 
   test('asks no more for what it stopped following before the first answer', async () => {

@@ -29,9 +29,10 @@ class Stage {
       logger: harness.ports.logger,
       replaceLog: async (partition, replace) => {
         await this.beforeReplacing();
-        if (partition.log === undefined) return;
+        if (partition.log === undefined) return true;
         partition.retire(ErrorCode.NotLeaderOrFollower);
         this.served = await replace(log);
+        return true;
       },
     });
   }
@@ -150,7 +151,7 @@ describe('a replica that moves to another data directory', () => {
     const back = new ReplicaMoves({
       store: harness.store,
       logger: harness.ports.logger,
-      replaceLog: async (_partition, replace) => void (await replace(moved)),
+      replaceLog: async (_partition, replace) => (await replace(moved)) !== undefined,
     });
     back.begin(ledPartition(moved), stage.log.directory);
     await harness.settle(2_000);
