@@ -7,7 +7,7 @@ import { oneOf } from './one.ts';
 /** Connections, requests, and what goes through them. The times of requests are observed by the dispatcher. */
 export function trafficMetrics(metrics: Metrics, { traffic, fetchSessions }: Broker, listener: KafkaListener): void {
   const one = oneOf(metrics);
-  const { stats, requestBudget, responseBudget } = listener;
+  const { stats, requestMemory, responseBudget } = listener;
   one(
     ['odradek_connections', 'kafka_server_socket_server_metrics_connection_count'],
     'Open client connections',
@@ -27,7 +27,7 @@ export function trafficMetrics(metrics: Metrics, { traffic, fetchSessions }: Bro
     'counter',
     () => stats.refusedRequests,
   );
-  one('odradek_request_memory_bytes', 'Memory of requests in flight', 'gauge', () => requestBudget.usedBytes);
+  one('odradek_request_memory_bytes', 'Memory of requests in flight', 'gauge', () => requestMemory.usedBytes);
   one('odradek_response_memory_bytes', 'Memory of answers in flight', 'gauge', () => responseBudget.usedBytes);
   one('odradek_fetch_sessions', 'Incremental fetch sessions', 'gauge', () => fetchSessions.count);
   metrics.series('odradek_requests_total', 'Requests by API', 'counter', function* () {
