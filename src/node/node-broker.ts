@@ -106,7 +106,9 @@ export async function openBroker(
     store,
     logger: ports.logger,
     followers: fetchers,
+    clock: ports.clock,
     layers,
+    moveBytesPerSecond: () => broker.config.replicaAlterLogDirsIoMaxBytesPerSecond,
   });
   const controller: ControllerClient = {
     async submit(operation, command, timeoutMs) {

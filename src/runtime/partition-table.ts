@@ -1,5 +1,5 @@
 import { assert } from '#base/assert';
-import type { Logger } from '#base/ports';
+import type { Clock, Logger } from '#base/ports';
 import type { MetadataDelta, PartitionDelta, TopicRemoval } from '#metadata/delta';
 import type { MetadataImage } from '#metadata/image';
 import { type Partition as PartitionState, ResourceType } from '#metadata/records';
@@ -11,7 +11,8 @@ import { parseTopicConfig, type TopicConfig } from '#model/topic-config';
 import type { LogStore } from '#storage/log-store';
 import type { PartitionLog } from '#storage/partition-log';
 import { Partition, type PartitionHome } from './partition.ts';
-import { ReplicaMoves } from './replica-moves.ts';
+import { ReplicaMoves, type ReplicaMovesParts } from './replica-moves.ts';
+import { ReplicationThrottle } from './replication-throttle.ts';
 
 interface TopicEntry {
   readonly name: string;
@@ -49,7 +50,10 @@ export interface PartitionTableParts {
   readonly store: LogStore;
   readonly logger: Logger;
   readonly followers: Followers;
+  readonly clock: Clock;
   layers(): BrokerLayers;
+  /** What replicas that move between this node's directories may copy. */
+  moveBytesPerSecond(): number;
 }
 
 /**
@@ -76,8 +80,15 @@ export class PartitionTable {
     this.#image = parts.image;
     this.#store = parts.store;
     this.#logger = parts.logger;
-    const { store, logger } = parts;
-    this.moves = new ReplicaMoves({ store, logger, replaceLog: (...args) => this.#replaceLog(...args) });
+    const { store, logger, clock } = parts;
+    const throttle = new ReplicationThrottle({
+      clock,
+      self: this.#node,
+      rate: () => parts.moveBytesPerSecond(),
+      replicasOf: () => ['*'],
+    });
+    const replaceLog: ReplicaMovesParts['replaceLog'] = (...args) => this.#replaceLog(...args);
+    this.moves = new ReplicaMoves({ store, logger, clock, throttle, replaceLog });
   }
 
   observeReplicas(observer: ReplicaObserver): void {
@@ -143,6 +154,8 @@ export class PartitionTable {
       const topic = this.#image.topic(log.topic);
       const state = topic !== undefined && topic.id === log.topicId ? topic.partitions[log.partition] : undefined;
       if (state?.replicas.includes(this.#node)) continue;
+      const future = this.#store.claimFuture(log);
+      if (future !== undefined) await this.#store.dropFuture(future);
       this.#logger.warn(
         { log: partitionName(log.topic, log.partition), topicId: log.topicId },
         'a log that the metadata does not know is set aside',
@@ -231,6 +244,7 @@ export class PartitionTable {
     if (found !== undefined) found.updateConfig(entry.config);
     const partition = new Partition(this.#parts.home, name, id, index, log);
     entry.partitions[index] = partition;
+    if (log !== undefined) this.moves.resume(partition, log);
     return partition;
   }
 
