@@ -406,7 +406,10 @@ export class ReplicaFetcher {
     const bytes = chunks.length === 1 ? at(chunks, 0) : Buffer.concat(chunks);
     if (bytes.length > 0 && !this.#append(followed, bytes)) return;
     followed.retryMs = RETRY_MS;
+    const startedAt = partition.log?.logStartOffset;
     partition.leaderIsAt(offset(Math.max(0, answer.highWatermark)), offset(Math.max(0, answer.logStartOffset)));
+    // Whoever has deleted records waits until the leader knows that they are gone here.
+    if (partition.log?.logStartOffset !== startedAt) this.#note(followed);
   }
 
   /** Whether the answer was taken in. */
