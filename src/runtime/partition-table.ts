@@ -13,12 +13,14 @@ import type { PartitionLog } from '#storage/partition-log';
 import { Partition, type PartitionHome } from './partition.ts';
 import { ReplicaMoves, type ReplicaMovesParts } from './replica-moves.ts';
 import { ReplicationThrottle } from './replication-throttle.ts';
+import { TopicTraffic } from './traffic.ts';
 
 interface TopicEntry {
   readonly name: string;
   readonly id: Uuid;
   config: TopicConfig;
   readonly partitions: (Partition | undefined)[];
+  readonly traffic: TopicTraffic;
   /** Of each partition here: the last state that was brought into effect. */
   readonly states: (PartitionState | undefined)[];
 }
@@ -137,6 +139,20 @@ export class PartitionTable {
     const topic = this.#byId.get(partition.topicId);
     assert(topic !== undefined, 'a partition in use belongs to a topic of the table');
     return topic.config;
+  }
+
+  /** Of its topic, for as long as this node has replicas of it; undefined if they have gone meanwhile. */
+  trafficOf({ topicId }: Partition): TopicTraffic | undefined {
+    return this.#byId.get(topicId)?.traffic;
+  }
+
+  /** Of each topic that this node has replicas of. */
+  *traffic(): IterableIterator<readonly [topic: string, traffic: TopicTraffic]> {
+    for (const { name, traffic } of this.#byId.values()) yield [name, traffic];
+  }
+
+  get topicCount(): number {
+    return this.#byId.size;
   }
 
   isInternal(topic: string): boolean {
@@ -339,7 +355,7 @@ export class PartitionTable {
   #entry(name: string, id: Uuid): TopicEntry {
     let entry = this.#byId.get(id);
     if (entry === undefined) {
-      entry = { name, id, config: this.#configFor(name), partitions: [], states: [] };
+      entry = { name, id, config: this.#configFor(name), partitions: [], states: [], traffic: new TopicTraffic() };
       this.#byId.set(id, entry);
       this.#byName.set(name, entry);
     }

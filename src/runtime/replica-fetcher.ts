@@ -46,6 +46,8 @@ export interface ReplicaFetcherOptions {
   readonly undurableBytesMax: number;
   readonly planted: PlantedBugs;
   readonly throttle: ReplicationThrottle;
+  /** Whole batches have been taken in. */
+  onAppended(sizeBytes: number): void;
   /** Whether this node's replica is in sync by the metadata. */
   isInSync(partition: Partition): boolean;
   /** Of the leader's inter-broker listener; undefined while it is not registered. */
@@ -432,6 +434,7 @@ export class ReplicaFetcher {
     }
     followed.undurable.push({ end: log.logEndOffset, sizeBytes: batches.bytes.length });
     this.#undurableBytes += batches.bytes.length;
+    this.#options.onAppended(batches.bytes.length);
     this.#note(followed);
     this.#throttle(followed, batches.bytes.length);
     return true;

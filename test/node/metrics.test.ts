@@ -86,6 +86,29 @@ describe('the metrics of three nodes', () => {
     expect(syncCount).toBeGreaterThanOrEqual(9);
   });
 
+  it('tell the same by topic, each from the leaders of its partitions, beside the totals of the nodes', () => {
+    for (const [ours, theirs, total] of [
+      ['odradek_topic_produce_bytes_total', 'bytesin', 'odradek_produce_bytes_total'],
+      ['odradek_topic_produce_records_total', 'messagesin', 'odradek_produce_records_total'],
+      ['odradek_topic_fetch_bytes_total', 'bytesout', 'odradek_fetch_bytes_total'],
+    ] as const) {
+      const ofTopic = readings(scrapes, ours, { topic: 'spread' });
+      expect(sum(ofTopic), ours).toBeGreaterThan(0);
+      expect(sum(ofTopic), ours).toBe(sum(readings(scrapes, total)));
+      expect(sum(readings(scrapes, ours, { topic: 'pair' })), ours).toBe(0);
+      // A name of Kafka's is a node's without a topic, and a topic's with one.
+      const alias = `kafka_server_brokertopicmetrics_${theirs}_total`;
+      expect(readings(scrapes, alias, { topic: 'spread' }), alias).toEqual(ofTopic);
+      expect(sum(readings(scrapes, alias)), alias).toBe(2 * sum(ofTopic));
+    }
+  });
+
+  it('tell of as much that followers have taken as leaders have sent', () => {
+    const received = sum(readings(scrapes, 'odradek_replication_received_bytes_total'));
+    expect(received).toBeGreaterThan(0);
+    expect(received).toBe(sum(readings(scrapes, 'odradek_replication_sent_bytes_total')));
+  });
+
   it('tell how far a group is behind, also where others lead, at its coordinator alone', async () => {
     for (const partition of ['0', '1', '2']) {
       const labels = { topic: 'spread', partition };
@@ -132,8 +155,10 @@ describe('the metrics of three nodes', () => {
       odradek_leaders: 'kafka_server_replicamanager_leadercount',
       odradek_partition_high_watermark: 'kafka_topic_partition_current_offset',
       odradek_partition_log_bytes: 'kafka_log_log_size',
-      odradek_produce_bytes_total: 'kafka_server_brokertopicmetrics_bytesin_total',
+      odradek_replication_received_bytes_total: 'kafka_server_brokertopicmetrics_replicationbytesin_total',
       odradek_group_lag_records: 'kafka_consumergroup_lag',
+      odradek_producer_ids: 'kafka_server_replicamanager_produceridcount',
+      odradek_unclean_elections_total: 'kafka_controller_controllerstats_uncleanleaderelections_total',
     };
     for (const [ours, theirs] of Object.entries(pairs)) {
       expect(readings(scrapes, theirs), theirs).toEqual(readings(scrapes, ours));
@@ -299,6 +324,10 @@ describe('the metrics of nodes in trouble', () => {
     expect(readings(scrape, 'odradek_leaders')).toEqual([5]);
     expect(readings(scrape, 'odradek_partition_high_watermark')).toHaveLength(2);
     expect(readings(scrape, 'odradek_metrics_dropped_partitions')).toEqual([3]);
+    for (const name of ['few', 'more', 'most']) await cluster.createTopic(name, [[1]]);
+    const again = [await cluster.scrape(1)];
+    expect(readings(again, 'odradek_topic_produce_bytes_total')).toHaveLength(2);
+    expect(readings(again, 'odradek_metrics_dropped_topics')).toEqual([2]);
     await cluster.stop();
   });
 });
