@@ -136,6 +136,11 @@ function appendTo(
   if (outcome.error !== ErrorCode.None) return round.refuse(answer, outcome.error, outcome.message);
   broker.traffic.bytesIn += bytes.length;
   broker.traffic.recordsIn += first.recordCount;
+  const ofTopic = broker.partitions.trafficOf(partition);
+  if (ofTopic !== undefined) {
+    ofTopic.bytesIn += bytes.length;
+    ofTopic.recordsIn += first.recordCount;
+  }
   answer.baseOffset = outcome.baseOffset;
   answer.logAppendTimeMs = appendTime;
   answer.logStartOffset = partition.log?.logStartOffset ?? -1;

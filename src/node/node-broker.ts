@@ -75,6 +75,9 @@ export async function openBroker(
       rate: () => broker.config.followerReplicationThrottledRate,
       replicasOf: (partition) => partitions.configOf(partition).followerReplicationThrottledReplicas,
     }),
+    onAppended: (sizeBytes) => {
+      broker.traffic.replicationBytesIn += sizeBytes;
+    },
     isInSync: ({ topicId, index }) => image.topicById(topicId)?.partitions[index]?.isr.includes(node.id) === true,
     endpointOf,
     brokerEpoch,
@@ -106,7 +109,9 @@ export async function openBroker(
     store,
     logger: ports.logger,
     followers: fetchers,
+    clock: ports.clock,
     layers,
+    moveBytesPerSecond: () => broker.config.replicaAlterLogDirsIoMaxBytesPerSecond,
   });
   const controller: ControllerClient = {
     async submit(operation, command, timeoutMs) {

@@ -15,8 +15,8 @@ export interface Watcher {
   advanced(): void;
 }
 
-/** What a watcher waits for: more that is committed, or, as a follower, more that is written. */
-export type WatchedEnd = 'committed' | 'written';
+/** What a watcher waits for: more that is committed, or, as a follower, more that is written; or less, at the start of replicas' logs. */
+export type WatchedEnd = 'committed' | 'written' | 'trimmed';
 
 interface PendingAck {
   /** Answered once everything up to it is durable, or committed. */
@@ -80,7 +80,11 @@ export class Partition implements LogListener {
   /** Bounded by the request memory of the connections, as `#commits`: each entry belongs to a request in flight. */
   readonly #acks = new Fifo<PendingAck>();
   readonly #commits = new Fifo<PendingAck>();
-  readonly #watchers: Readonly<Record<WatchedEnd, Set<Watcher>>> = { committed: new Set(), written: new Set() };
+  readonly #watchers: Readonly<Record<WatchedEnd, Set<Watcher>>> = {
+    committed: new Set(),
+    written: new Set(),
+    trimmed: new Set(),
+  };
   /** While a follower's log is being cut. */
   #cut: Promise<void> | undefined;
   #cutEnded: (() => void) | undefined;
@@ -133,6 +137,12 @@ export class Partition implements LogListener {
     return this.#log?.writtenOffset ?? offset(0);
   }
 
+  /** Where the logs of the leader and of its followers that live all start at the least; undefined unless it leads. */
+  lowWatermark(lives: (id: NodeId) => boolean): number | undefined {
+    if (this.#leader === undefined || this.#log === undefined) return undefined;
+    return Math.min(this.#log.logStartOffset, this.#leader.leastStartOf(lives));
+  }
+
   /** How far this follower is behind what its leader has committed, in records; 0 on a leader. */
   get offsetLag(): number {
     if (this.leads || this.#log === undefined) return 0;
@@ -178,6 +188,8 @@ export class Partition implements LogListener {
     if (leader.isUnderMinIsr)
       for (const { done } of this.#commits.drain()) done(ErrorCode.NotEnoughReplicasAfterAppend);
     this.#lookForNewcomers(leader);
+    // Whoever was waited for may be no replica any more, or dead.
+    this.#wake('trimmed');
   }
 
   /** FENCED or UNKNOWN_LEADER_EPOCH if the client's epoch is not ours; −1 is not checked (KIP-320). */
@@ -236,8 +248,10 @@ export class Partition implements LogListener {
   fetchedBy(id: NodeId, fetch: FollowerFetch): void {
     const leader = this.#leader;
     if (leader === undefined || this.#log === undefined) return;
+    const startedAt = leader.follower(id)?.logStartOffset;
     if (leader.fetched(id, fetch, this.#log.logEndOffset, this.#home.now())) this.#committed();
     if (!leader.view.isr.includes(id) && !leader.isProposing && leader.isCaughtUp(id)) this.#home.events.isrDue(this);
+    if (startedAt !== fetch.logStartOffset) this.#wake('trimmed');
   }
 
   /** See LeaderState.propose. */
@@ -371,6 +385,7 @@ export class Partition implements LogListener {
     for (const queue of [this.#acks, this.#commits]) for (const ack of queue.drain()) ack.done(error);
     this.#wake('committed');
     this.#wake('written');
+    this.#wake('trimmed');
   }
 
   #beginCut(): void {

@@ -46,6 +46,8 @@ export interface ReplicaFetcherOptions {
   readonly undurableBytesMax: number;
   readonly planted: PlantedBugs;
   readonly throttle: ReplicationThrottle;
+  /** Whole batches have been taken in. */
+  onAppended(sizeBytes: number): void;
   /** Whether this node's replica is in sync by the metadata. */
   isInSync(partition: Partition): boolean;
   /** Of the leader's inter-broker listener; undefined while it is not registered. */
@@ -409,7 +411,10 @@ export class ReplicaFetcher {
     const bytes = chunks.length === 1 ? at(chunks, 0) : Buffer.concat(chunks);
     if (bytes.length > 0 && !this.#append(followed, bytes)) return;
     followed.retryMs = RETRY_MS;
+    const startedAt = partition.log?.logStartOffset;
     partition.leaderIsAt(offset(Math.max(0, answer.highWatermark)), offset(Math.max(0, answer.logStartOffset)));
+    // Whoever has deleted records waits until the leader knows that they are gone here.
+    if (partition.log?.logStartOffset !== startedAt) this.#note(followed);
   }
 
   /** Whether the answer was taken in. */
@@ -432,6 +437,7 @@ export class ReplicaFetcher {
     }
     followed.undurable.push({ end: log.logEndOffset, sizeBytes: batches.bytes.length });
     this.#undurableBytes += batches.bytes.length;
+    this.#options.onAppended(batches.bytes.length);
     this.#note(followed);
     this.#throttle(followed, batches.bytes.length);
     return true;

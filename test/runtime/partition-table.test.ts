@@ -44,6 +44,8 @@ class Stage {
       logger: harness.ports.logger,
       followers: { follow: () => {}, unfollow: () => {} },
       layers: () => layers,
+      clock: harness.ports.clock,
+      moveBytesPerSecond: () => Number.POSITIVE_INFINITY,
     });
   }
 

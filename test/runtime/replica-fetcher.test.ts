@@ -97,6 +97,7 @@ class Stage {
         rate: () => this.throttledRate,
         replicasOf: () => ['*'],
       }),
+      onAppended: () => {},
       isInSync: () => this.isInSync,
       endpoint: () => ({ host: 'h', port: 1 }),
       brokerEpoch: () => 9,
