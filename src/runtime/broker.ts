@@ -19,6 +19,7 @@ import type { ProducerIds } from './producer-ids.ts';
 import { ReplicationThrottle } from './replication-throttle.ts';
 import type { TopicCreator } from './topic-creator.ts';
 import { Traffic } from './traffic.ts';
+import { TransactionVerifier } from './transaction-verifier.ts';
 
 /** The way to the active controller: resolves once the decision's records are committed here and their effects are done. */
 export interface ControllerClient {
@@ -62,6 +63,7 @@ export class Broker {
   readonly groups: GroupHost;
   /** To other brokers, and to this one as if it were another. */
   readonly requests: BrokerRequests;
+  readonly verifier: TransactionVerifier;
   servedApis: readonly number[] = [];
   readonly #given: ReadonlyMap<string, string>;
   #config: BrokerConfig;
@@ -90,6 +92,13 @@ export class Broker {
     this.topicCreator = services.topicCreator;
     this.groups = services.groups;
     this.requests = services.requests;
+    this.verifier = new TransactionVerifier({
+      clock: parts.ports.clock,
+      deadlines: services.deadlines,
+      image: parts.image,
+      requests: services.requests,
+      config: () => this.#config,
+    });
     this.leaderThrottle = new ReplicationThrottle({
       clock: parts.ports.clock,
       self: parts.nodeId,
