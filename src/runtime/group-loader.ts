@@ -1,8 +1,9 @@
 import type { Clock, Codecs, Logger } from '#base/ports';
 import type { GroupShard } from '#coordinator/group-shard';
+import { readEndMarker } from '#log/end-marker';
 import { type Offset, offset } from '#model/ids';
 import { ProtocolError } from '#protocol/protocol-error';
-import { isControl, lastOffset, readBatchHeader } from '#protocol/record-batch';
+import { isControl, isTransactional, lastOffset, readBatchHeader } from '#protocol/record-batch';
 import { iterateRecords } from '#protocol/records';
 import type { PartitionLog } from '#storage/partition-log';
 
@@ -68,13 +69,18 @@ export class GroupLoader {
     for (let at = 0; at < bytes.length; ) {
       const header = readBatchHeader(bytes, at);
       if (typeof header === 'string') return this.#fail(next, `the batch is ${header}`);
-      if (!isControl(header)) {
+      if (isControl(header)) {
+        const marker = readEndMarker(bytes, header);
+        if (marker !== undefined && lastOffset(header) >= from)
+          this.#shard.replayMarker(header.producerId, marker.aborted);
+      } else {
+        const producerId = isTransactional(header) ? header.producerId : undefined;
         const records = iterateRecords(bytes, header, this.#world.codecs, DECOMPRESSED_BYTES_MAX);
         if (typeof records === 'string') return this.#fail(next, `the records are ${records}`);
         for (const record of records) {
           if (record.offset < from || record.key === null) continue;
           try {
-            this.#shard.replay({ key: record.key, value: record.value });
+            this.#shard.replay({ key: record.key, value: record.value }, producerId);
           } catch (error) {
             if (!(error instanceof ProtocolError)) throw error;
             return this.#fail(record.offset, error.message);

@@ -11,11 +11,12 @@ import type {
 } from '#coordinator/group-commands';
 import type { GroupConfig } from '#coordinator/group-config';
 import { GroupShard, type ObservedGroup } from '#coordinator/group-shard';
+import type { Verification } from '#log/verifications';
 import { ErrorCode, errorName } from '#model/errors';
 import { type Offset, offset, type Uuid } from '#model/ids';
 import { coordinatorBatches } from './coordinator-batches.ts';
 import { GroupLoader } from './group-loader.ts';
-import type { Partition } from './partition.ts';
+import type { AppendOutcome, Partition } from './partition.ts';
 
 export interface GroupPartitionWorld {
   readonly clock: Clock;
@@ -28,6 +29,13 @@ export interface GroupPartitionWorld {
   commitTimeoutMs(): number;
   /** max.message.bytes of the partition's topic. */
   batchBytesMax(): number;
+}
+
+/** A transaction that records are part of: it has begun in the partition, or goes with what confirms it. */
+export interface WithinTransaction {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly verification: Verification | 'waived' | undefined;
 }
 
 type TopicName = { readonly name: string; readonly id: Uuid };
@@ -68,18 +76,37 @@ export class GroupPartition {
     return this.#state === 'serving' && this.#partition.log !== undefined ? ErrorCode.None : ErrorCode.NotCoordinator;
   }
 
+  get partition(): Partition {
+    return this.#partition;
+  }
+
   /** Resolves with the shard's answer once it is committed, else with what `failed` makes of the error. */
   ask<Response>(
     decide: (shard: GroupShard, now: Instant) => Outcome<Response>,
     failed: (error: ErrorCode) => Response,
+    transaction?: WithinTransaction,
   ): Promise<Response> {
     return new Promise((resolve) => {
       if (this.error !== ErrorCode.None) return resolve(failed(this.error));
       const outcome = decide(this.#shard, this.#now());
-      this.#carryOut(outcome, (error) =>
-        resolve(error === ErrorCode.None ? outcome.response : failed(coordinatorError(error))),
-      );
+      const answer = (error: ErrorCode): void =>
+        resolve(error === ErrorCode.None ? outcome.response : failed(coordinatorError(error)));
+      this.#carryOut(outcome, answer, transaction);
     });
+  }
+
+  /**
+   * The end of a transaction with offsets of groups of this partition. `append` writes its marker, which decides on them at once; resolves
+   * when it is committed. NOT_LEADER_OR_FOLLOWER while groups are not served: the coordinator comes again.
+   */
+  endTransaction(producerId: number, aborted: boolean, append: () => AppendOutcome): Promise<ErrorCode> {
+    if (this.error !== ErrorCode.None) return Promise.resolve(ErrorCode.NotLeaderOrFollower);
+    const appended = append();
+    if (appended.error !== ErrorCode.None) return Promise.resolve(appended.error);
+    this.#shard.replayMarker(producerId, aborted);
+    this.#last = appended.lastOffset;
+    this.#arm();
+    return new Promise((resolve) => this.#settle({ records: [], replies: [] }, resolve));
   }
 
   /** As `ask`, of what changes nothing. */
@@ -183,8 +210,8 @@ export class GroupPartition {
   }
 
   /** `answer` is told when the response of these effects may be sent, or why it must not. */
-  #carryOut(effects: Effects, answer?: (error: ErrorCode) => void): void {
-    const appendError = this.#append(effects.records);
+  #carryOut(effects: Effects, answer?: (error: ErrorCode) => void, transaction?: WithinTransaction): void {
+    const appendError = this.#append(effects.records, transaction);
     if (appendError === ErrorCode.None) {
       this.#settle(effects, answer);
     } else {
@@ -199,15 +226,19 @@ export class GroupPartition {
   }
 
   /** Appends the records as one write and replays them. */
-  #append(records: readonly CoordinatorRecord[]): ErrorCode {
+  #append(records: readonly CoordinatorRecord[], transaction?: WithinTransaction): ErrorCode {
     if (records.length === 0) return ErrorCode.None;
     const { clock, codecs } = this.#world;
-    const batches = coordinatorBatches(records, clock.wall(), this.#world.batchBytesMax(), codecs);
+    const producer = transaction && {
+      producerId: transaction.producerId,
+      producerEpoch: transaction.producerEpoch,
+    };
+    const batches = coordinatorBatches(records, clock.wall(), this.#world.batchBytesMax(), codecs, producer);
     if (batches === 'too-large') return ErrorCode.RecordListTooLarge;
     if (this.#partition.leadership?.isUnderMinIsr === true) return ErrorCode.NotEnoughReplicas;
-    const appended = this.#partition.append(batches.bytes, batches.headers);
+    const appended = this.#partition.append(batches.bytes, batches.headers, transaction?.verification);
     if (appended.error !== ErrorCode.None) return appended.error;
-    for (const record of records) this.#shard.replay(record);
+    for (const record of records) this.#shard.replay(record, transaction?.producerId);
     this.#last = appended.lastOffset;
     return ErrorCode.None;
   }
