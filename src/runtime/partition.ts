@@ -125,9 +125,11 @@ export class Partition implements LogListener {
     return this.#highWatermark;
   }
 
-  /** Below it no transaction is open; what read_committed consumers may read. */
+  /** Below it no transaction is open, of what the log still has; what read_committed consumers may read. */
   get lastStableOffset(): Offset {
-    return this.#log?.producers.lastStableOffset(this.#highWatermark) ?? this.#highWatermark;
+    const log = this.#log;
+    if (log === undefined) return this.#highWatermark;
+    return Math.max(log.producers.lastStableOffset(this.#highWatermark), log.logStartOffset) as Offset;
   }
 
   /** How far a follower may read: what is in the leader's files, and cannot be taken back for want of room. */

@@ -119,6 +119,18 @@ describe('appending to a partition', () => {
     expect(end(5, 8)).toBe('NOT_LEADER_OR_FOLLOWER');
   });
 
+  test('the last stable offset is within the log, also where the start of an open transaction was deleted', () => {
+    const { log, partition } = setUp();
+    partition.append(
+      ...batchOf(3, { producerId: 9, producerEpoch: 0, baseSequence: 0, transactional: true }),
+      'waived',
+    );
+    log.sync();
+    expect(partition.lastStableOffset).toBe(0);
+    log.logStartOffset = offset(2);
+    expect(partition.lastStableOffset).toBe(2);
+  });
+
   test('of a transaction begins anew with each leader: what was verified before is worth nothing', () => {
     const { partition } = setUp();
     const by = { producerId: producerId(9), producerEpoch: 0, baseSequence: 0, transactional: true };

@@ -4,7 +4,7 @@ import { ProducerStates } from '#log/producer-state';
 import { type AbortedTransaction, TransactionIndex } from '#log/transaction-index';
 import { type LeaderEpoch, type Offset, offset, type Uuid, ZERO_UUID } from '#model/ids';
 import { createCodecs } from '#platform/codecs';
-import { type BatchHeader, isControl, readBatchHeader } from '#protocol/record-batch';
+import { type BatchHeader, isControl, readBatchHeader, writeBatchHeader } from '#protocol/record-batch';
 import { buildBatch, type NewBatch } from '#protocol/record-batch-builder';
 import type { LogListener, PartitionLog } from '#storage/partition-log';
 import type { ReadResult } from '#storage/tail-cache';
@@ -115,11 +115,19 @@ export class StubLog {
     this.configs.push(config);
   }
 
+  #batch(baseOffset: number): Uint8Array {
+    const bytes = new Uint8Array(this.batchBytes);
+    const filler = { attributes: 0, lastOffsetDelta: 0, baseTimestamp: 0, maxTimestamp: 0, recordCount: 1 };
+    const nobody = { producerId: -1, producerEpoch: -1, baseSequence: -1 };
+    writeBatchHeader(bytes, { baseOffset, partitionLeaderEpoch: 0, ...filler, ...nobody }, codecs);
+    return bytes;
+  }
+
   /** One batch a record. */
   batches(from: number, upTo: number, maxBytes: number, minOneBatch: boolean): ReadResult {
     const fitting = Math.max(Math.floor(maxBytes / this.batchBytes), minOneBatch ? 1 : 0);
     const count = Math.max(0, Math.min(fitting, upTo - from));
-    const chunks = Array.from({ length: count }, () => new Uint8Array(this.batchBytes));
+    const chunks = Array.from({ length: count }, (_, index) => this.#batch(from + index));
     return { chunks, sizeBytes: count * this.batchBytes };
   }
 }
