@@ -9,6 +9,7 @@ import { SUPPORTED_FEATURES, type SupportedFeature } from '#model/features';
 import type { NodeId } from '#model/ids';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import type { LogStore } from '#storage/log-store';
+import type { BrokerRequests } from './broker-requests.ts';
 import type { Submitted } from './controller-link.ts';
 import type { QuorumDescription } from './controller-protocol.ts';
 import { FetchSessions } from './fetch-sessions.ts';
@@ -59,6 +60,8 @@ export class Broker {
   readonly producerIds: ProducerIds;
   readonly topicCreator: TopicCreator;
   readonly groups: GroupHost;
+  /** To other brokers, and to this one as if it were another. */
+  readonly requests: BrokerRequests;
   servedApis: readonly number[] = [];
   readonly #given: ReadonlyMap<string, string>;
   #config: BrokerConfig;
@@ -70,6 +73,7 @@ export class Broker {
       producerIds: ProducerIds;
       topicCreator: TopicCreator;
       groups: GroupHost;
+      requests: BrokerRequests;
       deadlines: Deadlines;
     },
   ) {
@@ -85,6 +89,7 @@ export class Broker {
     this.producerIds = services.producerIds;
     this.topicCreator = services.topicCreator;
     this.groups = services.groups;
+    this.requests = services.requests;
     this.leaderThrottle = new ReplicationThrottle({
       clock: parts.ports.clock,
       self: parts.nodeId,
