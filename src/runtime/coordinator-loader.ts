@@ -1,5 +1,5 @@
 import type { Clock, Codecs, Logger } from '#base/ports';
-import type { GroupShard } from '#coordinator/group-shard';
+import type { CoordinatorRecord } from '#coordinator/effects';
 import { type Offset, offset } from '#model/ids';
 import { ProtocolError } from '#protocol/protocol-error';
 import { isControl, lastOffset, readBatchHeader } from '#protocol/record-batch';
@@ -14,19 +14,27 @@ const DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024;
 /** 'moved': the log no longer starts where it did; load again. 'failed': told in a log line. */
 export type LoadResult = 'loaded' | 'moved' | 'failed';
 
-/** Replays a partition of __consumer_offsets into a new shard, slice by slice, up to where the log ended when it began. */
-export class GroupLoader {
+export interface LoaderWorld {
+  readonly clock: Clock;
+  readonly codecs: Codecs;
+  readonly logger: Logger;
+  /** What the partition holds, for log lines. */
+  readonly what: string;
+}
+
+/** Replays a partition of a coordinator's topic into a new shard, slice by slice, up to where the log ended when it began. */
+export class CoordinatorLoader {
   readonly end: Offset;
   readonly #log: PartitionLog;
-  readonly #shard: GroupShard;
-  readonly #world: { readonly clock: Clock; readonly codecs: Codecs; readonly logger: Logger };
+  readonly #shard: { replay(record: CoordinatorRecord): void };
+  readonly #world: LoaderWorld;
   readonly #done: (result: LoadResult) => void;
   #over = false;
 
   constructor(
     log: PartitionLog,
-    shard: GroupShard,
-    world: { readonly clock: Clock; readonly codecs: Codecs; readonly logger: Logger },
+    shard: { replay(record: CoordinatorRecord): void },
+    world: LoaderWorld,
     done: (result: LoadResult) => void,
   ) {
     this.#log = log;
@@ -91,7 +99,7 @@ export class GroupLoader {
     const { topic, partition } = this.#log;
     this.#world.logger.error(
       { topic, partition, offset: at, reason },
-      'groups cannot be loaded: their partition is not served',
+      `${this.#world.what} cannot be loaded: their partition is not served`,
     );
     this.#finish('failed');
   }
