@@ -1,6 +1,7 @@
 /**
  * `make failover`: how long producers with default time-outs get no acknowledgement when nodes of a cluster die, stop, stand still or
- * are cut off; the same for Apache Kafka. TRIALS (100), KIND=name,… (all), SYSTEM=odradek|kafka|both, WINDOW_S (15), MARKDOWN=FILE.
+ * are cut off; the same for Apache Kafka. TRIALS (100), KIND=name,… (all), SYSTEM=odradek|kafka|both, WINDOW_S (15) after a fault,
+ * CALM_S (3) before it, MARKDOWN=FILE.
  * The exit status is 1 if Odradek misses what is asked of it.
  */
 import { writeFileSync } from 'node:fs';
@@ -17,6 +18,7 @@ import { measure, PLAN, type Result } from './trials.ts';
 const names = process.env.KIND?.split(',') ?? KINDS.map(({ name }) => name);
 const trials = Number(process.env.TRIALS ?? 100);
 const windowMs = Number(process.env.WINDOW_S ?? PLAN.windowMs / 1_000) * 1_000;
+const calmMs = Number(process.env.CALM_S ?? PLAN.calmMs / 1_000) * 1_000;
 const chains = { jars: await findKafkaJars(), python: await findPython() };
 const both = { odradek, kafka: apacheKafka(chains.jars) };
 const named = process.env.SYSTEM ?? 'both';
@@ -34,7 +36,7 @@ async function run(hosts: Hosts | undefined): Promise<readonly Result[]> {
     const sites = kind.needsHosts && hosts !== undefined ? hosts.sites(kind.nodes) : loopbackSites(kind.nodes);
     for (const system of systems) {
       using folder = temporaryFolder('failover');
-      const plan = { ...PLAN, trials, windowMs, folder: folder.path, sites, chains, progress: console.error };
+      const plan = { trials, windowMs, calmMs, folder: folder.path, sites, chains, progress: console.error };
       results.push(await measure(system, kind, plan));
     }
   }

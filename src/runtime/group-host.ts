@@ -30,7 +30,8 @@ import type { BrokerConfig } from '#model/broker-config';
 import { ErrorCode, type FailureCode } from '#model/errors';
 import type { NodeId, Uuid } from '#model/ids';
 import { OFFSETS_TOPIC } from '#model/internal-topics';
-import { GroupPartition, type WithinTransaction } from './group-partition.ts';
+import type { WithinTransaction } from './coordinator-driver.ts';
+import { GroupPartition } from './group-partition.ts';
 import type { AppendOutcome, Partition } from './partition.ts';
 import type { LeadershipObserver, PartitionTable } from './partition-table.ts';
 
