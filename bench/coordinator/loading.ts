@@ -10,7 +10,7 @@ import { GroupShard } from '#coordinator/group-shard';
 import { leaderEpoch, nodeId, uuid, ZERO_UUID } from '#model/ids';
 import { createNodePorts } from '#platform/node-ports';
 import { coordinatorBatches } from '#runtime/coordinator-batches';
-import { GroupLoader } from '#runtime/group-loader';
+import { CoordinatorLoader } from '#runtime/coordinator-loader';
 import { defaultLogConfig } from '#storage/log-config';
 import { LogStore } from '#storage/log-store';
 import type { PartitionLog } from '#storage/partition-log';
@@ -84,7 +84,9 @@ async function measure(partitionsPerCommit: number): Promise<string> {
     beatAt = performance.now();
   }, 1);
   const from = performance.now();
-  const result = await new Promise((resolve) => new GroupLoader(log, shard, ports, resolve).start());
+  const result = await new Promise((resolve) =>
+    new CoordinatorLoader(log, shard, { ...ports, what: 'groups' }, resolve).start(),
+  );
   const ms = performance.now() - from;
   clearInterval(beat);
   const size = (log.sizeBytes / 2 ** 20).toFixed(0);

@@ -9,6 +9,7 @@ import { deleteTopicsApi } from './delete-topics.ts';
 import { describeClusterApi } from './describe-cluster.ts';
 import { describeConfigsApi } from './describe-configs.ts';
 import { describeLogDirsApi } from './describe-log-dirs.ts';
+import { describeProducersApi } from './describe-producers.ts';
 import { describeQuorumApi } from './describe-quorum.ts';
 import { describeTopicPartitionsApi } from './describe-topic-partitions.ts';
 import { electLeadersApi } from './elect-leaders.ts';
@@ -25,9 +26,11 @@ import { offsetFetchApi } from './offset-fetch.ts';
 import { offsetForLeaderEpochApi } from './offset-for-leader-epoch.ts';
 import { alterPartitionReassignmentsApi, listPartitionReassignmentsApi } from './partition-reassignments.ts';
 import { produceApi } from './produce.ts';
+import { txnOffsetCommitApi } from './txn-offset-commit.ts';
 import { unregisterBrokerApi } from './unregister-broker.ts';
 import { updateFeaturesApi } from './update-features.ts';
 import { addRaftVoterApi, removeRaftVoterApi } from './voters.ts';
+import { writeTxnMarkersApi } from './write-txn-markers.ts';
 
 /** Every API that a broker serves; ApiVersions offers these and no more. */
 export const ALL_APIS: readonly Api[] = [
@@ -50,6 +53,8 @@ export const ALL_APIS: readonly Api[] = [
   deleteRecordsApi,
   initProducerIdApi,
   offsetForLeaderEpochApi,
+  writeTxnMarkersApi,
+  txnOffsetCommitApi,
   describeConfigsApi,
   alterConfigsApi,
   alterReplicaLogDirsApi,
@@ -64,6 +69,7 @@ export const ALL_APIS: readonly Api[] = [
   describeQuorumApi,
   updateFeaturesApi,
   describeClusterApi,
+  describeProducersApi,
   unregisterBrokerApi,
   describeTopicPartitionsApi,
   addRaftVoterApi,

@@ -247,7 +247,7 @@ function partitionAnswer(result: PartitionFetch, readCommitted: boolean, hints: 
     lastStableOffset: result.lastStableOffset,
     logStartOffset: result.logStartOffset,
     ...(result.diverging === undefined ? {} : { divergingEpoch: result.diverging }),
-    abortedTransactions: readCommitted && result.error === ErrorCode.None ? [] : null,
+    abortedTransactions: readCommitted && result.error === ErrorCode.None ? (result.aborted ?? []) : null,
     records: result.chunks,
     ...(currentLeader === undefined ? {} : { currentLeader }),
     ...(result.preferredReplica === undefined ? {} : { preferredReadReplica: result.preferredReplica }),

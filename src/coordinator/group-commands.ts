@@ -144,7 +144,7 @@ export interface OffsetCommitResponse {
   }[];
 }
 
-/** One group of an OffsetFetch. `requireStable` has no effect before there are transactions. */
+/** One group of an OffsetFetch. `requireStable`: no offset that an open transaction may change. */
 export interface OffsetFetchCommand {
   readonly groupId: string;
   /** Null for all topics. */

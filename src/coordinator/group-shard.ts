@@ -4,7 +4,13 @@ import { ErrorCode } from '#model/errors';
 import type { Uuid } from '#model/ids';
 import { ClassicGroup } from './classic-group.ts';
 import { joinClassicGroup, joinRequestError } from './classic-join.ts';
-import { heartbeatClassicGroup, leaveClassicGroup, offsetCommitError, syncClassicGroup } from './classic-requests.ts';
+import {
+  heartbeatClassicGroup,
+  leaveClassicGroup,
+  offsetCommitError,
+  syncClassicGroup,
+  txnOffsetCommitError,
+} from './classic-requests.ts';
 import {
   type CoordinatorRecord,
   type Effects,
@@ -43,6 +49,7 @@ import { deleteGroup, deleteOffsets, deleteTopicOffsets } from './offset-deletio
 import { commitOffsets, fetchOffsets, GroupOffsets } from './offsets.ts';
 import { Retention } from './retention.ts';
 import { Schedule, type Scheduled } from './schedule.ts';
+import { TransactionalOffsets } from './transactional-offsets.ts';
 
 /** A group, whatever its kind, with what stays when the kind changes. */
 interface Entry extends Scheduled {
@@ -71,6 +78,7 @@ export class GroupShard {
   /** Bounded by GROUPS_MAX. */
   readonly #groups = new Map<string, Entry>();
   readonly #schedule = new Schedule<Entry>();
+  readonly #pending = new TransactionalOffsets();
   /** From `loaded` on. */
   #retention: Retention | undefined;
   /** No session is judged before this: see `tick`. Undefined if there was no stall. */
@@ -82,13 +90,21 @@ export class GroupShard {
     this.#random = random;
   }
 
-  /** Applies a record of the log; borrowed. Before `loaded` any record, after it those just decided, in order. */
-  replay(record: CoordinatorRecord): void {
+  /**
+   * Applies a record of the log; borrowed. Before `loaded` any record, after it those just decided, in order. `producerId` is that of the
+   * transaction that the record belongs to, if it does to one.
+   */
+  replay(record: CoordinatorRecord, producerId?: number): void {
     const read = readGroupRecord(record);
     switch (read.kind) {
       case 'offset': {
-        const entry = read.value === undefined ? this.#groups.get(read.groupId) : this.#entry(read.groupId);
-        entry?.offsets.replay(read.topic, read.partition, read.value);
+        const { groupId, topic, partition, value } = read;
+        const entry = value === undefined ? this.#groups.get(groupId) : this.#entry(groupId);
+        if (value !== undefined && producerId !== undefined)
+          return this.#pending.replay(producerId, groupId, topic, partition, value);
+        if (value === undefined) this.#pending.delete(groupId, topic, partition);
+        else this.#pending.overtake(groupId, topic, partition);
+        entry?.offsets.replay(topic, partition, value);
         return;
       }
       case 'group': {
@@ -107,6 +123,15 @@ export class GroupShard {
         return;
       default:
         unreachable(read);
+    }
+  }
+
+  /** Applies the end of a transaction, as `replay` does a record. */
+  replayMarker(producerId: number, aborted: boolean): void {
+    for (const { groupId, topic, partition, value, counts } of this.#pending.end(producerId, aborted)) {
+      const entry = this.#entry(groupId);
+      if (counts) entry.offsets.replay(topic, partition, value);
+      this.#touched(entry);
     }
   }
 
@@ -180,16 +205,17 @@ export class GroupShard {
 
   /** A commit to an unknown group by somebody outside of any generation makes a group without members. */
   offsetCommit(command: OffsetCommitCommand, now: Instant): Outcome<OffsetCommitResponse> {
-    const out = output();
     const entry = this.#groups.get(command.groupId);
-    let error: ErrorCode = ErrorCode.None;
-    if (entry !== undefined) error = offsetCommitError(entry.group, command, now);
-    else if (!fitsRecord(command.groupId)) error = ErrorCode.InvalidGroupId;
-    else if (command.generationIdOrMemberEpoch >= 0) error = ErrorCode.GroupIdNotFound;
-    else if (this.#groups.size >= GROUPS_MAX) error = ErrorCode.CoordinatorNotAvailable;
+    const error = entry === undefined ? undefined : offsetCommitError(entry.group, command, now);
     if (entry !== undefined) this.#touched(entry);
-    if (error !== ErrorCode.None) return outcome(out, failedOffsetCommit(command, error));
-    return outcome(out, commitOffsets(command, this.#config, now.wall, out));
+    return this.#commit(command, error ?? this.#strangersCommitError(command, ErrorCode.GroupIdNotFound), now);
+  }
+
+  /** Within a transaction: what is committed counts from its marker on. A member is fenced by what it knows of its group (KIP-447). */
+  txnOffsetCommit(command: OffsetCommitCommand, now: Instant): Outcome<OffsetCommitResponse> {
+    const entry = this.#groups.get(command.groupId);
+    const error = entry === undefined ? undefined : txnOffsetCommitError(entry.group, command);
+    return this.#commit(command, error ?? this.#strangersCommitError(command, ErrorCode.IllegalGeneration), now);
   }
 
   /**
@@ -197,8 +223,11 @@ export class GroupShard {
    * error.
    */
   offsetFetch(command: OffsetFetchCommand): OffsetFetchResponse {
-    const offsets = this.#groups.get(command.groupId)?.offsets;
-    return { groupId: command.groupId, errorCode: ErrorCode.None, topics: fetchOffsets(offsets, command.topics) };
+    const { groupId, topics, requireStable } = command;
+    const offsets = this.#groups.get(groupId)?.offsets;
+    const isUnstable = (topic: string, partition: number) =>
+      requireStable && this.#pending.isPending(groupId, topic, partition);
+    return { groupId, errorCode: ErrorCode.None, topics: fetchOffsets(offsets, topics, isUnstable) };
   }
 
   /** For metrics: as replayed, durable or not; borrowed. */
@@ -224,7 +253,8 @@ export class GroupShard {
     for (const groupId of groupIds) {
       if (results.has(groupId)) continue;
       const entry = this.#groups.get(groupId);
-      const error = entry === undefined ? ErrorCode.GroupIdNotFound : deleteGroup(entry.group, entry.offsets, out);
+      const error =
+        entry === undefined ? ErrorCode.GroupIdNotFound : deleteGroup(entry.group, entry.offsets, this.#pending, out);
       results.set(groupId, error);
     }
     const response = groupIds.map((groupId) => ({ groupId, errorCode: results.get(groupId) ?? ErrorCode.None }));
@@ -245,7 +275,8 @@ export class GroupShard {
   /** Their offsets go with deleted topics. Looks at every group once. */
   topicsDeleted(topics: readonly { readonly name: string; readonly id: Uuid }[]): Effects {
     const out = output();
-    for (const { group, offsets } of this.#groups.values()) deleteTopicOffsets(group.groupId, offsets, topics, out);
+    for (const { group, offsets } of this.#groups.values())
+      deleteTopicOffsets(group.groupId, offsets, this.#pending, topics, out);
     return out;
   }
 
@@ -266,7 +297,7 @@ export class GroupShard {
       if (lateMs >= STALL_MS && this.#judgesFrom === undefined) this.#judgesFrom = now.mono + lateMs;
       else if (now.mono >= (this.#judgesFrom ?? 0)) this.#expireGroups(now, out);
     }
-    this.#retention?.run(this.#groups, now, out);
+    this.#retention?.run(this.#groups, this.#pending, now, out);
     return out;
   }
 
@@ -303,6 +334,22 @@ export class GroupShard {
     return out.replies;
   }
 
+  /** A commit to a group that nobody knows: by somebody outside of any generation. */
+  #strangersCommitError(
+    { groupId, generationIdOrMemberEpoch }: OffsetCommitCommand,
+    inGeneration: ErrorCode,
+  ): ErrorCode {
+    if (!fitsRecord(groupId)) return ErrorCode.InvalidGroupId;
+    if (generationIdOrMemberEpoch >= 0) return inGeneration;
+    return this.#groups.size >= GROUPS_MAX ? ErrorCode.CoordinatorNotAvailable : ErrorCode.None;
+  }
+
+  #commit(command: OffsetCommitCommand, error: ErrorCode, now: Instant): Outcome<OffsetCommitResponse> {
+    const out = output();
+    if (error !== ErrorCode.None) return outcome(out, failedOffsetCommit(command, error));
+    return outcome(out, commitOffsets(command, this.#config, now.wall, out));
+  }
+
   /** The group to join; a member without an id may be the first of a new one. */
   #joinable({ groupId, memberId }: JoinGroupCommand): Entry | undefined {
     const present = this.#groups.get(groupId);
@@ -325,7 +372,8 @@ export class GroupShard {
   }
 
   #touched(entry: Entry): void {
-    if (entry.group.isTrace && entry.offsets.isEmpty) this.#drop(entry);
+    const { group, offsets } = entry;
+    if (group.isTrace && offsets.isEmpty && !this.#pending.hasPending(group.groupId)) this.#drop(entry);
     else this.#schedule.set(entry, entry.group.wakeAt);
   }
 

@@ -8,6 +8,7 @@ import { type GroupConfig, RETENTION_STEPS_PER_TICK } from './group-config.ts';
 import { type CommittedOffset, offsetRecord } from './group-records.ts';
 import { deleteGroup } from './offset-deletion.ts';
 import type { GroupOffsets } from './offsets.ts';
+import type { TransactionalOffsets } from './transactional-offsets.ts';
 
 interface Kept {
   readonly group: ClassicGroup;
@@ -33,9 +34,9 @@ export class Retention {
 
   /**
    * One slice, if it is due: tombstones for what has expired, and for groups that have neither members nor offsets
-   * left.
+   * left. What an open transaction may change stays, and its group with it.
    */
-  run(groups: ReadonlyMap<string, Kept>, now: Instant, out: Output): void {
+  run(groups: ReadonlyMap<string, Kept>, pending: TransactionalOffsets, now: Instant, out: Output): void {
     if (this.#rest === undefined) {
       if (now.mono < this.#dueAt) return;
       this.#dueAt = now.mono + this.#config.offsetsRetentionCheckIntervalMs;
@@ -48,8 +49,9 @@ export class Retention {
         return;
       }
       const { group, offsets } = next.value;
-      const expiry = expireOffsets(group, offsets, this.#config.offsetsRetentionMs, now.wall, out);
-      if (!expiry.left && group.isDeserted) deleteGroup(group, undefined, out);
+      const expiry = expireOffsets(group, offsets, pending, this.#config.offsetsRetentionMs, now.wall, out);
+      const isLeft = expiry.left || pending.hasPending(group.groupId);
+      if (!isLeft && group.isDeserted) deleteGroup(group, undefined, pending, out);
       steps += expiry.steps;
     }
   }
@@ -67,6 +69,7 @@ export class Retention {
 function expireOffsets(
   group: ClassicGroup,
   offsets: GroupOffsets,
+  pending: TransactionalOffsets,
   retentionMs: number,
   now: Timestamp,
   out: Output,
@@ -83,7 +86,8 @@ function expireOffsets(
       continue;
     }
     for (const [partition, value] of partitions) {
-      if (hasExpired(value, emptySince, retentionMs, now)) {
+      const isPending = pending.isPending(group.groupId, topic, partition);
+      if (!isPending && hasExpired(value, emptySince, retentionMs, now)) {
         out.records.push(offsetRecord(group.groupId, topic, partition, null));
       } else {
         left = true;

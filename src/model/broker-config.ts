@@ -15,6 +15,18 @@ const MAX_INT = 0x7fff_ffff;
 
 /** Typed, keyed by name; `parseBrokerConfig` makes the object of it. Sizes are bytes, times milliseconds unless the name says otherwise. */
 export const BROKER_CONFIGS = {
+  'add.partitions.to.txn.retry.backoff.max.ms': int({
+    default: '100',
+    min: 0,
+    importance: 'HIGH',
+    doc: 'How long a produce request waits at most for the transaction before its own to be over.',
+  }),
+  'add.partitions.to.txn.retry.backoff.ms': int({
+    default: '20',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'The pause after which a partition is added again to a transaction whose predecessor is not over.',
+  }),
   'advertised.listeners': list({
     default: null,
     importance: 'HIGH',
@@ -337,6 +349,11 @@ export const BROKER_CONFIGS = {
     importance: 'HIGH',
     doc: 'The largest request; a larger one closes its connection.',
   }),
+  'transaction.partition.verification.enable': boolean({
+    default: 'true',
+    importance: 'LOW',
+    doc: 'Whether a broker asks the coordinator before it appends the first batch of a transaction to a partition (KIP-890).',
+  }),
 } as const satisfies Readonly<Record<string, ConfigDef>>;
 
 export type BrokerConfigName = keyof typeof BROKER_CONFIGS;
@@ -364,6 +381,7 @@ const DYNAMIC: ReadonlyMap<string, UpdateMode> = new Map([
   ['max.connections.per.ip', 'cluster-wide'],
   ['producer.id.expiration.ms', 'cluster-wide'],
   ['replica.alter.log.dirs.io.max.bytes.per.second', 'cluster-wide'],
+  ['transaction.partition.verification.enable', 'cluster-wide'],
 ]);
 
 export interface BrokerConfigDef {

@@ -16,6 +16,7 @@ import { newUuid } from '#model/uuids';
 import { KafkaListener } from '#net/kafka-listener';
 import { Broker, brokerLayers, type ControllerClient } from '#runtime/broker';
 import { BrokerLifecycle } from '#runtime/broker-lifecycle';
+import { BrokerConnections } from '#runtime/broker-requests';
 import { DamagedReplicas } from '#runtime/damaged-replicas';
 import { DirectoryReports } from '#runtime/directory-reports';
 import { EndOffsets } from '#runtime/end-offsets';
@@ -43,6 +44,7 @@ export interface NodeBroker {
   readonly fetchers: ReplicaFetchers;
   readonly isr: IsrUpdates;
   readonly endOffsets: EndOffsets;
+  readonly requests: BrokerConnections;
   readonly damaged: DamagedReplicas;
 }
 
@@ -83,6 +85,8 @@ export async function openBroker(
     brokerEpoch,
   });
   opened.push(async () => fetchers.close());
+  const requests = new BrokerConnections(ports, deadlines, { self: node.id, endpointOf });
+  opened.push(async () => requests.close());
   const isr = new IsrUpdates({
     clock: ports.clock,
     self: node.id,
@@ -128,6 +132,7 @@ export async function openBroker(
     { ports, nodeId: node.id, given, config, image, controller, store },
     {
       deadlines,
+      requests,
       partitions,
       producerIds: new ProducerIds(() => allocateProducerIds(broker)),
       topicCreator: new TopicCreator((name) => createOnRequest(broker, name), ports.logger),
@@ -193,7 +198,7 @@ export async function openBroker(
   const endOffsets = new EndOffsets(ports, { partitions, image, endpointOf, wantedMax: config.metricsPartitionLimit });
   opened.push(async () => endOffsets.close());
   store.onDirectoryOffline = () => reports.directoryFailed();
-  return { broker, listener, listeners, lifecycle, reports, fetchers, isr, endOffsets, damaged };
+  return { broker, listener, listeners, lifecycle, reports, fetchers, isr, endOffsets, requests, damaged };
 }
 
 /** Registers this process, opens what it leads, and goes on when the controller has let clients come. */
@@ -220,7 +225,7 @@ export async function joinAsBroker({ broker, lifecycle, isr }: NodeBroker, { quo
   await partitions.settled();
 }
 
-/** Where followers fetch: the named listener, else the first. */
+/** Where brokers reach it: the named listener, else the first. */
 function interBrokerEndpoint(listeners: readonly BrokerListener[], name: string | undefined): Endpoint | undefined {
   return (name === undefined ? undefined : listeners.find((listener) => listener.name === name)) ?? listeners[0];
 }

@@ -1,6 +1,9 @@
+import { at } from '#base/assert';
 import type { Deadline, Deadlines } from '#base/deadlines';
+import type { AbortedTransaction } from '#log/transaction-index';
 import { ErrorCode } from '#model/errors';
 import { type NodeId, type Offset, offset } from '#model/ids';
+import { lastOffset, readBatchHeader } from '#protocol/record-batch';
 import type { FetchTarget } from './fetch-sessions.ts';
 import type { Partition, WatchedEnd, Watcher } from './partition.ts';
 
@@ -39,6 +42,8 @@ export interface PartitionFetch {
   readonly preferredReplica?: NodeId | undefined;
   /** Up to where could be read. */
   readonly limit: number;
+  /** For a read_committed reader: those that have records in the chunks. */
+  readonly aborted?: readonly AbortedTransaction[];
   /** The buffer of the chunks, to be released when they are sent. */
   readonly lease?: { release(): void } | undefined;
 }
@@ -267,13 +272,34 @@ export class DelayedFetch implements Watcher {
     for (const partition of this.#watched) partition.unwatch(this, this.#watchedEnd);
     this.#watched = [];
     if (this.#deadline !== undefined) this.#deadlines.cancel(this.#deadline);
-    this.#done(results);
+    this.#done(this.#plan.reader === 'read-committed' ? results.map(withAborted) : results);
   }
 
   #releaseReserved(): void {
     if (this.#reservedBytes > 0) this.#budget.release(this.#reservedBytes);
     this.#reservedBytes = 0;
   }
+}
+
+/** All that began below what was read are decided, since nothing is read beyond the last stable offset: the log knows how. */
+function withAborted(result: PartitionFetch): PartitionFetch {
+  const { target, partition, sizeBytes, chunks, limit } = result;
+  const log = partition?.log;
+  if (sizeBytes === 0 || log === undefined) return result;
+  const end = endOf(at(chunks, chunks.length - 1)) ?? limit;
+  return { ...result, aborted: log.abortedTransactions(offset(target.fetchOffset), offset(end)) };
+}
+
+/** The offset after the last of whole batches; undefined if they make no sense, which is the reader's to find out. */
+function endOf(chunk: Uint8Array): number | undefined {
+  let end: number | undefined;
+  for (let batchAt = 0; batchAt < chunk.length; ) {
+    const header = readBatchHeader(chunk, batchAt);
+    if (typeof header === 'string') return undefined;
+    end = lastOffset(header) + 1;
+    batchAt += header.sizeBytes;
+  }
+  return end;
 }
 
 /** Whether a follower's log is a part of its leader's, up to where it fetches. */

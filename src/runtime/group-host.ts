@@ -27,11 +27,12 @@ import type { ObservedGroup } from '#coordinator/group-shard';
 import type { MetadataImage } from '#metadata/image';
 import type { NewTopic } from '#metadata/topics';
 import type { BrokerConfig } from '#model/broker-config';
-import { ErrorCode } from '#model/errors';
+import { ErrorCode, type FailureCode } from '#model/errors';
 import type { NodeId, Uuid } from '#model/ids';
 import { OFFSETS_TOPIC } from '#model/internal-topics';
+import type { WithinTransaction } from './coordinator-driver.ts';
 import { GroupPartition } from './group-partition.ts';
-import type { Partition } from './partition.ts';
+import type { AppendOutcome, Partition } from './partition.ts';
 import type { LeadershipObserver, PartitionTable } from './partition-table.ts';
 
 export interface GroupHostParts {
@@ -141,6 +142,34 @@ export class GroupHost implements LeadershipObserver {
       hosted?.ask((shard, now) => shard.offsetCommit(command, now), failed) ??
       Promise.resolve(failed(ErrorCode.NotCoordinator))
     );
+  }
+
+  /** The partition that holds the group's offsets, while its groups are served here. */
+  servedPartition(groupId: string): Partition | FailureCode {
+    const hosted = this.#hostedFor(groupId);
+    if (hosted === undefined) return ErrorCode.NotCoordinator;
+    return hosted.error === ErrorCode.None ? hosted.partition : hosted.error;
+  }
+
+  /** Within a transaction that has been verified for `servedPartition`. */
+  txnOffsetCommit(command: OffsetCommitCommand, transaction: WithinTransaction): Promise<OffsetCommitResponse> {
+    const failed = (error: ErrorCode) => failedOffsetCommit(command, error);
+    const hosted = this.#hostedFor(command.groupId);
+    return (
+      hosted?.ask((shard, now) => shard.txnOffsetCommit(command, now), failed, transaction) ??
+      Promise.resolve(failed(ErrorCode.NotCoordinator))
+    );
+  }
+
+  /** See GroupPartition.endTransaction. */
+  endTransaction(
+    partition: number,
+    producerId: number,
+    aborted: boolean,
+    append: () => AppendOutcome,
+  ): Promise<ErrorCode> {
+    const hosted = this.#hosted.get(partition);
+    return hosted?.endTransaction(producerId, aborted, append) ?? Promise.resolve(ErrorCode.NotLeaderOrFollower);
   }
 
   offsetFetch(command: OffsetFetchCommand): Promise<OffsetFetchResponse> {

@@ -1,11 +1,13 @@
 import { assert } from '#base/assert';
 import { Fifo } from '#base/fifo';
 import type { Mono } from '#base/ports';
+import type { EndMarker } from '#log/end-marker';
 import type { EpochEnd } from '#log/leader-epoch-cache';
+import { type ProducedBatch, type Verification, Verifications } from '#log/verifications';
 import { ErrorCode, type FailureCode } from '#model/errors';
 import { type LeaderEpoch, leaderEpoch, type NodeId, type Offset, offset, type Uuid } from '#model/ids';
 import type { PlantedBugs } from '#model/planted-bugs';
-import type { BatchHeader } from '#protocol/record-batch';
+import { type BatchHeader, isTransactional } from '#protocol/record-batch';
 import type { FollowerFetch } from '#replication/follower-progress';
 import { type ActiveBroker, type IsrProposal, LeaderState, type PartitionView } from '#replication/leader-state';
 import type { LogListener, PartitionLog } from '#storage/partition-log';
@@ -85,6 +87,7 @@ export class Partition implements LogListener {
     written: new Set(),
     trimmed: new Set(),
   };
+  readonly #verifications = new Verifications();
   /** While a follower's log is being cut. */
   #cut: Promise<void> | undefined;
   #cutEnded: (() => void) | undefined;
@@ -127,9 +130,11 @@ export class Partition implements LogListener {
     return this.#highWatermark;
   }
 
-  /** Below it no transaction is open; what read_committed consumers may read. */
+  /** Below it no transaction is open, of what the log still has; what read_committed consumers may read. */
   get lastStableOffset(): Offset {
-    return this.#log?.producers.lastStableOffset(this.#highWatermark) ?? this.#highWatermark;
+    const log = this.#log;
+    if (log === undefined) return this.#highWatermark;
+    return Math.max(log.producers.lastStableOffset(this.#highWatermark), log.logStartOffset) as Offset;
   }
 
   /** How far a follower may read: what is in the leader's files, and cannot be taken back for want of room. */
@@ -158,6 +163,7 @@ export class Partition implements LogListener {
     if (log === undefined) return;
     assert(this.#cut === undefined, 'a log that leads is whole');
     this.#drop(ErrorCode.NotLeaderOrFollower);
+    this.#verifications.clear();
     log.assignEpoch(view.leaderEpoch);
     this.#leader = new LeaderState({
       self,
@@ -205,27 +211,56 @@ export class Partition implements LogListener {
   }
 
   /**
-   * Appends whole validated batches, which the log owns from here on. Duplicates of an idempotent producer are not
-   * appended again: their first offsets are the outcome. Acknowledged by `whenDurable` or `whenCommitted`.
+   * Before a transaction's first batch is appended here: what goes with that append once the coordinator has confirmed it. 'open': the
+   * transaction has begun here already, and nothing is to be verified. `adds`: the coordinator is to add the partition.
    */
-  append(bytes: Uint8Array, headers: readonly BatchHeader[]): AppendOutcome {
-    if (this.#leader === undefined) {
-      const error = this.#log === undefined ? ErrorCode.KafkaStorageError : ErrorCode.NotLeaderOrFollower;
-      return { error };
-    }
+  beginVerification(header: ProducedBatch, adds: boolean): Verification | 'open' | FailureCode {
     const log = this.#log;
-    if (log === undefined) return { error: ErrorCode.KafkaStorageError };
+    if (log === undefined) return ErrorCode.KafkaStorageError;
+    if (this.#leader === undefined) return ErrorCode.NotLeaderOrFollower;
+    const { producerId, producerEpoch } = header;
+    const error = log.producers.checkEpoch(producerId, producerEpoch);
+    if (error !== ErrorCode.None) return error;
+    return log.producers.hasOpenTransaction(producerId, producerEpoch)
+      ? 'open'
+      : this.#verifications.begin(header, adds);
+  }
+
+  /**
+   * Appends whole validated batches, which the log owns from here on. Duplicates of an idempotent producer are not
+   * appended again: their first offsets are the outcome. Acknowledged by `whenDurable` or `whenCommitted`. `verification`: see
+   * `beginVerification`; 'waived' if the broker is not to verify.
+   */
+  append(
+    bytes: Uint8Array,
+    headers: readonly BatchHeader[],
+    verification?: Verification | 'waived' | undefined,
+  ): AppendOutcome {
+    const log = this.#leadingLog();
+    if (typeof log === 'number') return { error: log };
     for (const header of headers) {
-      const check = log.producers.check(header);
+      const { producers } = log;
+      const check = this.#verifications.check(header, producers.check(header), producers, verification);
       if (check.kind === 'duplicate') {
         return { error: ErrorCode.None, baseOffset: check.baseOffset, lastOffset: check.lastOffset };
       }
       if (check.kind === 'error') return { error: check.code };
     }
-    const appended = log.append(bytes, headers, this.#leaderEpoch);
-    if (appended === 'offline') return { error: ErrorCode.KafkaStorageError };
-    if (appended === 'full') return { error: ErrorCode.KafkaStorageError, message: 'the disk is full' };
-    return { error: ErrorCode.None, baseOffset: appended.baseOffset, lastOffset: appended.lastOffset };
+    const outcome = this.#append(log, bytes, headers);
+    if (outcome.error === ErrorCode.None)
+      for (const header of headers) if (isTransactional(header)) this.#verifications.end(header.producerId);
+    return outcome;
+  }
+
+  /** Ends a transaction here, or says again that it has ended. `epochMustRise`: see ProducerStates.checkMarker. */
+  appendMarker(bytes: Uint8Array, header: BatchHeader, marker: EndMarker, epochMustRise: boolean): AppendOutcome {
+    const log = this.#leadingLog();
+    if (typeof log === 'number') return { error: log };
+    const check = log.producers.checkMarker(header, marker, epochMustRise);
+    if (check.kind === 'error') return { error: check.code };
+    const outcome = this.#append(log, bytes, [header]);
+    if (outcome.error === ErrorCode.None) this.#verifications.end(header.producerId);
+    return outcome;
   }
 
   /** Calls `done` once everything up to and including `last` is durable here, or when it never will be. */
@@ -370,6 +405,18 @@ export class Partition implements LogListener {
   /** The topic was deleted, the replica moved away, or the node stops: nothing waits any longer. */
   retire(error: ErrorCode): void {
     this.#goOffline(error);
+  }
+
+  #leadingLog(): PartitionLog | FailureCode {
+    if (this.#log === undefined) return ErrorCode.KafkaStorageError;
+    return this.#leader === undefined ? ErrorCode.NotLeaderOrFollower : this.#log;
+  }
+
+  #append(log: PartitionLog, bytes: Uint8Array, headers: readonly BatchHeader[]): AppendOutcome {
+    const appended = log.append(bytes, headers, this.#leaderEpoch);
+    if (appended === 'offline') return { error: ErrorCode.KafkaStorageError };
+    if (appended === 'full') return { error: ErrorCode.KafkaStorageError, message: 'the disk is full' };
+    return { error: ErrorCode.None, baseOffset: appended.baseOffset, lastOffset: appended.lastOffset };
   }
 
   #goOffline(error: ErrorCode): void {

@@ -16,6 +16,8 @@ import { type Broker, brokerLayers, type ControllerClient } from '#runtime/broke
 import type { QuorumDescription } from '#runtime/controller-protocol';
 import { GroupHost } from '#runtime/group-host';
 import type { Partition } from '#runtime/partition';
+import { Traffic } from '#runtime/traffic';
+import type { TransactionalProducer, TransactionVerifier } from '#runtime/transaction-verifier';
 import { countingRandom } from '../coordinator/fixtures.ts';
 import { TestCluster } from '../metadata/support.ts';
 import { FakeClock } from '../runtime/fake-clock.ts';
@@ -46,6 +48,14 @@ export class ApiStage {
   refusal: 'busy' | 'full' | 'stopped' | 'never' | undefined;
   /** What the active controller says of the quorum; undefined: there is none. */
   quorum: QuorumDescription | undefined;
+  /** What coordinators say of the transactions that brokers verify; asked for by transactional id. */
+  readonly verdicts = new Map<string, ErrorCode | Promise<ErrorCode>>();
+  /** By API: the requests that have let the next one of their connection begin. */
+  readonly reachedLog: number[] = [];
+  /** The producers that were verified. */
+  readonly verified: TransactionalProducer[] = [];
+  /** Whether brokers may add partitions to transactions. */
+  transactionVersion = 2;
   readonly #partitions = new Map<string, Partition>();
 
   constructor(settings: Readonly<Record<string, string>> = {}) {
@@ -78,6 +88,7 @@ export class ApiStage {
         this.#partitions.get(`${topic}/${index}`) ?? ErrorCode.UnknownTopicOrPartition,
       configOf: ({ topic }: Partition) => parseTopicConfig(image.configs(ResourceType.Topic, topic), new Map()),
       isInternal: isInternalTopic,
+      trafficOf: () => undefined,
       replicaByName: (topic: string, index: number) =>
         this.#partitions.get(`${topic}/${index}`) ??
         (image.partition(topic, index) === undefined
@@ -109,6 +120,8 @@ export class ApiStage {
       deadlines,
       partitions,
       groups,
+      traffic: new Traffic(),
+      verifier: this.#verifier,
       store: {
         directories: this.directories,
         logs: () => this.logs.values(),
@@ -172,6 +185,8 @@ export class ApiStage {
         remote: { host: '10.0.0.7', port: 5000 },
         listenerName: 'PLAINTEXT',
         respond: (chunks: readonly Uint8Array[]) => resolve(Buffer.concat(chunks)),
+        reachedLog: () => this.reachedLog.push(api.key),
+        holdMemory: () => () => {},
       } as unknown as Exchange;
       const header = {
         apiKey: api.key,
@@ -187,6 +202,23 @@ export class ApiStage {
     if (readResponseHeader(reader, api.key, version).correlationId !== CORRELATION_ID)
       throw new Error('not the answer');
     return wire.read(reader, version);
+  }
+
+  get #verifier(): Pick<TransactionVerifier, 'adds' | 'verify'> {
+    return {
+      adds: (clientMay) => clientMay && this.transactionVersion >= 2,
+      verify: async (appends, producer) => {
+        this.verified.push(producer);
+        const begun = appends.map(({ partition, header }) => partition.beginVerification(header, producer.adds));
+        const error = (await this.verdicts.get(producer.transactionalId)) ?? ErrorCode.None;
+        if (error !== ErrorCode.None) return appends.map(() => ({ error }));
+        return begun.map((verification) =>
+          typeof verification === 'number'
+            ? { error: verification }
+            : { error: ErrorCode.None, verification: verification === 'open' ? undefined : verification },
+        );
+      },
+    };
   }
 
   #openPartitions(): void {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Deadlines } from '#base/deadlines';
+import { endMarkerBatch } from '#log/end-marker';
 import { ErrorCode } from '#model/errors';
 import { leaderEpoch, nodeId, offset, ZERO_UUID } from '#model/ids';
 import { MemoryBudget } from '#net/memory-budget';
@@ -8,7 +9,7 @@ import type { FetchTarget } from '#runtime/fetch-sessions';
 import type { Partition } from '#runtime/partition';
 import { FakeClock } from './fake-clock.ts';
 import { ledPartition, viewOf } from './replica-stage.ts';
-import { StubLog } from './stub-log.ts';
+import { batchOf, codecs, StubLog } from './stub-log.ts';
 
 const BUDGET_BYTES = 10_000;
 
@@ -135,6 +136,64 @@ describe('a fetch', () => {
     budget.reserve(BUDGET_BYTES - 300);
     fetch();
     expect(sizes()).toEqual([[300, 0]]);
+  });
+});
+
+describe('a read_committed fetch (KIP-98)', () => {
+  function begin({ logs, partitions }: ReturnType<typeof setUp>, producerId: number): void {
+    const [bytes, headers] = batchOf(1, { producerId, producerEpoch: 0, baseSequence: 0, transactional: true });
+    partitions[0]?.append(bytes, headers, 'waived');
+    logs[0]?.sync();
+  }
+
+  function end({ partitions }: ReturnType<typeof setUp>, producerId: number, aborted: boolean): void {
+    const marker = { aborted, coordinatorEpoch: 0 };
+    const { bytes, header } = endMarkerBatch({ producerId, producerEpoch: 0 }, marker, 1_000, codecs);
+    partitions[0]?.appendMarker(bytes, header, marker, false);
+  }
+
+  test('ends where the first transaction that is open begins, and goes on when its marker is committed', () => {
+    const stage = setUp();
+    stage.logs[0]?.fill(1);
+    begin(stage, 9);
+    stage.fetch({ reader: 'read-committed', targets: [target(0, { fetchOffset: 1 })] });
+    expect(stage.answers).toEqual([]);
+    end(stage, 9, false);
+    expect(stage.answers).toEqual([]);
+    stage.logs[0]?.sync();
+    expect(only(only(stage.answers))).toMatchObject({
+      lastStableOffset: 3,
+      highWatermark: 3,
+      sizeBytes: 200,
+      aborted: [],
+    });
+  });
+
+  test('tells who has aborted what is in its records, and of nothing beyond them', () => {
+    const stage = setUp();
+    begin(stage, 7);
+    begin(stage, 8);
+    end(stage, 8, true);
+    end(stage, 7, true);
+    begin(stage, 9);
+    end(stage, 9, true);
+    stage.logs[0]?.sync();
+    const aborted = (fetchOffset: number, maxBytes: number) => {
+      stage.answers.length = 0;
+      stage.fetch({ reader: 'read-committed', targets: [target(0, { fetchOffset, maxBytes })] });
+      return only(only(stage.answers)).aborted?.map(({ producerId, firstOffset }) => [producerId, firstOffset]);
+    };
+    expect(aborted(0, 1000)).toEqual([
+      [8, 1],
+      [7, 0],
+      [9, 4],
+    ]);
+    expect(aborted(0, 100)).toEqual([[7, 0]]);
+    expect(aborted(3, 100)).toEqual([[7, 0]]);
+    expect(aborted(4, 1000)).toEqual([[9, 4]]);
+    stage.answers.length = 0;
+    stage.fetch();
+    expect(only(only(stage.answers)).aborted).toBeUndefined();
   });
 });
 

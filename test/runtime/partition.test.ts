@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest';
+import { endMarkerBatch } from '#log/end-marker';
+import type { Verification } from '#log/verifications';
 import { ErrorCode, errorName } from '#model/errors';
 import { leaderEpoch, nodeId, offset, producerId } from '#model/ids';
+import type { BatchHeader } from '#protocol/record-batch';
 import { Partition } from '#runtime/partition';
 import { homeOf, ledPartition, viewOf } from './replica-stage.ts';
-import { batchOf, StubLog } from './stub-log.ts';
+import { batchOf, codecs, StubLog } from './stub-log.ts';
 
 function setUp() {
   const log = new StubLog();
@@ -91,6 +94,57 @@ describe('appending to a partition', () => {
     expect(log.logEndOffset).toBe(6);
     expect(partition.append(...batchOf(1, by(7)))).toEqual({ error: ErrorCode.OutOfOrderSequenceNumber });
     expect(log.logEndOffset).toBe(6);
+  });
+
+  test('says of a marker what its coordinator has to know, and takes it as the end of the transaction', () => {
+    const { log, partition } = setUp();
+    const by = { producerId: producerId(9), producerEpoch: 3, baseSequence: 0, transactional: true };
+    const [bytes, headers] = batchOf(1, by);
+    const verification = partition.beginVerification(headers[0] as BatchHeader, false);
+    expect(partition.append(bytes, headers, verification as Verification)).toMatchObject({ error: ErrorCode.None });
+    const end = (producerEpoch: number, coordinatorEpoch: number, epochMustRise = false) => {
+      const marker = { aborted: true, coordinatorEpoch };
+      const batch = endMarkerBatch({ producerId: 9, producerEpoch }, marker, 1_000, codecs);
+      return errorName(partition.appendMarker(batch.bytes, batch.header, marker, epochMustRise).error);
+    };
+    log.fill(1);
+    expect([partition.highWatermark, partition.lastStableOffset]).toEqual([2, 0]);
+    expect(end(2, 0)).toBe('INVALID_PRODUCER_EPOCH');
+    expect(end(3, 0, true)).toBe('INVALID_PRODUCER_EPOCH');
+    expect(end(4, 7, true)).toBe('NONE');
+    expect(end(4, 6)).toBe('TRANSACTION_COORDINATOR_FENCED');
+    expect(partition.lastStableOffset).toBe(0);
+    log.sync();
+    expect(partition.lastStableOffset).toBe(3);
+    partition.follow(leaderEpoch(6));
+    expect(end(5, 8)).toBe('NOT_LEADER_OR_FOLLOWER');
+  });
+
+  test('the last stable offset is within the log, also where the start of an open transaction was deleted', () => {
+    const { log, partition } = setUp();
+    partition.append(
+      ...batchOf(3, { producerId: 9, producerEpoch: 0, baseSequence: 0, transactional: true }),
+      'waived',
+    );
+    log.sync();
+    expect(partition.lastStableOffset).toBe(0);
+    log.logStartOffset = offset(2);
+    expect(partition.lastStableOffset).toBe(2);
+  });
+
+  test('of a transaction begins anew with each leader: what was verified before is worth nothing', () => {
+    const { partition } = setUp();
+    const by = { producerId: producerId(9), producerEpoch: 0, baseSequence: 0, transactional: true };
+    const [bytes, headers] = batchOf(1, by);
+    const begin = () => partition.beginVerification(headers[0] as BatchHeader, false);
+    const before = begin();
+    partition.lead(viewOf(6), 1);
+    expect(partition.append(bytes, headers, before as Verification)).toEqual({ error: ErrorCode.InvalidTxnState });
+    const after = begin();
+    expect(partition.append(bytes, headers, after as Verification)).toMatchObject({ error: ErrorCode.None });
+    expect(begin()).toBe('open');
+    partition.follow(leaderEpoch(7));
+    expect(begin()).toBe(ErrorCode.NotLeaderOrFollower);
   });
 
   test('says whether the disk is full or the log offline', () => {
