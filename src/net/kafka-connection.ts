@@ -161,6 +161,15 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
     this.closed('reset');
   }
 
+  /** The node goes: the peer gets what the kernel has of earlier answers and sees an end, no error. Answers that wait to be sent are dropped. */
+  leave(): void {
+    if (this.#closed) return;
+    // Their bytes are lent until they are out, and go back to their owners now.
+    if (this.#unsent.length > 0) return this.reset();
+    this.#connection.end();
+    this.closed('reset');
+  }
+
   /** Cuts frames out of `bytes`; what is not taken is kept as leftover (copied if it is the shared slab's). */
   #take(bytes: Uint8Array, shared: boolean): void {
     let data = bytes;

@@ -84,7 +84,7 @@ export class KafkaListener {
   async close(): Promise<void> {
     this.#sweeper.disarm();
     await this.stopAccepting();
-    for (const connection of [...this.#connections]) connection.reset();
+    for (const connection of [...this.#connections]) connection.leave();
   }
 
   #contextOf(listenerName: string): ConnectionContext {

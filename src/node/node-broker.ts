@@ -1,9 +1,11 @@
 /** The node's part as a broker: listeners for Kafka clients, partitions, group coordinators, and its registration. */
+
 import { ALL_APIS } from '#api/all-apis';
 import { Dispatcher } from '#api/dispatch';
 import { assert } from '#base/assert';
 import type { Deadlines } from '#base/deadlines';
-import type { Endpoint, IoError, Ports } from '#base/ports';
+import { listenFailure } from '#base/listen-failure';
+import type { Endpoint, Ports } from '#base/ports';
 import { type BrokerListener, ResourceType } from '#metadata/records';
 import type { NewTopic } from '#metadata/topics';
 import { ErrorCode } from '#model/errors';
@@ -256,9 +258,7 @@ async function bind(ports: Ports, listener: KafkaListener, name: string, at: End
   try {
     return await listener.bind(ports.network, name, at);
   } catch (cause) {
-    const { code, message } = cause as IoError;
-    const reason = code === 'EEXIST' ? 'the address is in use' : message;
-    throw new NodeError(`${name} cannot listen on ${at.host}:${at.port}: ${reason}`, { cause });
+    throw new NodeError(`${name} cannot listen on ${at.host}:${at.port}: ${listenFailure(cause)}`, { cause });
   }
 }
 

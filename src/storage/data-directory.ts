@@ -68,7 +68,10 @@ export async function claimDirectory({ random }: StoragePorts, disk: Disk, nodeI
   if (parsed.error !== undefined)
     throw new DirectoryError('damaged', `${disk.path}: ${META_PROPERTIES}: ${parsed.error}`);
   if (parsed.value.nodeId !== nodeId) {
-    throw new DirectoryError('foreign', `${disk.path} belongs to node ${parsed.value.nodeId}, not ${nodeId}`);
+    throw new DirectoryError(
+      'foreign',
+      `${disk.path} belongs to node ${parsed.value.nodeId}, not ${nodeId}: each node has a data directory (log.dirs) and an id (node.id) of its own`,
+    );
   }
   return parsed.value;
 }

@@ -308,6 +308,28 @@ describe('a Kafka connection', () => {
     expect(context.requestMemory.usedBytes).toBe(0);
   });
 
+  it('ends without an error for its peer when the node goes, and starts nothing more', () => {
+    const { connection, feed, kafka, started, context } = setUp();
+    feed(Buffer.concat([frame(FETCH, 0), frame(FETCH, 1)]));
+    started[0]?.exchange.respond(...answer(0));
+    kafka.flushed(0);
+    kafka.leave();
+    expect(connection.over).toBe('end');
+    started[1]?.exchange.respond(...answer(1));
+    kafka.closed('end');
+    expect(connection.sent).toHaveLength(1);
+    expect([context.requestBudget.usedBytes, context.responseBudget.usedBytes]).toEqual([0, 0]);
+  });
+
+  it('is reset when the node goes while an answer waits to be sent, whose bytes are lent', () => {
+    const { connection, feed, kafka, started, context } = setUp();
+    feed(frame(FETCH, 0));
+    started[0]?.exchange.respond(...answer(0));
+    kafka.leave();
+    expect(connection.over).toBe('reset');
+    expect(context.responseBudget.usedBytes).toBe(0);
+  });
+
   it('still does what arrived whole before a clean end: a producer with acks=0 closes at once', () => {
     const { feed, kafka, started } = setUp();
     feed(Buffer.concat([frame(FETCH, 0), frame(PRODUCE, 1)]));
