@@ -2,10 +2,12 @@
 import { ErrorCode } from '#model/errors';
 import type { Uuid } from '#model/ids';
 import type { ClassicGroup } from './classic-group.ts';
+import type { ConsumerGroup } from './consumer-group.ts';
 import { CONSUMER_PROTOCOL_TYPE } from './consumer-protocol.ts';
+import { consumerTombstones } from './conversion.ts';
 import type { Output } from './effects.ts';
 import { failedOffsetDelete } from './failures.ts';
-import { GroupState, type OffsetDeleteCommand, type OffsetDeleteResponse } from './group-commands.ts';
+import { GroupState, GroupType, type OffsetDeleteCommand, type OffsetDeleteResponse } from './group-commands.ts';
 import { groupRecord, offsetRecord } from './group-records.ts';
 import { type GroupOffsets, sameTopic } from './offsets.ts';
 
@@ -14,7 +16,7 @@ import { type GroupOffsets, sameTopic } from './offsets.ts';
  * be empty.
  */
 export function deleteOffsets(
-  group: ClassicGroup,
+  group: ClassicGroup | ConsumerGroup,
   offsets: GroupOffsets,
   command: OffsetDeleteCommand,
   out: Output,
@@ -36,12 +38,17 @@ export function deleteOffsets(
 }
 
 /** Only a group without members can be deleted; its offsets, if given, go first. */
-export function deleteGroup(group: ClassicGroup, offsets: GroupOffsets | undefined, out: Output): ErrorCode {
+export function deleteGroup(
+  group: ClassicGroup | ConsumerGroup,
+  offsets: GroupOffsets | undefined,
+  out: Output,
+): ErrorCode {
   if (group.state !== GroupState.Empty) return ErrorCode.NonEmptyGroup;
   for (const [topic, partitions] of offsets?.topics() ?? []) {
     for (const partition of partitions.keys()) out.records.push(offsetRecord(group.groupId, topic, partition, null));
   }
-  out.records.push(groupRecord(group.groupId, null));
+  if (group.kind === GroupType.Consumer) out.records.push(...consumerTombstones(group));
+  else out.records.push(groupRecord(group.groupId, null));
   return ErrorCode.None;
 }
 

@@ -9,8 +9,9 @@ import type {
   SyncGroupCommand,
   SyncGroupResponse,
 } from '#coordinator/group-commands';
-import type { GroupConfig } from '#coordinator/group-config';
+import type { ConsumerGroupConfig, GroupConfig } from '#coordinator/group-config';
 import { GroupShard, type ObservedGroup } from '#coordinator/group-shard';
+import type { TopicsView } from '#coordinator/topics-view';
 import { ErrorCode, errorName } from '#model/errors';
 import { type Offset, offset, type Uuid } from '#model/ids';
 import { coordinatorBatches } from './coordinator-batches.ts';
@@ -23,7 +24,9 @@ export interface GroupPartitionWorld {
   readonly logger: Logger;
   readonly random: Random;
   readonly deadlines: Deadlines;
+  readonly topics: TopicsView;
   groupConfig(): GroupConfig;
+  configOf(groupId: string): ConsumerGroupConfig;
   /** offsets.commit.timeout.ms: how long an answer waits for durability. */
   commitTimeoutMs(): number;
   /** max.message.bytes of the partition's topic. */
@@ -130,13 +133,19 @@ export class GroupPartition {
     else if (this.error === ErrorCode.None) this.#carryOut(this.#shard.topicsDeleted(topics));
   }
 
+  /** See GroupShard.topicsChanged; a shard that is loaded later looks on its own. */
+  topicsChanged(created: readonly string[], changed: readonly string[]): void {
+    if (this.error === ErrorCode.None) this.#shard.topicsChanged(created, changed);
+  }
+
   /** The partition goes away; what waits for its log is answered by the partition. */
   close(): void {
     this.#resign('closed', ErrorCode.NotCoordinator);
   }
 
   #newShard(): GroupShard {
-    return new GroupShard({ config: this.#world.groupConfig(), random: this.#world.random });
+    const { random, topics, configOf } = this.#world;
+    return new GroupShard({ config: this.#world.groupConfig(), random, topics, configOf });
   }
 
   #load(): void {
