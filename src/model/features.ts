@@ -15,10 +15,11 @@ export const METADATA_VERSION = { name: '4.3-IV0', level: 30 } as const;
 
 /**
  * Java clients change what they send by the finalised levels: one that promises what is not there yet stays out of this table
- * (transaction, group, share and streams.version).
+ * (transaction, share and streams.version).
  */
 export const SUPPORTED_FEATURES: readonly SupportedFeature[] = [
   { name: 'eligible.leader.replicas.version', min: 0, max: 1, initial: 1, changedAt: [] },
+  { name: 'group.version', min: 0, max: 1, initial: 1, changedAt: [] },
   { name: 'kraft.version', min: 0, max: 1, initial: 1, changedAt: [1] },
   {
     name: 'metadata.version',

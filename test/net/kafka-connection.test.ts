@@ -318,7 +318,7 @@ describe('a Kafka connection', () => {
     started[1]?.exchange.respond(...answer(1));
     kafka.closed('end');
     expect(connection.sent).toHaveLength(1);
-    expect([context.requestBudget.usedBytes, context.responseBudget.usedBytes]).toEqual([0, 0]);
+    expect([context.requestMemory.usedBytes, context.responseBudget.usedBytes]).toEqual([0, 0]);
   });
 
   it('is reset when the node goes while an answer waits to be sent, whose bytes are lent', () => {
