@@ -247,6 +247,35 @@ describe('whoever commits within a transaction', () => {
     expect(as({ memberId: 'other', groupInstanceId: null })).toBe(ErrorCode.UnknownMemberId);
     expect(as({ groupId: 'new' })).toBe(ErrorCode.IllegalGeneration);
   });
+
+  test('as a member of a consumer group must be one, in its epoch, which is told as a generation (KIP-848)', () => {
+    const shard = new Shard();
+    const heartbeat = shard.shard.consumerHeartbeat(
+      {
+        groupId: 'g',
+        memberId: 'm',
+        memberEpoch: 0,
+        instanceId: null,
+        rackId: null,
+        rebalanceTimeoutMs: 60_000,
+        subscribedTopicNames: ['t'],
+        subscribedTopicRegex: null,
+        serverAssignor: null,
+        topicPartitions: [],
+        clientId: 'app',
+        clientHost: '/127.0.0.1',
+        memberIdRequired: true,
+      },
+      AT_START,
+    );
+    shard.carryOut(heartbeat);
+    const { memberEpoch } = heartbeat.response;
+    const as = (given: object) => ask(shard, { memberId: 'm', generationIdOrMemberEpoch: memberEpoch, ...given });
+    expect(as({})).toBe(ErrorCode.None);
+    expect(as({ generationIdOrMemberEpoch: memberEpoch + 1 })).toBe(ErrorCode.IllegalGeneration);
+    expect(as({ memberId: 'other' })).toBe(ErrorCode.UnknownMemberId);
+    expect(as({ memberId: '', generationIdOrMemberEpoch: -1 })).toBe(ErrorCode.None);
+  });
 });
 
 type Step =
