@@ -2,8 +2,8 @@ import type { Api } from '#api/api';
 import { Deadlines } from '#base/deadlines';
 import { ResourceType } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
-import { nodeId } from '#model/ids';
-import { isInternalTopic, OFFSETS_TOPIC } from '#model/internal-topics';
+import { nodeId, producerId } from '#model/ids';
+import { isInternalTopic, OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from '#model/internal-topics';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import { parseTopicConfig } from '#model/topic-config';
 import type { Exchange } from '#net/exchange';
@@ -16,6 +16,8 @@ import { type Broker, brokerLayers, type ControllerClient } from '#runtime/broke
 import type { QuorumDescription } from '#runtime/controller-protocol';
 import { GroupHost } from '#runtime/group-host';
 import type { Partition } from '#runtime/partition';
+import { type ProducerIdBlock, ProducerIds } from '#runtime/producer-ids';
+import { TransactionHost } from '#runtime/transaction-host';
 import { countingRandom } from '../coordinator/fixtures.ts';
 import { TestCluster } from '../metadata/support.ts';
 import { FakeClock } from '../runtime/fake-clock.ts';
@@ -44,6 +46,10 @@ export class ApiStage {
   readonly broker: Broker;
   /** What the controller answers instead, if not undefined; 'never' leaves the request without an answer. */
   refusal: 'busy' | 'full' | 'stopped' | 'never' | undefined;
+  /** What the controller allots; undefined: nothing. */
+  producerIdBlock: ProducerIdBlock | undefined = { first: producerId(1000), count: 1000 };
+  /** What brokers answer to requests of this one; undefined: nothing. */
+  askedOfBrokers: (request: unknown) => Promise<unknown> = () => Promise.resolve(undefined);
   /** What the active controller says of the quorum; undefined: there is none. */
   quorum: QuorumDescription | undefined;
   readonly #partitions = new Map<string, Partition>();
@@ -97,6 +103,18 @@ export class ApiStage {
       config: () => parsed.config,
       createOffsetsTopic: quiet,
     });
+    const producerIds = new ProducerIds(async () => this.producerIdBlock);
+    const transactions = new TransactionHost({
+      ports,
+      nodeId: ME,
+      image,
+      partitions,
+      deadlines,
+      requests: { send: (_to, _api, _version, request) => this.askedOfBrokers(request) as Promise<undefined> },
+      producerIds,
+      config: () => parsed.config,
+      createTransactionsTopic: quiet,
+    });
     this.broker = {
       ports,
       nodeId: ME,
@@ -109,6 +127,8 @@ export class ApiStage {
       deadlines,
       partitions,
       groups,
+      transactions,
+      producerIds,
       store: {
         directories: this.directories,
         logs: () => this.logs.values(),
@@ -141,6 +161,12 @@ export class ApiStage {
   /** With the topic that holds the groups. */
   withGroups(): this {
     this.topic(OFFSETS_TOPIC, 4);
+    return this;
+  }
+
+  /** With the topic that holds transactions. */
+  withTransactions(): this {
+    this.topic(TRANSACTIONS_TOPIC, 4);
     return this;
   }
 
@@ -200,6 +226,7 @@ export class ApiStage {
         this.logs.set(key, log);
         this.#partitions.set(key, partition);
         this.broker.groups.ready(partition);
+        this.broker.transactions.ready(partition);
       }
     }
     this.clock.turn();
