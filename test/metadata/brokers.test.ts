@@ -15,6 +15,7 @@ describe('bootstrap', () => {
       ['group.version', 1],
       ['kraft.version', 1],
       ['metadata.version', 30],
+      ['transaction.version', 2],
     ]);
     expect(image.featuresEpoch).toBe(1);
   });
