@@ -32,7 +32,7 @@ export interface MemoryWaiter {
  *
  * Frames up to 1 MiB have it as a whole at once, larger ones in steps, as their bytes come. Frames that are never finished can so take all
  * of one kind's share, and no other kind's: small and medium frames each have a share that is theirs alone, and large ones are kept
- * to half of the limit, but for a single one, which has what it asks for above the limit. That one is why frames which wait for
+ * to half of the limit, but for a single one, which has all that it is above the limit. That one is why frames which wait for
  * each other's memory always go on: it ends, or stops and is reset (see KafkaListener), and then another is the one.
  *
  * The bound: the limit, a quarter of it, 1 MiB (the last medium frame of a full share) and the largest frame.
@@ -61,21 +61,24 @@ export class RequestMemory {
     return this.#waiters.some(({ size }) => size > 0);
   }
 
-  /** The whole memory of a small or medium frame, the next step of a large one. Others may be woken before it returns. */
+  /**
+   * The whole memory of a small or medium frame, the next step of a large one, or all that it lacks, above the limit. Others may be woken
+   * before it returns.
+   */
   tryGrow(frame: FrameMemory): boolean {
     assert(frame.heldBytes < frame.frameBytes, 'the frame lacks memory');
     const stepBytes = nextStep(frame);
-    if (frame !== this.#aboveLimit && !this.#fits(frame.kind, stepBytes)) {
-      if (frame.kind !== FrameKind.Large || this.#aboveLimit !== undefined) return false;
-      const freedBytes = frame.heldBytes;
-      this.#aboveLimit = frame;
-      this.#count(frame.kind, -freedBytes);
+    if (this.#fits(frame.kind, stepBytes)) {
+      this.#count(frame.kind, stepBytes);
       frame.heldBytes += stepBytes;
-      if (freedBytes > 0) this.#wake();
       return true;
     }
-    if (frame !== this.#aboveLimit) this.#count(frame.kind, stepBytes);
-    frame.heldBytes += stepBytes;
+    if (frame.kind !== FrameKind.Large || this.#aboveLimit !== undefined) return false;
+    const freedBytes = frame.heldBytes;
+    this.#aboveLimit = frame;
+    this.#count(frame.kind, -freedBytes);
+    frame.heldBytes = frame.frameBytes;
+    if (freedBytes > 0) this.#wake();
     return true;
   }
 

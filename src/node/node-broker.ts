@@ -195,6 +195,7 @@ export async function openBroker(
         features: SUPPORTED_FEATURES.map(({ name, min, max }) => ({ name, min, max })),
       },
       cleanBrokerEpoch: store.cleanBrokerEpoch,
+      fullDirectories: () => store.directories.filter(({ isFull }) => isFull).map(({ id }) => id),
       onRefused: (reason) => ports.fatal(new NodeError(`the node is no broker of its cluster any more: ${reason}`)),
     },
   );

@@ -123,7 +123,7 @@ export async function openQuorum(
   opened.push(async () => sessions.stop());
   const upkeep = new ControllerUpkeep(
     ports.clock,
-    { quorum, controller },
+    { quorum, controller, sessions },
     {
       balancesLeaders: config.autoLeaderRebalanceEnable,
       checkMs: config.leaderImbalanceCheckIntervalSeconds * 1000,

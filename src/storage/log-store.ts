@@ -217,11 +217,14 @@ export class LogStore {
     await this.#change(() => this.#remove(log, log.config.fileDeleteDelayMs));
   }
 
-  /** In place of `log`, whose records are of no use any more: an empty one that starts at `startOffset`. Undefined as for `create`. */
+  /**
+   * In place of `log`, whose records are of no use any more: an empty one that starts at `startOffset`, also in a directory that is full:
+   * what leaves it makes room. Undefined as for `create`.
+   */
   restart(log: PartitionLog, startOffset: Offset): Promise<PartitionLog | undefined> {
     return this.#change(async () => {
       await this.#remove(log, 0);
-      return this.#create(log.topic, log.topicId, log.partition, log.config, startOffset);
+      return this.#create(log.topic, log.topicId, log.partition, log.config, startOffset, true);
     });
   }
 
@@ -306,13 +309,14 @@ export class LogStore {
     partition: number,
     config: LogConfig,
     startOffset: Offset = offset(0),
+    alsoWhereFull = false,
   ): Promise<PartitionLog | undefined> {
     const name = partitionName(topic, partition);
     assert(!this.#logs.has(name), `${name} is there already`);
     if (this.#isPartial || !(await this.#makeWay(topic, topicId, partition))) return undefined;
     await this.#releasing.get(name);
-    const byLoad = this.directories.filter(({ isOffline, isFull }) => !isOffline && !isFull);
-    byLoad.sort((a, b) => a.logCount - b.logCount);
+    const byLoad = this.directories.filter(({ isOffline, isFull }) => !isOffline && (alsoWhereFull || !isFull));
+    byLoad.sort((a, b) => Number(a.isFull) - Number(b.isFull) || a.logCount - b.logCount);
     for (const directory of byLoad) {
       try {
         const found = { folder: logDirName(topic, partition), topic, partition, topicId };

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { FaultDisk } from '#faults/fault-disk';
+import { ErrorCode } from '#model/errors';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import { Node } from '#node/node';
 import { createCodecs } from '#platform/codecs';
@@ -16,6 +17,7 @@ import { readOffsetCommitResponse } from '#protocol/generated/offset-commit-resp
 import { writeProduceRequest } from '#protocol/generated/produce-request';
 import { readProduceResponse } from '#protocol/generated/produce-response';
 import { buildBatch } from '#protocol/record-batch-builder';
+import type { MemoryDisk } from '#sim/ports/memory-disk';
 import { SimWorld } from '#sim/ports/sim-world';
 import { type Family, parsePrometheus } from '../http/prometheus-text.ts';
 import { WireClient } from '../support/wire-client.ts';
@@ -28,12 +30,20 @@ export type Scrape = ReadonlyMap<string, Family>;
 /** Three nodes on three racks in a simulated world, and what they tell of themselves. */
 export class ThreeNodes {
   readonly world = new SimWorld({ seed: 11, codecs });
-  readonly #memories = RACKS.map((rack) => this.world.disk(rack));
+  readonly #memories: readonly MemoryDisk[];
   readonly #disks = new Map<number, FaultDisk>();
   readonly #nodes = new Map<number, Node>();
   readonly #metrics = new Map<number, NodeMetrics>();
   readonly #clients = new Map<number, WireClient>();
   #lives = 0;
+
+  readonly #isSmall: boolean;
+
+  /** `diskBytes`: of each node's disk. Such disks lose nothing at a kill: what is not synced would not count as taken. */
+  constructor(diskBytes?: readonly number[]) {
+    this.#memories = RACKS.map((rack, place) => this.world.disk(rack, diskBytes?.[place]));
+    this.#isSmall = diskBytes !== undefined;
+  }
 
   async start(ids: readonly number[], config: Readonly<Record<string, string>> = {}): Promise<void> {
     const starting = ids.map((id) => this.#start(id, config));
@@ -59,9 +69,12 @@ export class ThreeNodes {
     const memory = this.#memories[id - 1];
     if (memory === undefined) throw new Error(`no disk of ${id}`);
     const disk = new FaultDisk(this.world.clock, memory, { ignoreSync: false });
-    this.#disks.set(id, disk);
+    if (!this.#isSmall) this.#disks.set(id, disk);
     const metrics = new NodeMetrics({ process: false });
-    const node = new Node({ ...this.world.ports(`n${id}`, { disks: [disk] }), metrics }, parsed);
+    const node = new Node(
+      { ...this.world.ports(`n${id}`, { disks: [this.#isSmall ? memory : disk] }), metrics },
+      parsed,
+    );
     this.#metrics.set(id, metrics);
     this.#nodes.set(id, node);
     await node.start();
@@ -113,13 +126,17 @@ export class ThreeNodes {
     throw new Error(`nobody leads ${topic}-${partition}`);
   }
 
-  async createTopic(name: string, assignments: readonly (readonly number[])[]): Promise<void> {
+  async createTopic(
+    name: string,
+    assignments: readonly (readonly number[])[],
+    configs: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
     const topic = {
       name,
       numPartitions: -1,
       replicationFactor: -1,
       assignments: assignments.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds })),
-      configs: [],
+      configs: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
     };
     const answer = await this.world.complete(
       this.client(1).request(
@@ -135,7 +152,12 @@ export class ThreeNodes {
   }
 
   async produce(topic: string, index: number, count: number): Promise<void> {
-    const records = Array.from({ length: count }, () => ({ timestamp: 1000, key: null, value: Buffer.from('v') }));
+    expect(await this.tryProduce(topic, index, count)).toBe(ErrorCode.None);
+  }
+
+  /** To whoever leads; gives the answer's error. */
+  async tryProduce(topic: string, index: number, count: number, value = 'v'): Promise<ErrorCode> {
+    const records = Array.from({ length: count }, () => ({ timestamp: 1000, key: null, value: Buffer.from(value) }));
     const bytes = buildBatch({ baseOffset: 0, leaderEpoch: -1, records }, codecs);
     const topicData = [{ name: topic, partitionData: [{ index, records: [bytes] }] }];
     const request = { transactionalId: null, acks: -1, timeoutMs: 10_000, topicData };
@@ -143,10 +165,11 @@ export class ThreeNodes {
     const answer = await this.world.complete(
       leader.request(ApiKey.Produce, 9, request, writeProduceRequest, readProduceResponse),
     );
-    expect(answer.responses[0]?.partitionResponses[0]?.errorCode).toBe(0);
+    return answer.responses[0]?.partitionResponses[0]?.errorCode as ErrorCode;
   }
 
-  async fetch(topic: string, partition: number): Promise<void> {
+  /** Gives how many bytes of record batches there are to read. */
+  async fetch(topic: string, partition: number): Promise<number> {
     const request = {
       maxWaitMs: 0,
       minBytes: 1,
@@ -154,7 +177,12 @@ export class ThreeNodes {
       forgottenTopicsData: [],
     };
     const leader = this.client(this.leaderOf(topic, partition));
-    await this.world.complete(leader.request(ApiKey.Fetch, 12, request, writeFetchRequest, readFetchResponse));
+    const answer = await this.world.complete(
+      leader.request(ApiKey.Fetch, 12, request, writeFetchRequest, readFetchResponse),
+    );
+    const [found] = answer.responses[0]?.partitions ?? [];
+    expect(found?.errorCode).toBe(ErrorCode.None);
+    return Buffer.concat(found?.records ?? []).length;
   }
 
   /** Commits, as somebody outside of any generation, and tells which node coordinates the group. */

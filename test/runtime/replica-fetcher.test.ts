@@ -25,7 +25,10 @@ const SESSION = 77;
 
 /** A follower's log: takes batches as they are. */
 class FollowerLog extends StubLog {
+  isFull = false;
+
   appendReplicated(_bytes: Uint8Array, headers: readonly BatchHeader[]) {
+    if (this.isFull) return 'full';
     for (const header of headers) {
       this.epochs.assign(leaderEpoch(header.partitionLeaderEpoch), offset(header.baseOffset));
       this.logEndOffset = offset(header.baseOffset + header.lastOffsetDelta + 1);
@@ -33,7 +36,9 @@ class FollowerLog extends StubLog {
     return { baseOffset: this.logEndOffset, lastOffset: this.logEndOffset };
   }
 
-  raiseStartTo(): void {}
+  raiseStartTo(to: number): void {
+    this.logStartOffset = offset(Math.min(to, this.durableOffset));
+  }
 
   truncateTo(to: number, done: () => void): void {
     this.logEndOffset = offset(to);
@@ -239,6 +244,32 @@ describe('a follower', () => {
     stage.clock.advance(Math.ceil((1000 * records.length) / 10));
     stage.clock.turn();
     expect(stage.told(1)).toMatchObject([{ fetchOffset: 3 }]);
+  });
+
+  test('tells by a report that its log starts where its leader does, at once: whoever deletes records waits for it', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 3), highWatermark: 3 });
+    log.sync();
+    stage.clock.turn();
+    for (const _ of stage.asked.slice(1)) await stage.answer();
+    const asked = stage.asked.length;
+    await stage.answer({ topicId: T, index: 0, highWatermark: 3, logStartOffset: 2 });
+    expect(stage.asked.length).toBe(asked + 1);
+    expect(stage.asked.at(-1)?.topics[0]?.partitions).toMatchObject([{ fetchOffset: 3, logStartOffset: 2 }]);
+  });
+
+  test('whose log is full raises its start all the same: that may make room', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 3), highWatermark: 3 });
+    log.sync();
+    stage.clock.turn();
+    log.isFull = true;
+    await stage.answer({ topicId: T, index: 0, records: batch(3, 1), highWatermark: 4, logStartOffset: 2 });
+    expect([log.logEndOffset, log.logStartOffset]).toEqual([3, 2]);
   });
 
   test('takes no answer to a fetch from before its log lost its end: it would leave a hole', async () => {
