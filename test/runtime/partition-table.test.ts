@@ -142,3 +142,23 @@ describe('a leader that moves to another data directory', () => {
     expect([stage.replica.log?.logEndOffset, stage.replica.highWatermark]).toEqual([2, 1]);
   });
 });
+
+describe('a follower that comes to lead while its log is being cut', () => {
+  test('leads with what is left', async () => {
+    const stage = new Stage(await Harness.open());
+    stage.apply({ partitions: [stage.change(OLD, stateOf())] });
+    await stage.settled();
+    const { replica } = stage;
+    if (replica.log === undefined) return expect.unreachable();
+    appended(replica.log, batch());
+    appended(replica.log, batch());
+    await stage.harness.settle();
+    replica.truncateTo(offset(1));
+    expect(replica.isBeingCut).toBe(true);
+    const led = { leader: ME, isr: [ME], leaderEpoch: leaderEpoch(4), partitionEpoch: 2 };
+    stage.apply({ partitions: [stage.change(OLD, stateOf(led))] });
+    await stage.settled();
+    expect([replica.leads, replica.log?.logEndOffset, replica.isReady]).toEqual([true, 1, true]);
+    expect(replica.log?.epochs.latest()).toEqual({ epoch: 4, startOffset: 1 });
+  });
+});

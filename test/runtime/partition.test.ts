@@ -67,6 +67,22 @@ describe('acknowledgements of a partition', () => {
     expect(answers.at(-1)).toBe('7: KAFKA_STORAGE_ERROR');
   });
 
+  test('of all replicas fail when too few are left in sync: the high watermark would not move', () => {
+    const { log, partition, answers } = setUp();
+    const [me, other] = [nodeId(1), nodeId(2)];
+    const replicas = [me, other];
+    partition.lead(viewOf(6, { replicas, isr: replicas }), 2);
+    partition.append(...batchOf(1));
+    log.sync();
+    partition.whenCommitted(offset(0), (error) => answers.push(errorName(error)));
+    expect(answers).toEqual([]);
+    partition.changed(viewOf(6, { replicas, isr: [me], partitionEpoch: 1 }), 2);
+    expect(answers).toEqual(['NOT_ENOUGH_REPLICAS_AFTER_APPEND']);
+    partition.whenCommitted(offset(0), (error) => answers.push(errorName(error)));
+    expect(answers.at(1)).toBe('NOT_ENOUGH_REPLICAS_AFTER_APPEND');
+    expect(partition.highWatermark).toBe(0);
+  });
+
   test('fail with the reason of the retirement', () => {
     const { partition, answers, ask } = setUp();
     ask(0);

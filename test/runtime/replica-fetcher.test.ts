@@ -284,6 +284,37 @@ describe('a follower', () => {
     expect(stage.told(2)).toMatchObject([{ fetchOffset: 2 }]);
   });
 
+  test('takes none either if a report has told of that end since: it is no answer to the report', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    const partition = stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 5) });
+    log.reject(2);
+    log.sync();
+    stage.fetcher.synced(partition);
+    stage.clock.turn();
+    expect([stage.asked.at(-1)?.maxBytes, stage.told(-1)]).toMatchObject([0, [{ fetchOffset: 2, durableOffset: 2 }]]);
+    await stage.answer({ topicId: T, index: 0, records: batch(5, 3) });
+    expect(log.logEndOffset).toBe(2);
+    await stage.answer();
+    expect([stage.asked.at(-1)?.maxBytes, stage.asked.length]).toEqual([5000, 4]);
+    await stage.answer({ topicId: T, index: 0, records: batch(2, 4) });
+    expect(log.logEndOffset).toBe(6);
+  });
+
+  test('takes no answer of an epoch that is over', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    const partition = stage.follow(log);
+    partition.follow(leaderEpoch(4));
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 5), highWatermark: 5 });
+    log.sync();
+    expect([log.logEndOffset, partition.highWatermark]).toEqual([0, 0]);
+    stage.fetcher.follow(partition);
+    stage.clock.turn();
+    expect(stage.asked.at(-1)?.topics[0]?.partitions).toMatchObject([{ currentLeaderEpoch: 4, fetchOffset: 0 }]);
+  });
+
   test('cuts its log where the histories part, and asks again from there', async () => {
     const stage = new Stage();
     const log = new FollowerLog('t', 0, T);
