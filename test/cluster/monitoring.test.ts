@@ -88,7 +88,7 @@ describe.skipIf(found === undefined)('a cluster that Prometheus watches', () => 
     cleanups.push(() => consumer.disconnect());
     await consumer.subscribe({ topic: TOPIC, fromBeginning: true });
     await consumer.run({ autoCommitInterval: 1000, eachBatch: async () => {} });
-    // The metadata changes, too, for as long as it takes to see it all.
+    // The metadata changes, too, for as long as it takes to see it all; what is still empty then, a test names.
     let topics = 0;
     await until('every panel has data', SOON_MS, async () => {
       topics += 1;
