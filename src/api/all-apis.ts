@@ -1,3 +1,5 @@
+import { addOffsetsToTxnApi } from './add-offsets-to-txn.ts';
+import { addPartitionsToTxnApi } from './add-partitions-to-txn.ts';
 import { alterConfigsApi, incrementalAlterConfigsApi } from './alter-configs.ts';
 import { alterReplicaLogDirsApi } from './alter-replica-log-dirs.ts';
 import type { Api } from './api.ts';
@@ -12,13 +14,16 @@ import { describeLogDirsApi } from './describe-log-dirs.ts';
 import { describeProducersApi } from './describe-producers.ts';
 import { describeQuorumApi } from './describe-quorum.ts';
 import { describeTopicPartitionsApi } from './describe-topic-partitions.ts';
+import { describeTransactionsApi } from './describe-transactions.ts';
 import { electLeadersApi } from './elect-leaders.ts';
+import { endTxnApi } from './end-txn.ts';
 import { fetchApi } from './fetch.ts';
 import { findCoordinatorApi } from './find-coordinator.ts';
 import { deleteGroupsApi, describeGroupsApi, listGroupsApi } from './group-admin.ts';
 import { heartbeatApi, joinGroupApi, leaveGroupApi, syncGroupApi } from './group-membership.ts';
 import { initProducerIdApi } from './init-producer-id.ts';
 import { listOffsetsApi } from './list-offsets.ts';
+import { listTransactionsApi } from './list-transactions.ts';
 import { metadataApi } from './metadata.ts';
 import { offsetCommitApi } from './offset-commit.ts';
 import { offsetDeleteApi } from './offset-delete.ts';
@@ -53,6 +58,9 @@ export const ALL_APIS: readonly Api[] = [
   deleteRecordsApi,
   initProducerIdApi,
   offsetForLeaderEpochApi,
+  addPartitionsToTxnApi,
+  addOffsetsToTxnApi,
+  endTxnApi,
   writeTxnMarkersApi,
   txnOffsetCommitApi,
   describeConfigsApi,
@@ -71,6 +79,8 @@ export const ALL_APIS: readonly Api[] = [
   describeClusterApi,
   describeProducersApi,
   unregisterBrokerApi,
+  describeTransactionsApi,
+  listTransactionsApi,
   describeTopicPartitionsApi,
   addRaftVoterApi,
   removeRaftVoterApi,

@@ -344,10 +344,59 @@ export const BROKER_CONFIGS = {
     importance: 'HIGH',
     doc: 'The largest request; a larger one closes its connection.',
   }),
+  'transaction.abort.timed.out.transaction.cleanup.interval.ms': int({
+    default: '10000',
+    min: 1,
+    importance: 'LOW',
+    doc: 'After transactions were aborted because their time was up, the next ones wait so long.',
+  }),
+  'transaction.max.timeout.ms': int({
+    default: '900000',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'The longest transaction timeout that a producer may ask for.',
+  }),
   'transaction.partition.verification.enable': boolean({
     default: 'true',
     importance: 'LOW',
     doc: 'Whether a broker asks the coordinator before it appends the first batch of a transaction to a partition (KIP-890).',
+  }),
+  'transaction.remove.expired.transaction.cleanup.interval.ms': int({
+    default: '3600000',
+    min: 1,
+    importance: 'LOW',
+    doc: 'The time between looks for expired transactional ids.',
+  }),
+  'transaction.state.log.min.isr': int({
+    default: null,
+    min: 1,
+    importance: 'HIGH',
+    doc: 'The min.insync.replicas that __transaction_state is made with; that of other topics unless set.',
+  }),
+  'transaction.state.log.num.partitions': int({
+    default: '50',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'The partition count of __transaction_state.',
+  }),
+  'transaction.state.log.replication.factor': int({
+    default: '1',
+    min: 1,
+    max: 0x7fff,
+    importance: 'HIGH',
+    doc: 'The replication factor of __transaction_state; min(3, cluster.target.size) unless set.',
+  }),
+  'transaction.state.log.segment.bytes': int({
+    default: '104857600',
+    min: 1048576,
+    importance: 'HIGH',
+    doc: 'The segment size of __transaction_state.',
+  }),
+  'transactional.id.expiration.ms': int({
+    default: '604800000',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'How long a transactional id is remembered that nobody uses.',
   }),
 } as const satisfies Readonly<Record<string, ConfigDef>>;
 

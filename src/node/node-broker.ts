@@ -6,10 +6,11 @@ import type { Deadlines } from '#base/deadlines';
 import type { Endpoint, IoError, Ports } from '#base/ports';
 import { type BrokerListener, ResourceType } from '#metadata/records';
 import type { NewTopic } from '#metadata/topics';
+import type { BrokerConfig } from '#model/broker-config';
 import { ErrorCode } from '#model/errors';
 import { SUPPORTED_FEATURES } from '#model/features';
 import type { NodeId } from '#model/ids';
-import { OFFSETS_TOPIC } from '#model/internal-topics';
+import { OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from '#model/internal-topics';
 import { type ListenerAddress, parseListener } from '#model/listener';
 import type { ParsedBrokerConfig } from '#model/parse-broker-config';
 import { newUuid } from '#model/uuids';
@@ -27,6 +28,7 @@ import { ProducerIds } from '#runtime/producer-ids';
 import { ReplicaFetchers } from '#runtime/replica-fetchers';
 import { ReplicationThrottle } from '#runtime/replication-throttle';
 import { TopicCreator } from '#runtime/topic-creator';
+import { TransactionHost, transactionsTopic } from '#runtime/transaction-host';
 import type { LogStore } from '#storage/log-store';
 import { NodeError } from './node-error.ts';
 import type { NodeIdentity, NodeQuorum } from './node-quorum.ts';
@@ -123,13 +125,14 @@ export async function openBroker(
       return quorum.leaderId;
     },
   };
+  const producerIds = new ProducerIds(() => allocateProducerIds(broker));
   const broker: Broker = new Broker(
     { ports, nodeId: node.id, given, config, image, controller, store },
     {
       deadlines,
       requests,
       partitions,
-      producerIds: new ProducerIds(() => allocateProducerIds(broker)),
+      producerIds,
       topicCreator: new TopicCreator((name) => createOnRequest(broker, name), ports.logger),
       groups: new GroupHost({
         ports,
@@ -140,10 +143,22 @@ export async function openBroker(
         config: () => broker.config,
         createOffsetsTopic: () => broker.topicCreator.request(OFFSETS_TOPIC),
       }),
+      transactions: new TransactionHost({
+        ports,
+        nodeId: node.id,
+        image,
+        partitions,
+        deadlines,
+        requests,
+        producerIds,
+        config: () => broker.config,
+        createTransactionsTopic: () => broker.topicCreator.request(TRANSACTIONS_TOPIC),
+      }),
     },
   );
   broker.servedApis = ALL_APIS.map(({ key }) => key);
   partitions.observeLeadership(broker.groups);
+  partitions.observeLeadership(broker.transactions);
   const dispatcher = new Dispatcher(broker, ALL_APIS);
   const listener = new KafkaListener(
     ports,
@@ -210,6 +225,7 @@ export async function joinAsBroker({ broker, lifecycle, isr }: NodeBroker, { quo
   quorum.publisher.subscribe((delta) => {
     partitions.apply(delta);
     broker.groups.topicsDeleted(delta.topicsDeleted);
+    if (delta.partitions.length > 0 || delta.topicsDeleted.length > 0) broker.transactions.leadersChanged();
     if (delta.configs.some(({ type }) => type === ResourceType.Broker)) broker.refreshConfig();
     if (lifecycle.registered?.fenced === false) letIn();
   });
@@ -280,9 +296,15 @@ async function createOnRequest(broker: Broker, name: string) {
     assignments: [],
     configs: new Map(),
   };
-  const topic = name === OFFSETS_TOPIC ? { ...offsetsTopic(broker.config), id } : asDefault;
+  const internal = internalTopic(name, broker.config);
+  const topic = internal === undefined ? asDefault : { ...internal, id };
   const created = await broker.controller.submit('createTopics', { topics: [topic], validateOnly: false }, DECISION_MS);
   if (typeof created === 'string') return { error: ErrorCode.RequestTimedOut, message: `the controller: ${created}` };
   const [outcome] = created;
   return { error: outcome?.errorCode ?? ErrorCode.UnknownServerError, message: outcome?.message ?? null };
+}
+
+function internalTopic(name: string, config: BrokerConfig): NewTopic | undefined {
+  if (name === OFFSETS_TOPIC) return offsetsTopic(config);
+  return name === TRANSACTIONS_TOPIC ? transactionsTopic(config) : undefined;
 }

@@ -19,6 +19,7 @@ import type { ProducerIds } from './producer-ids.ts';
 import { ReplicationThrottle } from './replication-throttle.ts';
 import type { TopicCreator } from './topic-creator.ts';
 import { Traffic } from './traffic.ts';
+import type { TransactionHost } from './transaction-host.ts';
 import { TransactionVerifier } from './transaction-verifier.ts';
 
 /** The way to the active controller: resolves once the decision's records are committed here and their effects are done. */
@@ -61,6 +62,7 @@ export class Broker {
   readonly producerIds: ProducerIds;
   readonly topicCreator: TopicCreator;
   readonly groups: GroupHost;
+  readonly transactions: TransactionHost;
   /** To other brokers, and to this one as if it were another. */
   readonly requests: BrokerRequests;
   readonly verifier: TransactionVerifier;
@@ -75,6 +77,7 @@ export class Broker {
       producerIds: ProducerIds;
       topicCreator: TopicCreator;
       groups: GroupHost;
+      transactions: TransactionHost;
       requests: BrokerRequests;
       deadlines: Deadlines;
     },
@@ -91,6 +94,7 @@ export class Broker {
     this.producerIds = services.producerIds;
     this.topicCreator = services.topicCreator;
     this.groups = services.groups;
+    this.transactions = services.transactions;
     this.requests = services.requests;
     this.verifier = new TransactionVerifier({
       clock: parts.ports.clock,

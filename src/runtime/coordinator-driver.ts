@@ -41,6 +41,8 @@ export interface CoordinatorKind<Shard, Effects> {
   newShard(): Shard;
   /** What the effects send when they are durable; asked once. */
   sends(effects: Effects): Send[];
+  /** What else is done then, however late that is, as long as the shard is served; undefined: nothing. */
+  follows?(effects: Effects): (() => void) | undefined;
   /** The shard is served from now on. */
   loaded(): void;
   /** The shard is not used again: what waits in it is answered with the error. */
@@ -57,6 +59,9 @@ export interface DriverWorld {
   /** max.message.bytes of the partition's topic. */
   batchBytesMax(): number;
 }
+
+/** How often it is looked whether enough replicas are in sync again. */
+const UNDER_MIN_ISR_RETRY_MS = 200;
 
 /** 'failed': the log cannot be read; nothing is served until the partition is opened again. */
 type State = 'loading' | 'serving' | 'failed' | 'closed';
@@ -126,7 +131,9 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
     this.#shard.replayMarker?.(producerId, aborted);
     this.#last = appended.lastOffset;
     this.#arm();
-    return new Promise((resolve) => this.#whenCommitted([resolve]));
+    const shard = this.#shard;
+    const { lastOffset } = appended;
+    return new Promise((resolve) => this.#sendOnce(shard, lastOffset, [resolve]));
   }
 
   /** For answers that need not be durable. */
@@ -224,17 +231,20 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
   #settle(effects: Effects, answer: Send | undefined): void {
     const sends = this.#kind.sends(effects);
     if (answer !== undefined) sends.push(answer);
-    if (effects.records.length > 0 || sends.length > 0) this.#whenCommitted(sends);
+    const follow = this.#kind.follows?.(effects);
+    const last = this.#last;
+    const shard = this.#shard;
+    if (last === undefined || (effects.records.length === 0 && sends.length === 0)) {
+      for (const send of sends) send(ErrorCode.None);
+    } else {
+      this.#sendOnce(shard, last, sends);
+    }
+    if (follow !== undefined) this.#doOnce(shard, last, follow);
   }
 
-  #whenCommitted(sends: readonly Send[]): void {
-    const last = this.#last;
-    if (last === undefined) {
-      for (const send of sends) send(ErrorCode.None);
-      return;
-    }
-    const shard = this.#shard;
-    let waiting = sends;
+  /** Sends when everything up to `last` is committed, or why nobody waits for that any longer. */
+  #sendOnce(shard: Shard, last: Offset, sends: readonly Send[]): void {
+    let waiting: readonly Send[] = sends;
     let deadline: Deadline | undefined;
     let known = false;
     const finish = (error: ErrorCode): void => {
@@ -245,12 +255,29 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
     this.#partition.whenCommitted(last, (error) => {
       known = true;
       if (deadline !== undefined) this.#world.deadlines.cancel(deadline);
-      if (error !== ErrorCode.None) this.#lost(shard, error);
+      if (isLoss(error)) this.#lost(shard, error);
       finish(error);
     });
     if (!known && sends.length > 0) {
       deadline = this.#world.deadlines.after(this.#world.commitTimeoutMs(), () => finish(ErrorCode.RequestTimedOut));
     }
+  }
+
+  /** Goes on when everything up to `last` is committed, and the shard is still served then. */
+  #doOnce(shard: Shard, last: Offset | undefined, follow: () => void): void {
+    const isServed = (): boolean => this.#shard === shard && this.#state === 'serving';
+    if (!isServed()) return;
+    // In a turn of its own: it may decide more, and the log is in the middle of telling how far it is.
+    const goOn = (): void =>
+      this.#world.clock.defer(() => {
+        if (isServed()) follow();
+      });
+    if (last === undefined) return goOn();
+    this.#partition.whenCommitted(last, (error) => {
+      if (error === ErrorCode.None) goOn();
+      else if (isLoss(error)) this.#lost(shard, error);
+      else this.#world.deadlines.after(UNDER_MIN_ISR_RETRY_MS, () => this.#doOnce(shard, last, follow));
+    });
   }
 
   /** Records that the shard has seen are not in the log. */
@@ -292,4 +319,9 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
   #now(): Instant {
     return { mono: this.#world.clock.now(), wall: this.#world.clock.wall() };
   }
+}
+
+/** Whether records may be gone; those that too few replicas have are in the log, and wait for more. */
+function isLoss(error: ErrorCode): boolean {
+  return error !== ErrorCode.None && error !== ErrorCode.NotEnoughReplicasAfterAppend;
 }

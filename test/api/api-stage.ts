@@ -2,8 +2,8 @@ import type { Api } from '#api/api';
 import { Deadlines } from '#base/deadlines';
 import { ResourceType } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
-import { nodeId } from '#model/ids';
-import { isInternalTopic, OFFSETS_TOPIC } from '#model/internal-topics';
+import { nodeId, producerId } from '#model/ids';
+import { isInternalTopic, OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from '#model/internal-topics';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import { parseTopicConfig } from '#model/topic-config';
 import type { Exchange } from '#net/exchange';
@@ -16,7 +16,9 @@ import { type Broker, brokerLayers, type ControllerClient } from '#runtime/broke
 import type { QuorumDescription } from '#runtime/controller-protocol';
 import { GroupHost } from '#runtime/group-host';
 import type { Partition } from '#runtime/partition';
+import { type ProducerIdBlock, ProducerIds } from '#runtime/producer-ids';
 import { Traffic } from '#runtime/traffic';
+import { TransactionHost } from '#runtime/transaction-host';
 import type { TransactionalProducer, TransactionVerifier } from '#runtime/transaction-verifier';
 import { countingRandom } from '../coordinator/fixtures.ts';
 import { TestCluster } from '../metadata/support.ts';
@@ -46,6 +48,10 @@ export class ApiStage {
   readonly broker: Broker;
   /** What the controller answers instead, if not undefined; 'never' leaves the request without an answer. */
   refusal: 'busy' | 'full' | 'stopped' | 'never' | undefined;
+  /** What the controller allots; undefined: nothing. */
+  producerIdBlock: ProducerIdBlock | undefined = { first: producerId(1000), count: 1000 };
+  /** What brokers answer to requests of this one; undefined: nothing. */
+  askedOfBrokers: (request: unknown) => Promise<unknown> = () => Promise.resolve(undefined);
   /** What the active controller says of the quorum; undefined: there is none. */
   quorum: QuorumDescription | undefined;
   /** What coordinators say of the transactions that brokers verify; asked for by transactional id. */
@@ -107,6 +113,18 @@ export class ApiStage {
       config: () => parsed.config,
       createOffsetsTopic: quiet,
     });
+    const producerIds = new ProducerIds(async () => this.producerIdBlock);
+    const transactions = new TransactionHost({
+      ports,
+      nodeId: ME,
+      image,
+      partitions,
+      deadlines,
+      requests: { send: (_to, _api, _version, request) => this.askedOfBrokers(request) as Promise<undefined> },
+      producerIds,
+      config: () => parsed.config,
+      createTransactionsTopic: quiet,
+    });
     this.broker = {
       ports,
       nodeId: ME,
@@ -121,6 +139,8 @@ export class ApiStage {
       groups,
       traffic: new Traffic(),
       verifier: this.#verifier,
+      transactions,
+      producerIds,
       store: {
         directories: this.directories,
         logs: () => this.logs.values(),
@@ -153,6 +173,12 @@ export class ApiStage {
   /** With the topic that holds the groups. */
   withGroups(): this {
     this.topic(OFFSETS_TOPIC, 4);
+    return this;
+  }
+
+  /** With the topic that holds transactions. */
+  withTransactions(): this {
+    this.topic(TRANSACTIONS_TOPIC, 4);
     return this;
   }
 
@@ -231,6 +257,7 @@ export class ApiStage {
         this.logs.set(key, log);
         this.#partitions.set(key, partition);
         this.broker.groups.ready(partition);
+        this.broker.transactions.ready(partition);
       }
     }
     this.clock.turn();

@@ -14,6 +14,7 @@ describe('bootstrap', () => {
       ['eligible.leader.replicas.version', 1],
       ['kraft.version', 1],
       ['metadata.version', 30],
+      ['transaction.version', 2],
     ]);
     expect(image.featuresEpoch).toBe(1);
   });

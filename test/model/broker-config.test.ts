@@ -69,6 +69,8 @@ describe('broker configs', () => {
       'offsets.topic.replication.factor',
       'process.roles',
       'replica.lag.time.max.ms',
+      'transaction.state.log.min.isr',
+      'transaction.state.log.replication.factor',
     ]);
   });
 
@@ -188,6 +190,7 @@ describe('parsing the entries of a file', () => {
   ])('on %i brokers a topic has %i replicas, %s in sync at least, unless told otherwise', (size, factor, minIsr) => {
     expect(parsed({ 'cluster.target.size': String(size) }).config.defaultReplicationFactor).toBe(factor);
     expect(parsed({}, size).config.offsetsTopicReplicationFactor).toBe(factor);
+    expect(parsed({}, size).config.transactionStateLogReplicationFactor).toBe(factor);
     expect(parsed({ 'default.replication.factor': '4' }, size).config.defaultReplicationFactor).toBe(4);
     expect(sizedDefaults(size).get('min.insync.replicas')).toBe(minIsr);
   });
