@@ -425,6 +425,11 @@ export const BROKER_CONFIGS = {
     importance: 'HIGH',
     doc: 'The longest transaction timeout that a producer may ask for.',
   }),
+  'transaction.partition.verification.enable': boolean({
+    default: 'true',
+    importance: 'LOW',
+    doc: 'Whether a broker asks the coordinator before it appends the first batch of a transaction to a partition (KIP-890).',
+  }),
   'transaction.remove.expired.transaction.cleanup.interval.ms': int({
     default: '3600000',
     min: 1,
@@ -461,11 +466,6 @@ export const BROKER_CONFIGS = {
     min: 1,
     importance: 'HIGH',
     doc: 'How long a transactional id is remembered that nobody uses.',
-  }),
-  'transaction.partition.verification.enable': boolean({
-    default: 'true',
-    importance: 'LOW',
-    doc: 'Whether a broker asks the coordinator before it appends the first batch of a transaction to a partition (KIP-890).',
   }),
 } as const satisfies Readonly<Record<string, ConfigDef>>;
 
