@@ -202,6 +202,8 @@ export class Partition implements LogListener {
     }
     const log = this.#log;
     if (log === undefined) return { error: ErrorCode.KafkaStorageError };
+    // What is known of its producers is being rebuilt: it would take the next sequence for one that is ahead.
+    if (log.isBeingRewound) return { error: ErrorCode.KafkaStorageError, message: 'the disk is full' };
     for (const header of headers) {
       const check = log.producers.check(header);
       if (check.kind === 'duplicate') {
@@ -272,7 +274,12 @@ export class Partition implements LogListener {
     const log = this.#log;
     if (log === undefined || this.leads || this.#cut !== undefined) return;
     this.#beginCut();
-    log.truncateTo(to, () => this.#endCut());
+    this.#fallTo(to);
+    log.truncateTo(to, () => {
+      // Batches go as a whole.
+      this.#fallTo(log.logEndOffset);
+      this.#endCut();
+    });
   }
 
   /** Nothing of a follower's log is of use: it goes on at `startOffset` (KIP-101's full truncation). */
@@ -399,6 +406,13 @@ export class Partition implements LogListener {
     if (this.#log === undefined) return;
     this.#log.highWatermark = end;
     this.#log.producers.highWatermarkAdvanced(end);
+  }
+
+  /** Where what was committed is lost (an unclean election, flush.policy=os), it is not taken for committed any longer. */
+  #fallTo(end: Offset): void {
+    if (end >= this.#highWatermark) return;
+    this.#highWatermark = end;
+    if (this.#log !== undefined) this.#log.highWatermark = end;
   }
 
   #followHighWatermark(): void {

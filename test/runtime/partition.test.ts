@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ErrorCode, errorName } from '#model/errors';
-import { offset, producerId } from '#model/ids';
+import { leaderEpoch, nodeId, offset, producerId } from '#model/ids';
 import { ledPartition, viewOf } from './replica-stage.ts';
 import { batchOf, StubLog } from './stub-log.ts';
 
@@ -12,6 +12,27 @@ function setUp() {
     partition.whenDurable(offset(last), (error) => answers.push(`${name}: ${errorName(error)}`));
   return { log, partition, answers, ask };
 }
+
+describe('a follower that is cut below what it took for committed', () => {
+  test('takes it for committed no longer, nor does it as the next leader', () => {
+    const { log, partition } = setUp();
+    log.fill(10);
+    partition.follow(leaderEpoch(6));
+    partition.leaderIsAt(offset(10), offset(0));
+    expect(partition.highWatermark).toBe(10);
+    partition.truncateTo(offset(7));
+    log.endCut();
+    expect([partition.highWatermark, log.highWatermark]).toEqual([7, 7]);
+    const two = [nodeId(1), nodeId(2)];
+    partition.lead(viewOf(7, { replicas: two, isr: two }), 2);
+    expect([partition.isReady, partition.append(...batchOf(1)).error]).toEqual([true, ErrorCode.None]);
+    const answers: string[] = [];
+    log.sync();
+    partition.whenCommitted(offset(7), (error) => answers.push(errorName(error)));
+    // Only this node has it.
+    expect(answers).toEqual([]);
+  });
+});
 
 describe('acknowledgements of a partition', () => {
   test('come in order, each when everything up to its batch is durable', () => {
@@ -90,6 +111,17 @@ describe('appending to a partition', () => {
     expect(log.logEndOffset).toBe(6);
     expect(partition.append(...batchOf(1, by(7)))).toEqual({ error: ErrorCode.OutOfOrderSequenceNumber });
     expect(log.logEndOffset).toBe(6);
+  });
+
+  test('is refused while the log finds its way back from a full disk, and its producers are not what they were', () => {
+    const { log, partition } = setUp();
+    const by = (baseSequence: number) => ({ producerId: producerId(9), producerEpoch: 0, baseSequence });
+    partition.append(...batchOf(2, by(0)));
+    // Half rebuilt: the next sequence looks as if one were missing.
+    log.isBeingRewound = true;
+    expect(partition.append(...batchOf(3, by(5)))).toMatchObject({ error: ErrorCode.KafkaStorageError });
+    log.isBeingRewound = false;
+    expect(partition.append(...batchOf(3, by(2)))).toMatchObject({ error: ErrorCode.None });
   });
 
   test('says whether the disk is full or the log offline', () => {

@@ -35,7 +35,7 @@ class FollowerLog extends StubLog {
 
   raiseStartTo(): void {}
 
-  truncateTo(to: number, done: () => void): void {
+  override truncateTo(to: number, done: () => void): void {
     this.logEndOffset = offset(to);
     this.durableOffset = offset(Math.min(this.durableOffset, to));
     done();
