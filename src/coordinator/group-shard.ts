@@ -42,6 +42,7 @@ import {
   type DeletedGroup,
   type DescribedConsumerGroup,
   type DescribedGroup,
+  type GroupState,
   GroupType,
   type HeartbeatCommand,
   type HeartbeatResponse,
@@ -77,6 +78,8 @@ interface Entry extends Scheduled {
 /** A group as metrics tell of it. */
 export interface ObservedGroup {
   readonly groupId: string;
+  readonly type: GroupType;
+  readonly state: GroupState;
   readonly memberCount: number;
   readonly offsets: Pick<GroupOffsets, 'topics'>;
 }
@@ -266,7 +269,7 @@ export class GroupShard {
   /** For metrics: as replayed, durable or not; borrowed. */
   *observed(): IterableIterator<ObservedGroup> {
     for (const { group, offsets } of this.#groups.values())
-      yield { groupId: group.groupId, memberCount: group.memberCount, offsets };
+      yield { groupId: group.groupId, type: group.kind, state: group.state, memberCount: group.memberCount, offsets };
   }
 
   offsetDelete(command: OffsetDeleteCommand): Outcome<OffsetDeleteResponse> {

@@ -161,6 +161,13 @@ export const BROKER_CONFIGS = {
     min: 1,
     doc: 'The silence after which a member of a consumer group is removed.',
   }),
+  'group.coordinator.rebalance.protocols': list({
+    default: 'classic,consumer,streams',
+    oneOf: ['classic', 'consumer', 'share', 'streams'],
+    check: (names) =>
+      names.includes('classic') ? undefined : 'Disabling the classic rebalance protocol is not supported',
+    doc: 'The protocols of groups that are served; share and streams groups are not served yet whatever it says.',
+  }),
   'group.initial.rebalance.delay.ms': int({
     default: '3000',
     min: 0,

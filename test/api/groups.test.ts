@@ -467,6 +467,17 @@ describe('ConsumerGroupHeartbeat and ConsumerGroupDescribe (KIP-848)', () => {
     },
   );
 
+  test('is refused where the brokers do not serve the protocol', async () => {
+    const stage = new ApiStage({ 'group.coordinator.rebalance.protocols': 'classic' }).withGroups();
+    const beat = await stage.call(consumerGroupHeartbeatApi, beatingAsConsumer, 1, joins);
+    expect(beat.errorCode).toBe(ErrorCode.UnsupportedVersion);
+    const { groups } = await stage.call(consumerGroupDescribeApi, describingConsumers, 1, {
+      groupIds: ['g'],
+      includeAuthorizedOperations: false,
+    });
+    expect(groups).toMatchObject([{ groupId: 'g', errorCode: ErrorCode.UnsupportedVersion }]);
+  });
+
   test('a member id is the client’s to make from version 1 on', async () => {
     const stage = new ApiStage().withGroups();
     const nameless = { ...joins, memberId: '' };
