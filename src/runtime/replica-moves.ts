@@ -29,6 +29,8 @@ interface Move {
 
 /** In memory at a time, but for a single batch that is larger. */
 const CHUNK_BYTES = 1024 * 1024;
+/** Until it is looked again whether a replica knows how far it is committed. */
+const UNKNOWN_MS = 500;
 
 /**
  * Moves one replica after the other. A copy grows in the other directory, batch by batch and checked, up to what is committed, while the
@@ -40,6 +42,7 @@ export class ReplicaMoves {
   /** By partition name, at most one for each replica here; the first is under way. */
   readonly #moves = new Map<string, Move>();
   #isMoving = false;
+  #isStopped = false;
   readonly #pause: Timer;
   #endPause: (() => void) | undefined;
 
@@ -84,11 +87,25 @@ export class ReplicaMoves {
     this.#endPause?.();
   }
 
+  /** The node stops: copies stay as they are, for the next start. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#endPause?.();
+  }
+
   async #moveAll(): Promise<void> {
     try {
-      for (let [first] = this.#moves; first !== undefined; [first] = this.#moves) {
+      for (let [first] = this.#moves; first !== undefined && !this.#isStopped; [first] = this.#moves) {
         const [name, move] = first;
+        if (isTooEarly(move)) {
+          // Others may go first.
+          this.#moves.delete(name);
+          this.#moves.set(name, move);
+          await this.#wait(UNKNOWN_MS);
+          continue;
+        }
         const failure = await this.#move(move);
+        if (this.#isStopped) return;
         if (this.#moves.get(name) === move) this.#moves.delete(name);
         const about = { partition: name, to: move.to.disk.path };
         if (failure === undefined) this.#parts.logger.info(about, 'a replica has moved to another data directory');
@@ -107,7 +124,7 @@ export class ReplicaMoves {
     const { left } = move;
     move.left = undefined;
     if (log === undefined || move.isCancelled) {
-      if (left !== undefined) await store.dropFuture(left);
+      if (left !== undefined && !this.#isStopped) await store.dropFuture(left);
       return 'the replica is gone';
     }
     const copy = new Copy(log, this.#parts);
@@ -115,7 +132,8 @@ export class ReplicaMoves {
     for (let isBehind = true; isBehind && failure === undefined; ) {
       const { end } = copy;
       await this.#whenAllowed();
-      if (move.isCancelled) failure = 'another directory was asked for';
+      if (this.#isStopped) failure = 'the node stops';
+      else if (move.isCancelled) failure = 'another directory was asked for';
       else if (partition.log !== log) failure = 'the replica has begun anew, or is gone';
       else failure = await copy.advance(partition.highWatermark);
       isBehind = copy.end > end;
@@ -130,14 +148,17 @@ export class ReplicaMoves {
         return made ?? present;
       });
     }
-    if (failure !== undefined) await copy.drop();
+    if (failure !== undefined && !this.#isStopped) await copy.drop();
     return failure;
   }
 
   /** Until the throttle lets more be copied, or a move is cancelled. */
   async #whenAllowed(): Promise<void> {
     const { delayMs } = this.#parts.throttle;
-    if (delayMs === 0) return;
+    if (delayMs > 0) await this.#wait(delayMs);
+  }
+
+  async #wait(delayMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#endPause = resolve;
       this.#pause.arm(delayMs);
@@ -145,6 +166,14 @@ export class ReplicaMoves {
     this.#endPause = undefined;
     this.#pause.disarm();
   }
+}
+
+/**
+ * After a start nobody knows how far a replica is committed before its leader does; until then all that its copy lacks would be copied
+ * while it stands still.
+ */
+function isTooEarly({ partition: { log, highWatermark }, left }: Move): boolean {
+  return log !== undefined && left !== undefined && highWatermark < Math.min(left.logEndOffset, log.logEndOffset);
 }
 
 /** A log and its copy. Methods resolve to why they failed; then the copy is of no use. */
