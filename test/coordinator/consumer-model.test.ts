@@ -187,8 +187,8 @@ class World {
         subscribedTopicNames: full ? who.subscription.names : null,
         subscribedTopicRegex: full ? who.subscription.regex : null,
         serverAssignor: null,
-        // While it is changing over it does not say what it has, as Kafka's clients do not: that may be more soon.
-        topicPartitions: joins ? [] : who.assigned === undefined ? topicPartitions(who.owned) : null,
+        // While it is changing over it does not say what it has, unless it says everything, as Kafka's clients.
+        topicPartitions: full || who.assigned === undefined ? topicPartitions(who.owned) : null,
         clientId: 'c',
         clientHost: '/127.0.0.1',
         memberIdRequired: true,
