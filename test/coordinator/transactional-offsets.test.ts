@@ -5,10 +5,11 @@ import { GroupShard } from '#coordinator/group-shard';
 import { TransactionalOffsets } from '#coordinator/transactional-offsets';
 import { ErrorCode } from '#model/errors';
 import { ZERO_UUID } from '#model/ids';
-import { countingRandom, testConfig } from './fixtures.ts';
+import { testConfig, testParts } from './fixtures.ts';
 
 const CONFIG = testConfig();
 const NOTHING = -1;
+const NOBODY = { memberId: null, memberEpoch: -1 };
 const AT_START = { mono: 0, wall: 1_000_000 };
 
 function value(offset: number, committedAt = AT_START.wall) {
@@ -18,7 +19,7 @@ function value(offset: number, committedAt = AT_START.wall) {
 /** A loaded shard, with what its log would hold. */
 class Shard {
   readonly log: { readonly replay: (shard: GroupShard) => void }[] = [];
-  shard = new GroupShard({ config: CONFIG, random: countingRandom() });
+  shard = new GroupShard(testParts());
 
   constructor() {
     this.shard.loaded(AT_START);
@@ -47,7 +48,7 @@ class Shard {
 
   /** The same log, loaded by another. */
   loaded(): this {
-    this.shard = new GroupShard({ config: CONFIG, random: countingRandom() });
+    this.shard = new GroupShard(testParts());
     for (const { replay } of this.log) replay(this.shard);
     this.shard.loaded(AT_START);
     return this;
@@ -55,7 +56,7 @@ class Shard {
 
   offset(requireStable = false, { group = 'g', partition = 0 } = {}): number | 'unstable' {
     const topics = [{ name: 't', topicId: ZERO_UUID, partitionIndexes: [partition] }];
-    const found = this.shard.offsetFetch({ groupId: group, topics, requireStable }).topics[0]?.partitions[0];
+    const found = this.shard.offsetFetch({ groupId: group, ...NOBODY, topics, requireStable }).topics[0]?.partitions[0];
     return found?.errorCode === ErrorCode.UnstableOffsetCommit ? 'unstable' : (found?.committedOffset ?? NOTHING);
   }
 
@@ -82,7 +83,7 @@ describe('offsets that are committed within a transaction', () => {
     shard.commit(3);
     shard.commit(5, { producer: 1 });
     expect([shard.offset(), shard.offset(true), shard.offset(true, { partition: 1 })]).toEqual([3, 'unstable', -1]);
-    const all = shard.shard.offsetFetch({ groupId: 'g', topics: null, requireStable: true });
+    const all = shard.shard.offsetFetch({ groupId: 'g', ...NOBODY, topics: null, requireStable: true });
     expect(all.topics[0]?.partitions).toMatchObject([
       { errorCode: ErrorCode.UnstableOffsetCommit, committedOffset: -1 },
     ]);
@@ -184,6 +185,7 @@ describe('whoever commits within a transaction', () => {
     memberId: '',
     groupInstanceId: null,
     retentionTimeMs: -1,
+    staleEpochKnown: true,
     topics: [
       {
         name: 't',
@@ -200,7 +202,7 @@ describe('whoever commits within a transaction', () => {
   function withMember(): { shard: Shard; memberId: string } {
     const shard = new Shard();
     const config = { ...CONFIG, initialRebalanceDelayMs: 0 };
-    shard.shard = new GroupShard({ config, random: countingRandom() });
+    shard.shard = new GroupShard({ ...testParts(), config });
     shard.shard.loaded(AT_START);
     const join = {
       groupId: 'g',

@@ -68,6 +68,13 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       return version >= 3 ? { groupId: GROUP, members: [{ memberId: 'm' }] } : member;
     case ApiKey.DescribeGroups:
       return { groups: [GROUP, 'other'] };
+    case ApiKey.ConsumerGroupHeartbeat: {
+      const subscription = { subscribedTopicNames: [name], ...(version >= 1 ? { subscribedTopicRegex: 'f.*' } : {}) };
+      const joining = { memberEpoch: 0, rebalanceTimeoutMs: 10_000, topicPartitions: [] };
+      return { groupId: `${GROUP}-new`, memberId: 'm', ...subscription, ...joining };
+    }
+    case ApiKey.ConsumerGroupDescribe:
+      return { groupIds: [GROUP, `${GROUP}-new`], includeAuthorizedOperations: true };
     case ApiKey.ApiVersions:
       return version >= 3 ? { clientSoftwareName: 'fuzz', clientSoftwareVersion: '1.0' } : {};
     case ApiKey.CreateTopics: {
