@@ -17,10 +17,15 @@ export interface FuzzTopic {
 const GROUP = 'fuzz-group';
 const FIRST_WITH_SCHEMA = 3;
 
+const PRODUCER = { producerId: 1, producerEpoch: 0 };
+const TRANSACTIONAL_ID = 'fuzz-transactions';
+
 /** The batch in base64, as produced. */
-function batch(): string {
+function batch(transactional: boolean): string {
   const records = ['a', 'b'].map((value) => ({ timestamp: 1000, key: null, value: Buffer.from(value) }));
-  return Buffer.from(buildBatch({ baseOffset: 0, leaderEpoch: -1, records }, createCodecs())).toString('base64');
+  const producer = transactional ? { ...PRODUCER, baseSequence: 0, transactional } : {};
+  const bytes = buildBatch({ baseOffset: 0, leaderEpoch: -1, ...producer, records }, createCodecs());
+  return Buffer.from(bytes).toString('base64');
 }
 
 function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
@@ -30,9 +35,11 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
   const member = { groupId: GROUP, memberId: 'm' };
   switch (apiKey) {
     case ApiKey.Produce: {
-      const partitionData = [{ index: 0, records: batch() }];
+      const transactional = version % 3 === 0;
+      const partitionData = [{ index: 0, records: batch(transactional) }];
       const topicData = [version >= 13 ? { topicId, partitionData } : { name, partitionData }];
-      return { transactionalId: null, acks: version % 2 === 0 ? -1 : 1, timeoutMs: 1000, topicData };
+      const transactionalId = transactional ? TRANSACTIONAL_ID : null;
+      return { transactionalId, acks: version % 2 === 0 ? -1 : 1, timeoutMs: 1000, topicData };
     }
     case ApiKey.Fetch: {
       const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }];
@@ -89,6 +96,37 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       return { topics: [{ name, partitions: [{ partitionIndex: 0, offset: 0 }] }], timeoutMs: 1000 };
     case ApiKey.InitProducerId:
       return { transactionalId: null, transactionTimeoutMs: 1000 };
+    case ApiKey.AddPartitionsToTxn: {
+      const topics = [{ name, partitions: [0] }];
+      const { producerId, producerEpoch } = PRODUCER;
+      if (version >= 4)
+        return { transactions: [{ transactionalId: TRANSACTIONAL_ID, ...PRODUCER, verifyOnly: true, topics }] };
+      return {
+        v3AndBelowTransactionalId: TRANSACTIONAL_ID,
+        v3AndBelowProducerId: producerId,
+        v3AndBelowProducerEpoch: producerEpoch,
+        v3AndBelowTopics: topics,
+      };
+    }
+    case ApiKey.AddOffsetsToTxn:
+      return { transactionalId: TRANSACTIONAL_ID, ...PRODUCER, groupId: GROUP };
+    case ApiKey.EndTxn:
+      return { transactionalId: TRANSACTIONAL_ID, ...PRODUCER, committed: true };
+    case ApiKey.WriteTxnMarkers: {
+      const topics = [{ name, partitionIndexes: [0] }];
+      const marker = { ...PRODUCER, transactionResult: false, topics, coordinatorEpoch: 0 };
+      return { markers: [version >= 2 ? { ...marker, transactionVersion: 2 } : marker] };
+    }
+    case ApiKey.TxnOffsetCommit: {
+      const topics = [{ name, partitions: [{ partitionIndex: 0, committedOffset: 1, committedMetadata: 'x' }] }];
+      return { transactionalId: TRANSACTIONAL_ID, groupId: GROUP, ...PRODUCER, topics };
+    }
+    case ApiKey.DescribeProducers:
+      return { topics: [{ name, partitionIndexes: [0] }] };
+    case ApiKey.DescribeTransactions:
+      return { transactionalIds: [TRANSACTIONAL_ID] };
+    case ApiKey.ListTransactions:
+      return { stateFilters: [], producerIdFilters: [] };
     case ApiKey.OffsetForLeaderEpoch:
       return { topics: [{ topic: name, partitions: [{ partition: 0, leaderEpoch: 0 }] }] };
     case ApiKey.DescribeConfigs:
