@@ -15,6 +15,7 @@ export interface FuzzTopic {
 }
 
 const GROUP = 'fuzz-group';
+const TRANSACTIONAL_ID = 'fuzz-transactions';
 const FIRST_WITH_SCHEMA = 3;
 
 /** The batch in base64, as produced. */
@@ -28,6 +29,7 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
   const metadata = Buffer.from('member').toString('base64');
   const config = { name: 'retention.ms', value: '60000' };
   const member = { groupId: GROUP, memberId: 'm' };
+  const producer = { transactionalId: TRANSACTIONAL_ID, producerId: 0, producerEpoch: 0 };
   switch (apiKey) {
     case ApiKey.Produce: {
       const partitionData = [{ index: 0, records: batch() }];
@@ -81,7 +83,41 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
     case ApiKey.DeleteRecords:
       return { topics: [{ name, partitions: [{ partitionIndex: 0, offset: 0 }] }], timeoutMs: 1000 };
     case ApiKey.InitProducerId:
-      return { transactionalId: null, transactionTimeoutMs: 1000 };
+      return { transactionalId: version % 2 === 0 ? null : TRANSACTIONAL_ID, transactionTimeoutMs: 1000 };
+    case ApiKey.AddPartitionsToTxn: {
+      const topics = [{ name, partitions: [0] }];
+      if (version >= 4) return { transactions: [{ ...producer, verifyOnly: version % 2 === 0, topics }] };
+      return {
+        v3AndBelowTransactionalId: TRANSACTIONAL_ID,
+        v3AndBelowProducerId: producer.producerId,
+        v3AndBelowProducerEpoch: producer.producerEpoch,
+        v3AndBelowTopics: topics,
+      };
+    }
+    case ApiKey.AddOffsetsToTxn:
+      return { ...producer, groupId: GROUP };
+    case ApiKey.EndTxn:
+      return { ...producer, committed: version % 2 === 0 };
+    case ApiKey.WriteTxnMarkers: {
+      const topics = [{ name, partitionIndexes: [0] }];
+      const { producerId, producerEpoch } = producer;
+      return { markers: [{ producerId, producerEpoch, transactionResult: true, topics, coordinatorEpoch: 0 }] };
+    }
+    case ApiKey.TxnOffsetCommit: {
+      const partitions = [{ partitionIndex: 0, committedOffset: 1, committedMetadata: 'x' }];
+      return { ...producer, groupId: GROUP, topics: [{ name, partitions }] };
+    }
+    case ApiKey.DescribeProducers:
+      return { topics: [{ name, partitionIndexes: [0] }] };
+    case ApiKey.DescribeTransactions:
+      return { transactionalIds: [TRANSACTIONAL_ID, 'other'] };
+    case ApiKey.ListTransactions:
+      return {
+        stateFilters: ['Ongoing', 'Sleeping'],
+        producerIdFilters: [producer.producerId],
+        ...(version >= 1 ? { durationFilter: 1 } : {}),
+        ...(version >= 2 ? { transactionalIdPattern: '(a|b)*c{1,3}' } : {}),
+      };
     case ApiKey.OffsetForLeaderEpoch:
       return { topics: [{ topic: name, partitions: [{ partition: 0, leaderEpoch: 0 }] }] };
     case ApiKey.DescribeConfigs:
