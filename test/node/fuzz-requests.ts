@@ -95,12 +95,14 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
     case ApiKey.DeleteRecords:
       return { topics: [{ name, partitions: [{ partitionIndex: 0, offset: 0 }] }], timeoutMs: 1000 };
     case ApiKey.InitProducerId:
-      return { transactionalId: null, transactionTimeoutMs: 1000 };
+      return { transactionalId: version % 2 === 0 ? null : TRANSACTIONAL_ID, transactionTimeoutMs: 1000 };
     case ApiKey.AddPartitionsToTxn: {
       const topics = [{ name, partitions: [0] }];
       const { producerId, producerEpoch } = PRODUCER;
       if (version >= 4)
-        return { transactions: [{ transactionalId: TRANSACTIONAL_ID, ...PRODUCER, verifyOnly: true, topics }] };
+        return {
+          transactions: [{ transactionalId: TRANSACTIONAL_ID, ...PRODUCER, verifyOnly: version % 2 === 0, topics }],
+        };
       return {
         v3AndBelowTransactionalId: TRANSACTIONAL_ID,
         v3AndBelowProducerId: producerId,
@@ -111,7 +113,7 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
     case ApiKey.AddOffsetsToTxn:
       return { transactionalId: TRANSACTIONAL_ID, ...PRODUCER, groupId: GROUP };
     case ApiKey.EndTxn:
-      return { transactionalId: TRANSACTIONAL_ID, ...PRODUCER, committed: true };
+      return { transactionalId: TRANSACTIONAL_ID, ...PRODUCER, committed: version % 2 === 0 };
     case ApiKey.WriteTxnMarkers: {
       const topics = [{ name, partitionIndexes: [0] }];
       const marker = { ...PRODUCER, transactionResult: false, topics, coordinatorEpoch: 0 };
