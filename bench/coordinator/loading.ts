@@ -30,7 +30,7 @@ const groupConfig = {
   offsetMetadataSizeMax: 4_096,
   offsetsRetentionMs: 7 * 86_400_000,
   offsetsRetentionCheckIntervalMs: 600_000,
-  consumerGroupSizeMax: 2_147_483_647,
+  consumerGroupSizeMax: 1_000,
   consumerAssignors: ['uniform', 'range'],
   migrationPolicy: 'bidirectional' as const,
 };

@@ -16,7 +16,6 @@ import {
   type ConsumerHeartbeatCommand,
   type ConsumerHeartbeatResponse,
   type DescribedConsumerGroup,
-  GroupState,
   GroupType,
 } from './group-commands.ts';
 import { type ConsumerGroupConfig, GROUPS_MAX, type GroupConfig, REGEX_MATCHES_PER_TICK } from './group-config.ts';
@@ -158,7 +157,8 @@ export class ConsumerGroups {
       if (this.#groups.size < GROUPS_MAX) return new ConsumerGroup(groupId);
       return fault(ErrorCode.CoordinatorNotAvailable, 'The coordinator has as many groups as it can hold.');
     }
-    if (present.state === GroupState.Empty) {
+    // Also one whose first members left before their rebalance was over.
+    if (present.memberCount === 0) {
       if (present.isPersisted) out.records.push(groupRecord(groupId, null));
       return new ConsumerGroup(groupId);
     }

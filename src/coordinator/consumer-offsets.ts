@@ -28,18 +28,19 @@ export function consumerCommitRight(group: ConsumerGroup, command: OffsetCommitC
 }
 
 /**
- * Within a transaction (KIP-447): also for a producer that names no member. TxnOffsetCommit has no word of its own for an epoch that is
- * not the member's.
+ * Within a transaction: whose request tells nothing of a membership is let through, as KIP-447 has it, and the epoch is a generation in
+ * the words of that API.
  */
 export function consumerTxnCommitRight(group: ConsumerGroup, command: OffsetCommitCommand): CommitRight {
   const { generationIdOrMemberEpoch: epoch, memberId, groupInstanceId } = command;
   if (epoch < 0 && memberId === '' && groupInstanceId === null) return ErrorCode.None;
-  const right = consumerCommitRight(group, { ...command, staleEpochKnown: true });
-  if (typeof right !== 'function') return staleAsIllegal(right);
-  return (topicId, partition) => staleAsIllegal(right(topicId, partition));
+  const right = consumerCommitRight(group, command);
+  return typeof right === 'function'
+    ? (topicId, partition) => inGenerations(right(topicId, partition))
+    : inGenerations(right);
 }
 
-function staleAsIllegal(error: ErrorCode): ErrorCode {
+function inGenerations(error: ErrorCode): ErrorCode {
   return error === ErrorCode.StaleMemberEpoch ? ErrorCode.IllegalGeneration : error;
 }
 

@@ -233,16 +233,22 @@ export class GroupShard {
   /** A commit to an unknown group by somebody outside of any generation makes a group without members. */
   offsetCommit(command: OffsetCommitCommand, now: Instant): Outcome<OffsetCommitResponse> {
     const entry = this.#groups.get(command.groupId);
-    const right = entry && commitRight(entry.group, command, now);
+    const right =
+      entry === undefined
+        ? this.#strangersCommitError(command, ErrorCode.GroupIdNotFound)
+        : commitRight(entry.group, command, now);
     if (entry !== undefined) this.#touched(entry);
-    return this.#commit(command, right ?? this.#strangersCommitError(command, ErrorCode.GroupIdNotFound), now);
+    return this.#commit(command, right, now);
   }
 
   /** Within a transaction: what is committed counts from its marker on. A member is fenced by what it knows of its group (KIP-447). */
   txnOffsetCommit(command: OffsetCommitCommand, now: Instant): Outcome<OffsetCommitResponse> {
     const entry = this.#groups.get(command.groupId);
-    const right = entry && txnCommitRight(entry.group, command);
-    return this.#commit(command, right ?? this.#strangersCommitError(command, ErrorCode.IllegalGeneration), now);
+    const right =
+      entry === undefined
+        ? this.#strangersCommitError(command, ErrorCode.IllegalGeneration)
+        : txnCommitRight(entry.group, command);
+    return this.#commit(command, right, now);
   }
 
   /**
@@ -485,7 +491,7 @@ export class GroupShard {
 
   /** The group is gone; what it has committed has tombstones of its own, and stays when it becomes one of another kind. */
   #end(entry: Entry): void {
-    if (entry.offsets.isEmpty && !this.#pending.hasPending(entry.group.groupId)) {
+    if (entry.offsets.isEmpty) {
       this.#drop(entry);
       return;
     }
@@ -527,16 +533,16 @@ function groupIdError(groupId: string): ErrorCode | undefined {
   return groupId === '' || !fitsRecord(groupId) ? ErrorCode.InvalidGroupId : undefined;
 }
 
-function commitRight(group: ClassicGroup | ConsumerGroup, command: OffsetCommitCommand, now: Instant): CommitRight {
-  return group.kind === GroupType.Consumer
-    ? consumerCommitRight(group, command)
-    : offsetCommitError(group, command, now);
-}
-
 function txnCommitRight(group: ClassicGroup | ConsumerGroup, command: OffsetCommitCommand): CommitRight {
   return group.kind === GroupType.Consumer
     ? consumerTxnCommitRight(group, command)
     : txnOffsetCommitError(group, command);
+}
+
+function commitRight(group: ClassicGroup | ConsumerGroup, command: OffsetCommitCommand, now: Instant): CommitRight {
+  return group.kind === GroupType.Consumer
+    ? consumerCommitRight(group, command)
+    : offsetCommitError(group, command, now);
 }
 
 function failedReply(reply: Reply, errorCode: ErrorCode): Reply {

@@ -386,6 +386,11 @@ export const BROKER_CONFIGS = {
     min: 0,
     doc: 'Bytes in a second that followers here, out of sync, fetch of the replicas in follower.replication.throttled.replicas.',
   }),
+  'replica.alter.log.dirs.io.max.bytes.per.second': long({
+    default: '9223372036854775807',
+    min: 0,
+    doc: 'Bytes in a second that replicas which move between data directories of a node copy.',
+  }),
   'replica.lag.time.max.ms': long({
     default: '5000',
     min: 1,
@@ -400,7 +405,7 @@ export const BROKER_CONFIGS = {
   'request.memory.bytes': long({
     default: '67108864',
     min: 1048576,
-    doc: 'Memory for the requests being read and worked on; beyond it connections wait.',
+    doc: 'Memory for the requests being read and worked on; beyond it connections wait. One large request may be above it.',
   }),
   'request.timeout.ms': int({
     default: '30000',
@@ -495,6 +500,7 @@ const DYNAMIC: ReadonlyMap<string, UpdateMode> = new Map([
   ['max.connections', 'cluster-wide'],
   ['max.connections.per.ip', 'cluster-wide'],
   ['producer.id.expiration.ms', 'cluster-wide'],
+  ['replica.alter.log.dirs.io.max.bytes.per.second', 'cluster-wide'],
   ['transaction.partition.verification.enable', 'cluster-wide'],
 ]);
 

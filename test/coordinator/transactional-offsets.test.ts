@@ -9,7 +9,6 @@ import { TestTopics, testConfig, testParts } from './fixtures.ts';
 
 const CONFIG = testConfig();
 const NOTHING = -1;
-const NOBODY = { memberId: null, memberEpoch: -1 };
 const AT_START = { mono: 0, wall: 1_000_000 };
 
 function value(offset: number, committedAt = AT_START.wall) {
@@ -19,7 +18,7 @@ function value(offset: number, committedAt = AT_START.wall) {
 /** A loaded shard, with what its log would hold. */
 class Shard {
   readonly log: { readonly replay: (shard: GroupShard) => void }[] = [];
-  shard = new GroupShard(testParts());
+  shard = new GroupShard({ ...testParts(), config: CONFIG });
 
   constructor() {
     this.shard.loaded(AT_START);
@@ -48,7 +47,7 @@ class Shard {
 
   /** The same log, loaded by another. */
   loaded(): this {
-    this.shard = new GroupShard(testParts());
+    this.shard = new GroupShard({ ...testParts(), config: CONFIG });
     for (const { replay } of this.log) replay(this.shard);
     this.shard.loaded(AT_START);
     return this;
@@ -56,7 +55,8 @@ class Shard {
 
   offset(requireStable = false, { group = 'g', partition = 0 } = {}): number | 'unstable' {
     const topics = [{ name: 't', topicId: ZERO_UUID, partitionIndexes: [partition] }];
-    const found = this.shard.offsetFetch({ groupId: group, ...NOBODY, topics, requireStable }).topics[0]?.partitions[0];
+    const found = this.shard.offsetFetch({ groupId: group, memberId: null, memberEpoch: -1, topics, requireStable })
+      .topics[0]?.partitions[0];
     return found?.errorCode === ErrorCode.UnstableOffsetCommit ? 'unstable' : (found?.committedOffset ?? NOTHING);
   }
 
@@ -83,7 +83,13 @@ describe('offsets that are committed within a transaction', () => {
     shard.commit(3);
     shard.commit(5, { producer: 1 });
     expect([shard.offset(), shard.offset(true), shard.offset(true, { partition: 1 })]).toEqual([3, 'unstable', -1]);
-    const all = shard.shard.offsetFetch({ groupId: 'g', ...NOBODY, topics: null, requireStable: true });
+    const all = shard.shard.offsetFetch({
+      groupId: 'g',
+      memberId: null,
+      memberEpoch: -1,
+      topics: null,
+      requireStable: true,
+    });
     expect(all.topics[0]?.partitions).toMatchObject([
       { errorCode: ErrorCode.UnstableOffsetCommit, committedOffset: -1 },
     ]);
@@ -273,6 +279,35 @@ describe('whoever commits within a transaction', () => {
     expect(as({ memberId: 'other' })).toBe(ErrorCode.FencedInstanceId);
     expect(as({ memberId: 'other', groupInstanceId: null })).toBe(ErrorCode.UnknownMemberId);
     expect(as({ groupId: 'new' })).toBe(ErrorCode.IllegalGeneration);
+  });
+
+  test('as a member of a consumer group must be one, in its epoch, which is told as a generation (KIP-848)', () => {
+    const shard = new Shard();
+    const heartbeat = shard.shard.consumerHeartbeat(
+      {
+        groupId: 'g',
+        memberId: 'm',
+        memberEpoch: 0,
+        instanceId: null,
+        rackId: null,
+        rebalanceTimeoutMs: 60_000,
+        subscribedTopicNames: ['t'],
+        subscribedTopicRegex: null,
+        serverAssignor: null,
+        topicPartitions: [],
+        clientId: 'app',
+        clientHost: '/127.0.0.1',
+        memberIdRequired: true,
+      },
+      AT_START,
+    );
+    shard.carryOut(heartbeat);
+    const { memberEpoch } = heartbeat.response;
+    const as = (given: object) => ask(shard, { memberId: 'm', generationIdOrMemberEpoch: memberEpoch, ...given });
+    expect(as({})).toBe(ErrorCode.None);
+    expect(as({ generationIdOrMemberEpoch: memberEpoch + 1 })).toBe(ErrorCode.IllegalGeneration);
+    expect(as({ memberId: 'other' })).toBe(ErrorCode.UnknownMemberId);
+    expect(as({ memberId: '', generationIdOrMemberEpoch: -1 })).toBe(ErrorCode.None);
   });
 });
 

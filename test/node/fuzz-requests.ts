@@ -16,14 +16,13 @@ export interface FuzzTopic {
 
 const GROUP = 'fuzz-group';
 const FIRST_WITH_SCHEMA = 3;
-
-const PRODUCER = { producerId: 1, producerEpoch: 0 };
-const TRANSACTIONAL_ID = 'fuzz-transactions';
+const PRODUCER = { transactionalId: 'fuzz-transactions', producerId: 0, producerEpoch: 0 };
 
 /** The batch in base64, as produced. */
 function batch(transactional: boolean): string {
   const records = ['a', 'b'].map((value) => ({ timestamp: 1000, key: null, value: Buffer.from(value) }));
-  const producer = transactional ? { ...PRODUCER, baseSequence: 0, transactional } : {};
+  const { producerId, producerEpoch } = PRODUCER;
+  const producer = transactional ? { producerId, producerEpoch, baseSequence: 0, transactional } : {};
   const bytes = buildBatch({ baseOffset: 0, leaderEpoch: -1, ...producer, records }, createCodecs());
   return Buffer.from(bytes).toString('base64');
 }
@@ -38,7 +37,7 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       const transactional = version % 3 === 0;
       const partitionData = [{ index: 0, records: batch(transactional) }];
       const topicData = [version >= 13 ? { topicId, partitionData } : { name, partitionData }];
-      const transactionalId = transactional ? TRANSACTIONAL_ID : null;
+      const transactionalId = transactional ? PRODUCER.transactionalId : null;
       return { transactionalId, acks: version % 2 === 0 ? -1 : 1, timeoutMs: 1000, topicData };
     }
     case ApiKey.Fetch: {
@@ -95,40 +94,7 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
     case ApiKey.DeleteRecords:
       return { topics: [{ name, partitions: [{ partitionIndex: 0, offset: 0 }] }], timeoutMs: 1000 };
     case ApiKey.InitProducerId:
-      return { transactionalId: version % 2 === 0 ? null : TRANSACTIONAL_ID, transactionTimeoutMs: 1000 };
-    case ApiKey.AddPartitionsToTxn: {
-      const topics = [{ name, partitions: [0] }];
-      const { producerId, producerEpoch } = PRODUCER;
-      if (version >= 4)
-        return {
-          transactions: [{ transactionalId: TRANSACTIONAL_ID, ...PRODUCER, verifyOnly: version % 2 === 0, topics }],
-        };
-      return {
-        v3AndBelowTransactionalId: TRANSACTIONAL_ID,
-        v3AndBelowProducerId: producerId,
-        v3AndBelowProducerEpoch: producerEpoch,
-        v3AndBelowTopics: topics,
-      };
-    }
-    case ApiKey.AddOffsetsToTxn:
-      return { transactionalId: TRANSACTIONAL_ID, ...PRODUCER, groupId: GROUP };
-    case ApiKey.EndTxn:
-      return { transactionalId: TRANSACTIONAL_ID, ...PRODUCER, committed: version % 2 === 0 };
-    case ApiKey.WriteTxnMarkers: {
-      const topics = [{ name, partitionIndexes: [0] }];
-      const marker = { ...PRODUCER, transactionResult: false, topics, coordinatorEpoch: 0 };
-      return { markers: [version >= 2 ? { ...marker, transactionVersion: 2 } : marker] };
-    }
-    case ApiKey.TxnOffsetCommit: {
-      const topics = [{ name, partitions: [{ partitionIndex: 0, committedOffset: 1, committedMetadata: 'x' }] }];
-      return { transactionalId: TRANSACTIONAL_ID, groupId: GROUP, ...PRODUCER, topics };
-    }
-    case ApiKey.DescribeProducers:
-      return { topics: [{ name, partitionIndexes: [0] }] };
-    case ApiKey.DescribeTransactions:
-      return { transactionalIds: [TRANSACTIONAL_ID] };
-    case ApiKey.ListTransactions:
-      return { stateFilters: [], producerIdFilters: [] };
+      return { transactionalId: null, transactionTimeoutMs: 1000 };
     case ApiKey.OffsetForLeaderEpoch:
       return { topics: [{ topic: name, partitions: [{ partition: 0, leaderEpoch: 0 }] }] };
     case ApiKey.DescribeConfigs:
@@ -186,6 +152,42 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       return { includeClusterAuthorizedOperations: true };
     case ApiKey.ListGroups:
       return {};
+    case ApiKey.AddPartitionsToTxn: {
+      const topics = [{ name, partitions: [0] }];
+      if (version >= 4) return { transactions: [{ ...PRODUCER, verifyOnly: version % 2 === 0, topics }] };
+      const { transactionalId, producerId, producerEpoch } = PRODUCER;
+      return {
+        v3AndBelowTransactionalId: transactionalId,
+        v3AndBelowProducerId: producerId,
+        v3AndBelowProducerEpoch: producerEpoch,
+        v3AndBelowTopics: topics,
+      };
+    }
+    case ApiKey.AddOffsetsToTxn:
+      return { ...PRODUCER, groupId: GROUP };
+    case ApiKey.EndTxn:
+      return { ...PRODUCER, committed: version % 2 === 0 };
+    case ApiKey.WriteTxnMarkers: {
+      const { producerId, producerEpoch } = PRODUCER;
+      const topics = [{ name, partitionIndexes: [0] }];
+      const marker = { producerId, producerEpoch, transactionResult: false, topics, coordinatorEpoch: 0 };
+      return { markers: [version >= 2 ? { ...marker, transactionVersion: 2 } : marker] };
+    }
+    case ApiKey.TxnOffsetCommit: {
+      const partitions = [{ partitionIndex: 0, committedOffset: 1, committedMetadata: 'x' }];
+      return { ...PRODUCER, groupId: GROUP, topics: [{ name, partitions }] };
+    }
+    case ApiKey.DescribeProducers:
+      return { topics: [{ name, partitionIndexes: [0, 7] }] };
+    case ApiKey.DescribeTransactions:
+      return { transactionalIds: [PRODUCER.transactionalId] };
+    case ApiKey.ListTransactions:
+      return {
+        stateFilters: ['Ongoing'],
+        producerIdFilters: [],
+        ...(version >= 1 ? { durationFilter: 0 } : {}),
+        ...(version >= 2 ? { transactionalIdPattern: 'fuzz.*' } : {}),
+      };
     default:
       throw new Error(`no request for api ${apiKey}: add one`);
   }

@@ -420,7 +420,9 @@ describe('loading', () => {
       expect(await now(host.offsetFetch(fetchOf('committed')))).toEqual(fetched('committed', 11));
       expect(await now(host.offsetFetch(fetchOf('aborted')))).toMatchObject({ topics: [] });
       const topics = [{ name: 'orders', topicId: ZERO_UUID, partitionIndexes: [0] }];
-      const open = await now(host.offsetFetch({ ...fetchOf('open'), topics }));
+      const open = await now(
+        host.offsetFetch({ groupId: 'open', memberId: null, memberEpoch: -1, topics, requireStable: true }),
+      );
       expect(open).toMatchObject({ topics: [{ partitions: [{ errorCode: ErrorCode.UnstableOffsetCommit }] }] });
     }
   });
