@@ -5,7 +5,7 @@ import { GroupShard } from '#coordinator/group-shard';
 import { TransactionalOffsets } from '#coordinator/transactional-offsets';
 import { ErrorCode } from '#model/errors';
 import { ZERO_UUID } from '#model/ids';
-import { testConfig, testParts } from './fixtures.ts';
+import { TestTopics, testConfig, testParts } from './fixtures.ts';
 
 const CONFIG = testConfig();
 const NOTHING = -1;
@@ -235,6 +235,39 @@ describe('whoever commits within a transaction', () => {
     const { shard } = withMember();
     expect(ask(shard)).toBe(ErrorCode.None);
     expect(ask(shard, { groupId: 'new' })).toBe(ErrorCode.None);
+  });
+
+  test('as a member of a consumer group must have its epoch; an older one is told in the words of this API (KIP-848)', () => {
+    const shard = new Shard();
+    const topics = new TestTopics({ t: 1 });
+    shard.shard = new GroupShard({ ...testParts(), topics });
+    shard.shard.loaded(AT_START);
+    const { records, response } = shard.shard.consumerHeartbeat(
+      {
+        groupId: 'g',
+        memberId: 'm',
+        memberEpoch: 0,
+        instanceId: null,
+        rackId: null,
+        rebalanceTimeoutMs: 10_000,
+        subscribedTopicNames: ['t'],
+        subscribedTopicRegex: null,
+        serverAssignor: null,
+        topicPartitions: [],
+        clientId: 'app',
+        clientHost: '/127.0.0.1',
+        memberIdRequired: true,
+      },
+      AT_START,
+    );
+    shard.carryOut({ records });
+    const as = (memberId: string, generationIdOrMemberEpoch: number) =>
+      ask(shard, { memberId, generationIdOrMemberEpoch });
+    expect(as('m', response.memberEpoch)).toBe(ErrorCode.None);
+    expect(as('m', response.memberEpoch + 1)).toBe(ErrorCode.IllegalGeneration);
+    expect(as('m', response.memberEpoch - 1)).toBe(ErrorCode.IllegalGeneration);
+    expect(as('other', response.memberEpoch)).toBe(ErrorCode.UnknownMemberId);
+    expect(ask(shard)).toBe(ErrorCode.None);
   });
 
   test('as a member must be one, of this generation and instance (KIP-447)', () => {

@@ -19,9 +19,12 @@ const FIRST_WITH_SCHEMA = 3;
 const PRODUCER = { transactionalId: 'fuzz-transactions', producerId: 0, producerEpoch: 0 };
 
 /** The batch in base64, as produced. */
-function batch(): string {
+function batch(transactional: boolean): string {
   const records = ['a', 'b'].map((value) => ({ timestamp: 1000, key: null, value: Buffer.from(value) }));
-  return Buffer.from(buildBatch({ baseOffset: 0, leaderEpoch: -1, records }, createCodecs())).toString('base64');
+  const { producerId, producerEpoch } = PRODUCER;
+  const producer = transactional ? { producerId, producerEpoch, baseSequence: 0, transactional } : {};
+  const bytes = buildBatch({ baseOffset: 0, leaderEpoch: -1, ...producer, records }, createCodecs());
+  return Buffer.from(bytes).toString('base64');
 }
 
 function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
@@ -31,9 +34,11 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
   const member = { groupId: GROUP, memberId: 'm' };
   switch (apiKey) {
     case ApiKey.Produce: {
-      const partitionData = [{ index: 0, records: batch() }];
+      const transactional = version % 3 === 0;
+      const partitionData = [{ index: 0, records: batch(transactional) }];
       const topicData = [version >= 13 ? { topicId, partitionData } : { name, partitionData }];
-      return { transactionalId: null, acks: version % 2 === 0 ? -1 : 1, timeoutMs: 1000, topicData };
+      const transactionalId = transactional ? PRODUCER.transactionalId : null;
+      return { transactionalId, acks: version % 2 === 0 ? -1 : 1, timeoutMs: 1000, topicData };
     }
     case ApiKey.Fetch: {
       const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }];

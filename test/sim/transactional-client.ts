@@ -257,6 +257,11 @@ export class TransactionalProducer {
     this.#version = version;
   }
 
+  /** Its transactional id. */
+  get name(): string {
+    return this.#id;
+  }
+
   get epoch(): number {
     return this.#epoch;
   }

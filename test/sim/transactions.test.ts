@@ -80,6 +80,29 @@ describe.each([1, 2] as const)('transactions of version %i in a cluster of three
   }, 60_000);
 });
 
+test('offsets of a transaction outlive their group’s coordinator: its successor knows what is open, and what the marker decides', async () => {
+  const { scenario, client, done } = await cluster(5);
+  const [kept, dropped] = [client.producer('kept', 2), client.producer('dropped', 2)];
+  for (const producer of [kept, dropped]) await done(producer.begin());
+  expect(await done(kept.commitOffset('g', TOPIC, 5))).toBe('NONE');
+  expect(await done(dropped.commitOffset('g', TOPIC, 9))).toBe('NONE');
+  const coordinator = scenario.cluster.machine(await done(client.coordinatorOf('g', 0)));
+  if (coordinator === undefined) throw new Error('no such machine');
+  await scenario.losePower(coordinator);
+  await scenario.pass(3_000);
+  expect(await done(client.committed('g', TOPIC))).toBe('unstable');
+  expect(await done(kept.end('commit'))).toBe('NONE');
+  expect(await done(dropped.end('abort'))).toBe('NONE');
+  coordinator.start();
+  await scenario.becomesWhole(20_000);
+  expect(await done(client.committed('g', TOPIC))).toBe(5);
+  const next = scenario.cluster.machine(await done(client.coordinatorOf('g', 0)));
+  if (next === undefined) throw new Error('no such machine');
+  await scenario.losePower(next);
+  await scenario.pass(3_000);
+  expect(await done(client.committed('g', TOPIC))).toBe(5);
+}, 60_000);
+
 test('KIP-664: what hangs is found and ended by an administrator, and the consumers go on', async () => {
   const { client, done } = await cluster(4);
   const producer = client.producer('pay', 2);
