@@ -87,10 +87,19 @@ describe('regexes', () => {
     expect(stage.shard.nextDeadline()).toBeGreaterThan(ticks);
   });
 
-  test('that are longer than a bound are refused', () => {
+  test.each([
+    ['long', 'a'.repeat(REGEX_LENGTH_MAX + 1)],
+    ['repetitive', '\\pL{900}'.repeat(10)],
+    ['deep', '(a{30,}){30}'.repeat(3)],
+  ])('that are too %s are refused', (_, regex) => {
     const stage = new Stage(new TestTopics({ orders: 1 }));
-    const answer = stage.heartbeat({ subscribedTopicRegex: 'a'.repeat(REGEX_LENGTH_MAX + 1) });
-    expect(answer.errorCode).toBe(ErrorCode.InvalidRegularExpression);
+    expect(stage.heartbeat({ subscribedTopicRegex: regex }).errorCode).toBe(ErrorCode.InvalidRegularExpression);
+  });
+
+  test('that count as people do are taken', () => {
+    const stage = new Stage(new TestTopics({ orders: 1 }));
+    const answer = stage.heartbeat({ subscribedTopicRegex: '(orders|refunds)-[0-9]{4}-[0-9]{2}(-[a-z]{1,16})?' });
+    expect(answer.errorCode).toBe(ErrorCode.None);
   });
 
   test('take no more time for an expression that is hard for others', () => {
