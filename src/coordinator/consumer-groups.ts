@@ -77,12 +77,12 @@ export class ConsumerGroups {
   }
 
   /** Topics have come (`created`), or have other partitions, replicas or racks. Looks at every group once. */
-  topicsChanged(created: readonly string[], changed: readonly string[]): void {
+  topicsChanged(created: readonly string[], changed: readonly string[] | 'all'): void {
     if (created.length > 0) this.#topicsVersion = this.#parts.topics.index;
     for (const { group } of this.#groups.values()) {
       if (group.kind !== GroupType.Consumer || group.refreshDue) continue;
       group.refreshDue =
-        created.some((name) => group.isSubscribedTo(name)) || changed.some((name) => group.isSubscribedTo(name));
+        changed === 'all' || [created, changed].some((names) => names.some((name) => group.isSubscribedTo(name)));
     }
   }
 

@@ -40,7 +40,8 @@ export function consumerHeartbeatError(command: ConsumerHeartbeatCommand, config
     if (command.topicPartitions === null || command.topicPartitions.length > 0) {
       return invalid('TopicPartitions must be empty when (re-)joining.');
     }
-    if ((command.subscribedTopicNames?.length ?? 0) === 0 && command.subscribedTopicRegex === null) {
+    // An empty list is a subscription: Java's consumers have nothing else before they have matched their pattern.
+    if (command.subscribedTopicNames === null && command.subscribedTopicRegex === null) {
       return invalid('Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.');
     }
   } else if (memberEpoch === STATIC_LEAVE_EPOCH && instanceId === null) return invalid("InstanceId can't be null.");

@@ -322,7 +322,7 @@ export class GroupShard {
   }
 
   /** See ConsumerGroups. */
-  topicsChanged(created: readonly string[], changed: readonly string[]): void {
+  topicsChanged(created: readonly string[], changed: readonly string[] | 'all'): void {
     this.#consumers.topicsChanged(created, changed);
   }
 

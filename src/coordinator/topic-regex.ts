@@ -1,17 +1,48 @@
 /** Subscriptions by regular expression: RE2's, whose work is bounded by the text, never JavaScript's. */
 import { RE2JS, RE2JSException } from 're2js';
-import { REGEX_LENGTH_MAX } from './group-config.ts';
+import { REGEX_LENGTH_MAX, REGEX_SIZE_MAX } from './group-config.ts';
 import type { TopicsView } from './topics-view.ts';
 
 /** The expression, or why it is none. */
 export function compileRegex(regex: string): RE2JS | string {
   if (regex.length > REGEX_LENGTH_MAX) return `it is longer than ${REGEX_LENGTH_MAX} characters`;
+  if (sizeOf(regex) > REGEX_SIZE_MAX) return 'its repetitions make it too large';
   try {
     return RE2JS.compile(regex);
   } catch (error) {
     if (!(error instanceof RE2JSException)) throw error;
     return error.message;
   }
+}
+
+const REPETITION = /\{(\d+)(?:,(\d*))?\}/y;
+
+/** Its atoms, those of `(…){n,m}` m times, repetitions within each other multiplied. Of what is no expression any number. */
+function sizeOf(regex: string): number {
+  const outer: number[] = [];
+  let size = 0;
+  let last = 0;
+  for (let at = 0; at < regex.length; at += 1) {
+    REPETITION.lastIndex = at;
+    const repetition = regex[at] === '{' ? REPETITION.exec(regex) : null;
+    if (repetition !== null) {
+      const times = Math.max(1, Number(repetition[1]), Number(repetition[2] ?? 0));
+      size += last * (times - 1);
+      last *= times;
+      at += repetition[0].length - 1;
+    } else if (regex[at] === '(') {
+      outer.push(size);
+      size = 0;
+    } else if (regex[at] === ')') {
+      last = size;
+      size += outer.pop() ?? 0;
+    } else {
+      if (regex[at] === '\\') at += 1;
+      last = 1;
+      size += 1;
+    }
+  }
+  return size + outer.reduce((sum, each) => sum + each, 0);
 }
 
 /** Resolves the regexes of one group against the topics as they were when it began, in slices. */

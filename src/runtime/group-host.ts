@@ -112,8 +112,7 @@ export class GroupHost implements LeadershipObserver {
       if (before === undefined || before.replicas !== after.replicas) changed.add(topic);
     }
     // With a broker its rack comes, or changes.
-    const affected =
-      brokers.length > 0 && this.#hasRacks ? [...this.#parts.image.topics()].map(({ name }) => name) : [...changed];
+    const affected = brokers.length > 0 && this.#hasRacks ? 'all' : [...changed];
     if (created.length === 0 && affected.length === 0) return;
     for (const hosted of this.#hosted.values()) hosted.topicsChanged(created, affected);
   }

@@ -125,7 +125,7 @@ export class GroupPartition {
   }
 
   /** See GroupShard.topicsChanged; a shard that is loaded later looks on its own. */
-  topicsChanged(created: readonly string[], changed: readonly string[]): void {
+  topicsChanged(created: readonly string[], changed: readonly string[] | 'all'): void {
     if (this.error === ErrorCode.None) this.#driver.shard.topicsChanged(created, changed);
   }
 

@@ -319,7 +319,9 @@ export class ScriptedShard {
       rackId: text('rack'),
       rebalanceTimeoutMs: line.number('timeout', epoch === 0 ? 60_000 : -1),
       subscribedTopicNames:
-        topics === undefined ? null : topics.split('+').filter((name) => name !== '""' && name !== ''),
+        topics === undefined || topics === 'unsaid'
+          ? null
+          : topics.split('+').filter((name) => name !== '""' && name !== ''),
       subscribedTopicRegex: text('regex'),
       serverAssignor: text('assignor'),
       topicPartitions: owned === undefined || owned === 'unsaid' ? null : parseOwned(owned),
