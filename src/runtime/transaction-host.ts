@@ -14,7 +14,7 @@ import type {
   VerifyPartitionsResponse,
 } from '#coordinator/transaction-commands';
 import type { TransactionConfig } from '#coordinator/transaction-config';
-import { NO_EPOCH, NO_PARTITIONS, NO_PRODUCER_ID } from '#coordinator/transaction-state';
+import { NO_EPOCH, NO_PARTITIONS, NO_PRODUCER_ID, type TransactionState } from '#coordinator/transaction-state';
 import type { MetadataImage } from '#metadata/image';
 import type { NewTopic } from '#metadata/topics';
 import type { BrokerConfig } from '#model/broker-config';
@@ -179,6 +179,19 @@ export class TransactionHost implements LeadershipObserver {
       else if (list !== ErrorCode.NotCoordinator) return { errorCode: list, transactions: [] };
     }
     return { errorCode: ErrorCode.None, transactions };
+  }
+
+  /** How many transactional ids are in each state here: for metrics. */
+  countByState(): ReadonlyMap<TransactionState, number> {
+    const total = new Map<TransactionState, number>();
+    for (const { counts } of this.#hosted.values())
+      for (const [state, count] of counts) total.set(state, (total.get(state) ?? 0) + count);
+    return total;
+  }
+
+  /** Transactions whose outcome is decided, and not yet told to every partition. */
+  get pendingMarkers(): number {
+    return this.#markers.pendingCount;
   }
 
   /** Made with fewer brokers, the topic would be less safe than the cluster is meant to be, for as long as nobody changes it. */

@@ -389,6 +389,22 @@ describe('coordinators that come and go', () => {
   });
 });
 
+test('ids are counted by state, and transactions that wait for their markers', async () => {
+  const stage = await new Stage().begun();
+  const counts = () => [Object.fromEntries(stage.host.countByState()), stage.host.pendingMarkers];
+  void stage.init('u');
+  await stage.sync();
+  expect(counts()).toEqual([{ [TransactionState.Empty]: 1, [TransactionState.Ongoing]: 1 }, 0]);
+  void stage.end(0);
+  await stage.sync();
+  expect(counts()).toEqual([{ [TransactionState.Empty]: 1, [TransactionState.PrepareCommit]: 1 }, 1]);
+  await stage.writeMarkers();
+  await stage.sync();
+  expect(counts()).toEqual([{ [TransactionState.Empty]: 1, [TransactionState.CompleteCommit]: 1 }, 0]);
+  stage.clock.advance(8 * 24 * 3_600_000);
+  expect(counts()).toEqual([{}, 0]);
+});
+
 test('the transactions topic is compacted and made as the broker configs say', () => {
   const given = { 'transaction.state.log.num.partitions': '7', 'transaction.state.log.replication.factor': '3' };
   const parsed = parseBrokerConfig(new Map(Object.entries(given)), 1);
