@@ -114,10 +114,14 @@ export class TransactionHost implements LeadershipObserver {
 
   async initProducerId(command: InitProducerIdCommand): Promise<InitProducerIdResponse> {
     const failed = (errorCode: ErrorCode) => ({ errorCode, producerId: NO_PRODUCER_ID, producerEpoch: NO_EPOCH });
-    // The decision itself cannot wait for one.
-    await this.#parts.producerIds.whenSome();
     const hosted = this.#hostedFor(command.transactionalId);
-    return hosted?.ask((shard, now) => shard.initProducerId(command, now), failed) ?? failed(ErrorCode.NotCoordinator);
+    if (hosted === undefined) return failed(ErrorCode.NotCoordinator);
+    const ask = () => hosted.ask((shard, now) => shard.initProducerId(command, now), failed);
+    const answer = await ask();
+    if (answer.errorCode !== ErrorCode.CoordinatorLoadInProgress || hosted.error !== ErrorCode.None) return answer;
+    // The decision cannot wait for a producer id, but the request can.
+    await this.#parts.producerIds.whenSome();
+    return ask();
   }
 
   addPartitions(command: AddPartitionsCommand): Promise<ErrorCode> {
