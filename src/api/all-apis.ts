@@ -4,6 +4,7 @@ import { alterConfigsApi, incrementalAlterConfigsApi } from './alter-configs.ts'
 import { alterReplicaLogDirsApi } from './alter-replica-log-dirs.ts';
 import type { Api } from './api.ts';
 import { apiVersionsApi } from './api-versions.ts';
+import { consumerGroupDescribeApi, consumerGroupHeartbeatApi } from './consumer-group.ts';
 import { createPartitionsApi } from './create-partitions.ts';
 import { createTopicsApi } from './create-topics.ts';
 import { deleteRecordsApi } from './delete-records.ts';
@@ -81,6 +82,8 @@ export const ALL_APIS: readonly Api[] = [
   unregisterBrokerApi,
   describeTransactionsApi,
   listTransactionsApi,
+  consumerGroupHeartbeatApi,
+  consumerGroupDescribeApi,
   describeTopicPartitionsApi,
   addRaftVoterApi,
   removeRaftVoterApi,

@@ -238,7 +238,13 @@ function append(entry: Entry, acks: number, round: ProduceRound, { broker }: Api
   const outcome = partition.append(bytes, headers, entry.verification);
   if (outcome.error !== ErrorCode.None) return round.refuse(answer, outcome.error, outcome.message);
   broker.traffic.bytesIn += bytes.length;
-  broker.traffic.recordsIn += at(headers, 0).recordCount;
+  const { recordCount } = at(headers, 0);
+  broker.traffic.recordsIn += recordCount;
+  const ofTopic = broker.partitions.trafficOf(partition);
+  if (ofTopic !== undefined) {
+    ofTopic.bytesIn += bytes.length;
+    ofTopic.recordsIn += recordCount;
+  }
   answer.baseOffset = outcome.baseOffset;
   answer.logAppendTimeMs = appendTime;
   answer.logStartOffset = partition.log?.logStartOffset ?? -1;

@@ -29,6 +29,7 @@ export const txnOffsetCommitApi = api(
       memberId: request.memberId,
       groupInstanceId: request.groupInstanceId,
       retentionTimeMs: DEFAULT_RETENTION,
+      staleEpochKnown: true,
       topics,
     };
     const committed = topics.length === 0 ? { topics: [] } : await commit(request, command, header.apiVersion, broker);

@@ -1,8 +1,10 @@
-import { assert, unreachable } from '#base/assert';
+import { unreachable } from '#base/assert';
 import type { Mono, Random } from '#base/ports';
 import { ErrorCode } from '#model/errors';
 import type { Uuid } from '#model/ids';
+import type { GroupMetadataValue } from '#protocol/generated/group-metadata-value';
 import { ClassicGroup } from './classic-group.ts';
+import { heartbeatInConsumerGroup, joinConsumerGroup, syncConsumerGroup } from './classic-in-consumer.ts';
 import { joinClassicGroup, joinRequestError } from './classic-join.ts';
 import {
   heartbeatClassicGroup,
@@ -11,6 +13,17 @@ import {
   syncClassicGroup,
   txnOffsetCommitError,
 } from './classic-requests.ts';
+import { leaveByClassicProtocol } from './consumer-departure.ts';
+import { ConsumerGroup } from './consumer-group.ts';
+import { ConsumerGroups, type ConsumerGroupsParts } from './consumer-groups.ts';
+import {
+  type CommitRight,
+  consumerCommitRight,
+  consumerFetchError,
+  consumerTxnCommitRight,
+} from './consumer-offsets.ts';
+import type { ConsumerChange } from './consumer-records.ts';
+import { consumerTombstones } from './conversion.ts';
 import {
   type CoordinatorRecord,
   type Effects,
@@ -23,23 +36,28 @@ import {
   type RequestToken,
 } from './effects.ts';
 import { coordinatorError, failedJoin, failedOffsetCommit, failedSync } from './failures.ts';
-import type {
-  DeletedGroup,
-  DescribedGroup,
-  HeartbeatCommand,
-  HeartbeatResponse,
-  JoinGroupCommand,
-  LeaveGroupCommand,
-  LeaveGroupResponse,
-  ListedGroup,
-  ListGroupsCommand,
-  OffsetCommitCommand,
-  OffsetCommitResponse,
-  OffsetDeleteCommand,
-  OffsetDeleteResponse,
-  OffsetFetchCommand,
-  OffsetFetchResponse,
-  SyncGroupCommand,
+import {
+  type ConsumerHeartbeatCommand,
+  type ConsumerHeartbeatResponse,
+  type DeletedGroup,
+  type DescribedConsumerGroup,
+  type DescribedGroup,
+  type GroupState,
+  GroupType,
+  type HeartbeatCommand,
+  type HeartbeatResponse,
+  type JoinGroupCommand,
+  type LeaveGroupCommand,
+  type LeaveGroupResponse,
+  type ListedGroup,
+  type ListGroupsCommand,
+  type OffsetCommitCommand,
+  type OffsetCommitResponse,
+  type OffsetDeleteCommand,
+  type OffsetDeleteResponse,
+  type OffsetFetchCommand,
+  type OffsetFetchResponse,
+  type SyncGroupCommand,
 } from './group-commands.ts';
 import { GROUPS_MAX, GROUPS_PER_TICK, type GroupConfig, STALL_MS } from './group-config.ts';
 import { describeClassicGroup, describeUnknownGroup, listGroups } from './group-queries.ts';
@@ -53,13 +71,15 @@ import { TransactionalOffsets } from './transactional-offsets.ts';
 
 /** A group, whatever its kind, with what stays when the kind changes. */
 interface Entry extends Scheduled {
-  group: ClassicGroup;
+  group: ClassicGroup | ConsumerGroup;
   readonly offsets: GroupOffsets;
 }
 
 /** A group as metrics tell of it. */
 export interface ObservedGroup {
   readonly groupId: string;
+  readonly type: GroupType;
+  readonly state: GroupState;
   readonly memberCount: number;
   readonly offsets: Pick<GroupOffsets, 'topics'>;
 }
@@ -79,15 +99,19 @@ export class GroupShard {
   readonly #groups = new Map<string, Entry>();
   readonly #schedule = new Schedule<Entry>();
   readonly #pending = new TransactionalOffsets();
+  readonly #consumers: ConsumerGroups;
+  /** The consumer group that has just ended to become a classic one without a rebalance. */
+  #endedQuietly: string | undefined;
   /** From `loaded` on. */
   #retention: Retention | undefined;
   /** No session is judged before this: see `tick`. Undefined if there was no stall. */
   #judgesFrom: Mono | undefined;
 
-  /** `random` makes member ids. */
-  constructor({ config, random }: { readonly config: GroupConfig; readonly random: Random }) {
+  /** `random` makes member ids; `topics` is the image as it is at each decision. */
+  constructor({ config, random, topics, configOf }: ConsumerGroupsParts) {
     this.#config = config;
     this.#random = random;
+    this.#consumers = new ConsumerGroups({ config, random, topics, configOf }, this.#groups);
   }
 
   /**
@@ -107,18 +131,12 @@ export class GroupShard {
         entry?.offsets.replay(topic, partition, value);
         return;
       }
-      case 'group': {
-        const entry = this.#groups.get(read.groupId);
-        if (read.value === undefined) {
-          if (entry !== undefined) this.#drop(entry);
-        } else if (this.#retention !== undefined) {
-          assert(entry !== undefined, `a decision of a group that is gone: ${read.groupId}`);
-          entry.group.replayed(read.value);
-        } else {
-          this.#entry(read.groupId).group = ClassicGroup.restored(read.groupId, read.value, this.#config);
-        }
+      case 'group':
+        this.#replayClassic(read.groupId, read.value);
         return;
-      }
+      case 'consumer':
+        this.#replayConsumer(read.groupId, read.change);
+        return;
       case 'unknown':
         return;
       default:
@@ -140,7 +158,8 @@ export class GroupShard {
     const out = output();
     this.#retention = new Retention(this.#config, now.mono);
     for (const entry of this.#groups.values()) {
-      entry.group.loaded(now, out);
+      // Members of consumer groups begin their sessions with the first tick.
+      if (entry.group.kind === GroupType.Classic) entry.group.loaded(now, out);
       this.#schedule.set(entry, entry.group.wakeAt);
     }
     return out;
@@ -150,21 +169,20 @@ export class GroupShard {
   joinGroup(command: JoinGroupCommand, token: RequestToken, now: Instant): Effects {
     const out = output();
     const error = joinRequestError(command, this.#config);
-    const entry = error === ErrorCode.None ? this.#joinable(command) : undefined;
-    if (entry === undefined) {
-      const errorCode = error === ErrorCode.None ? this.#missing(command.memberId === '') : error;
+    const refuse = (errorCode: ErrorCode) =>
       out.replies.push({ kind: 'join', token, response: failedJoin(command.memberId, errorCode) });
+    const entry = error === ErrorCode.None ? this.#joinable(command, out) : undefined;
+    if (entry === undefined) {
+      refuse(error === ErrorCode.None ? this.#missing(command.memberId === '') : error);
       return out;
     }
     const idPrefix = command.groupInstanceId ?? command.clientId;
-    joinClassicGroup(entry.group, {
-      command,
-      token,
-      config: this.#config,
-      newMemberId: () => newMemberId(idPrefix, this.#random),
-      now,
-      out,
-    });
+    const makeMemberId = () => newMemberId(idPrefix, this.#random);
+    if (entry.group.kind === GroupType.Consumer) {
+      joinConsumerGroup(this.#consumers.decision(entry.group, now, out), command, token, makeMemberId);
+    } else {
+      joinClassicGroup(entry.group, { command, token, config: this.#config, newMemberId: makeMemberId, now, out });
+    }
     this.#touched(entry);
     return out;
   }
@@ -172,33 +190,42 @@ export class GroupShard {
   /** As joinGroup. */
   syncGroup(command: SyncGroupCommand, token: RequestToken, now: Instant): Effects {
     const out = output();
-    const entry = this.#groups.get(command.groupId);
+    const entry = this.#named(command.groupId);
     if (entry === undefined) {
       const errorCode = groupIdError(command.groupId) ?? ErrorCode.UnknownMemberId;
       out.replies.push({ kind: 'sync', token, response: failedSync(errorCode) });
       return out;
     }
-    syncClassicGroup(entry.group, command, token, now, out);
+    if (entry.group.kind === GroupType.Consumer) {
+      const response = syncConsumerGroup(this.#consumers.decision(entry.group, now, out), command);
+      out.replies.push({ kind: 'sync', token, response });
+    } else syncClassicGroup(entry.group, command, token, now, out);
     this.#touched(entry);
     return out;
   }
 
   heartbeat(command: HeartbeatCommand, now: Instant): HeartbeatResponse {
-    const entry = this.#groups.get(command.groupId);
+    const entry = this.#named(command.groupId);
     if (entry === undefined) return { errorCode: groupIdError(command.groupId) ?? ErrorCode.UnknownMemberId };
-    const errorCode = heartbeatClassicGroup(entry.group, command, now);
+    const errorCode =
+      entry.group.kind === GroupType.Consumer
+        ? heartbeatInConsumerGroup({ group: entry.group, now }, command)
+        : heartbeatClassicGroup(entry.group, command, now);
     this.#touched(entry);
     return { errorCode };
   }
 
   leaveGroup(command: LeaveGroupCommand, now: Instant): Outcome<LeaveGroupResponse> {
     const out = output();
-    const entry = this.#groups.get(command.groupId);
+    const entry = this.#named(command.groupId);
     if (entry === undefined) {
       const errorCode = groupIdError(command.groupId) ?? ErrorCode.UnknownMemberId;
       return outcome(out, { errorCode, members: [] });
     }
-    const response = leaveClassicGroup(entry.group, command, now, out);
+    const response =
+      entry.group.kind === GroupType.Consumer
+        ? leaveByClassicProtocol(this.#consumers.decision(entry.group, now, out), command)
+        : leaveClassicGroup(entry.group, command, now, out);
     this.#touched(entry);
     return outcome(out, response);
   }
@@ -206,16 +233,22 @@ export class GroupShard {
   /** A commit to an unknown group by somebody outside of any generation makes a group without members. */
   offsetCommit(command: OffsetCommitCommand, now: Instant): Outcome<OffsetCommitResponse> {
     const entry = this.#groups.get(command.groupId);
-    const error = entry === undefined ? undefined : offsetCommitError(entry.group, command, now);
+    const right =
+      entry === undefined
+        ? this.#strangersCommitError(command, ErrorCode.GroupIdNotFound)
+        : commitRight(entry.group, command, now);
     if (entry !== undefined) this.#touched(entry);
-    return this.#commit(command, error ?? this.#strangersCommitError(command, ErrorCode.GroupIdNotFound), now);
+    return this.#commit(command, right, now);
   }
 
   /** Within a transaction: what is committed counts from its marker on. A member is fenced by what it knows of its group (KIP-447). */
   txnOffsetCommit(command: OffsetCommitCommand, now: Instant): Outcome<OffsetCommitResponse> {
     const entry = this.#groups.get(command.groupId);
-    const error = entry === undefined ? undefined : txnOffsetCommitError(entry.group, command);
-    return this.#commit(command, error ?? this.#strangersCommitError(command, ErrorCode.IllegalGeneration), now);
+    const right =
+      entry === undefined
+        ? this.#strangersCommitError(command, ErrorCode.IllegalGeneration)
+        : txnCommitRight(entry.group, command);
+    return this.#commit(command, right, now);
   }
 
   /**
@@ -224,21 +257,24 @@ export class GroupShard {
    */
   offsetFetch(command: OffsetFetchCommand): OffsetFetchResponse {
     const { groupId, topics, requireStable } = command;
-    const offsets = this.#groups.get(groupId)?.offsets;
+    const entry = this.#groups.get(groupId);
+    const errorCode =
+      entry?.group.kind === GroupType.Consumer ? consumerFetchError(entry.group, command) : ErrorCode.None;
+    if (errorCode !== ErrorCode.None) return { groupId, errorCode, topics: [] };
     const isUnstable = (topic: string, partition: number) =>
       requireStable && this.#pending.isPending(groupId, topic, partition);
-    return { groupId, errorCode: ErrorCode.None, topics: fetchOffsets(offsets, topics, isUnstable) };
+    return { groupId, errorCode, topics: fetchOffsets(entry?.offsets, topics, isUnstable) };
   }
 
   /** For metrics: as replayed, durable or not; borrowed. */
   *observed(): IterableIterator<ObservedGroup> {
     for (const { group, offsets } of this.#groups.values())
-      yield { groupId: group.groupId, memberCount: group.members.size, offsets };
+      yield { groupId: group.groupId, type: group.kind, state: group.state, memberCount: group.memberCount, offsets };
   }
 
   offsetDelete(command: OffsetDeleteCommand): Outcome<OffsetDeleteResponse> {
     const out = output();
-    const entry = this.#groups.get(command.groupId);
+    const entry = this.#named(command.groupId);
     if (entry === undefined) {
       const errorCode = groupIdError(command.groupId) ?? ErrorCode.GroupIdNotFound;
       return outcome(out, { errorCode, topics: [] });
@@ -262,14 +298,32 @@ export class GroupShard {
   }
 
   listGroups(command: ListGroupsCommand): readonly ListedGroup[] {
-    return listGroups(this.#classicGroups(), command);
+    return listGroups(this.#allGroups(), command);
   }
 
   describeGroups(groupIds: readonly string[]): readonly DescribedGroup[] {
     return groupIds.map((groupId) => {
       const entry = this.#groups.get(groupId);
-      return entry === undefined ? describeUnknownGroup(groupId) : describeClassicGroup(entry.group);
+      if (entry?.group.kind === GroupType.Classic) return describeClassicGroup(entry.group);
+      return describeUnknownGroup(groupId, entry !== undefined);
     });
+  }
+
+  /** KIP-848. What has changed is told by the records; a failed request changes nothing. */
+  consumerHeartbeat(command: ConsumerHeartbeatCommand, now: Instant): Outcome<ConsumerHeartbeatResponse> {
+    const decided = this.#consumers.heartbeat(command, now);
+    const entry = this.#groups.get(command.groupId);
+    if (entry !== undefined) this.#touched(entry);
+    return decided;
+  }
+
+  consumerGroupDescribe(groupIds: readonly string[]): readonly DescribedConsumerGroup[] {
+    return this.#consumers.describe(groupIds);
+  }
+
+  /** See ConsumerGroups. */
+  topicsChanged(created: readonly string[], changed: readonly string[]): void {
+    this.#consumers.topicsChanged(created, changed);
   }
 
   /** Their offsets go with deleted topics. Looks at every group once. */
@@ -277,12 +331,17 @@ export class GroupShard {
     const out = output();
     for (const { group, offsets } of this.#groups.values())
       deleteTopicOffsets(group.groupId, offsets, this.#pending, topics, out);
+    this.topicsChanged(
+      [],
+      topics.map(({ name }) => name),
+    );
     return out;
   }
 
   /** When `tick` has something to do; Infinity if never. */
   nextDeadline(): Mono {
     if (this.#retention === undefined) return Number.POSITIVE_INFINITY;
+    if (this.#consumers.isResolving) return 0;
     return Math.min(Math.max(this.#schedule.nextDueAt, this.#judgesFrom ?? 0), this.#retention.nextDueAt);
   }
 
@@ -297,6 +356,7 @@ export class GroupShard {
       if (lateMs >= STALL_MS && this.#judgesFrom === undefined) this.#judgesFrom = now.mono + lateMs;
       else if (now.mono >= (this.#judgesFrom ?? 0)) this.#expireGroups(now, out);
     }
+    this.#consumers.resolveRegexes(now, out);
     this.#retention?.run(this.#groups, this.#pending, now, out);
     return out;
   }
@@ -311,9 +371,11 @@ export class GroupShard {
     for (const reply of effects.replies) out.replies.push(failedReply(reply, errorCode));
     for (const record of effects.records) {
       const read = readGroupRecord(record);
-      if (read.kind !== 'group' || read.value === undefined) continue;
-      const entry = this.#groups.get(read.groupId);
+      const entry = read.kind === 'unknown' ? undefined : this.#groups.get(read.groupId);
       if (entry === undefined) continue;
+      // What it knew of its topics may have been in these records.
+      if (entry.group.kind === GroupType.Consumer) entry.group.refreshDue = true;
+      if (read.kind !== 'group' || read.value === undefined || entry.group.kind !== GroupType.Classic) continue;
       entry.group.refused(now, out);
       this.#touched(entry);
     }
@@ -323,7 +385,8 @@ export class GroupShard {
   /** Answers everything that is parked, with NOT_COORDINATOR as a rule; the shard must not be used afterwards. */
   resign(errorCode: ErrorCode): readonly Reply[] {
     const out = output();
-    for (const { group } of this.#groups.values()) {
+    for (const group of this.#allGroups()) {
+      if (group.kind !== GroupType.Classic) continue;
       for (const member of group.members.all()) {
         group.answerJoin(member, failedJoin(member.memberId, errorCode), out);
         group.answerSync(member, errorCode, member.assignment, out);
@@ -344,17 +407,32 @@ export class GroupShard {
     return this.#groups.size >= GROUPS_MAX ? ErrorCode.CoordinatorNotAvailable : ErrorCode.None;
   }
 
-  #commit(command: OffsetCommitCommand, error: ErrorCode, now: Instant): Outcome<OffsetCommitResponse> {
+  #commit(command: OffsetCommitCommand, right: CommitRight, now: Instant): Outcome<OffsetCommitResponse> {
     const out = output();
-    if (error !== ErrorCode.None) return outcome(out, failedOffsetCommit(command, error));
-    return outcome(out, commitOffsets(command, this.#config, now.wall, out));
+    if (typeof right !== 'function' && right !== ErrorCode.None)
+      return outcome(out, failedOffsetCommit(command, right));
+    const ofPartition = typeof right === 'function' ? right : () => ErrorCode.None;
+    return outcome(out, commitOffsets(command, this.#config, ofPartition, now.wall, out));
   }
 
-  /** The group to join; a member without an id may be the first of a new one. */
-  #joinable({ groupId, memberId }: JoinGroupCommand): Entry | undefined {
+  /**
+   * The group to join; a member without an id may be the first of a new one. A consumer group without members makes way
+   * for a classic one; its offsets stay.
+   */
+  #joinable({ groupId, memberId }: JoinGroupCommand, out: Output): Entry | undefined {
     const present = this.#groups.get(groupId);
+    if (present?.group.kind === GroupType.Consumer && present.group.memberCount === 0) {
+      if (memberId !== '') return undefined;
+      out.records.push(...consumerTombstones(present.group));
+      present.group = new ClassicGroup(groupId, this.#config);
+    }
     if (present !== undefined || memberId !== '' || this.#groups.size >= GROUPS_MAX) return present;
     return this.#entry(groupId);
+  }
+
+  /** Simple consumers may commit to the group without a name; there is nothing else to do in it. */
+  #named(groupId: string): Entry | undefined {
+    return groupId === '' ? undefined : this.#groups.get(groupId);
   }
 
   #missing(mayBeFirst: boolean): ErrorCode {
@@ -366,9 +444,59 @@ export class GroupShard {
     for (let count = 0; count < GROUPS_PER_TICK; count += 1) {
       const entry = this.#schedule.take(now.mono);
       if (entry === undefined) return;
-      entry.group.expire(now, out);
+      if (entry.group.kind === GroupType.Consumer) this.#consumers.expire(entry.group, now, out);
+      else entry.group.expire(now, out);
       this.#touched(entry);
     }
+  }
+
+  #replayClassic(groupId: string, value: GroupMetadataValue | undefined): void {
+    const entry = this.#groups.get(groupId);
+    if (value === undefined) {
+      if (entry?.group.kind === GroupType.Classic) this.#end(entry);
+      return;
+    }
+    const present = entry?.group;
+    if (this.#retention !== undefined && present?.kind === GroupType.Classic && !present.isTrace) {
+      present.replayed(value);
+      return;
+    }
+    const restored = this.#entry(groupId);
+    const group = ClassicGroup.restored(groupId, value, this.#config);
+    restored.group = group;
+    if (this.#retention === undefined) return;
+    group.converted(this.#endedQuietly === groupId);
+    this.#schedule.set(restored, group.wakeAt);
+  }
+
+  #replayConsumer(groupId: string, change: ConsumerChange): void {
+    const entry = this.#groups.get(groupId);
+    const isTombstone = !('value' in change) || change.value === undefined;
+    if (entry?.group.kind === GroupType.Consumer) {
+      if (isTombstone && change.of === 'group') {
+        this.#endedQuietly = entry.group.becomesClassicQuietly ? groupId : undefined;
+        this.#end(entry);
+        return;
+      }
+      entry.group.replay(change);
+      this.#schedule.set(entry, entry.group.wakeAt);
+    } else if (!isTombstone) {
+      const made = this.#entry(groupId);
+      const group = new ConsumerGroup(groupId);
+      made.group = group;
+      group.replay(change);
+      this.#schedule.set(made, group.wakeAt);
+    }
+  }
+
+  /** The group is gone; what it has committed has tombstones of its own, and stays when it becomes one of another kind. */
+  #end(entry: Entry): void {
+    if (entry.offsets.isEmpty) {
+      this.#drop(entry);
+      return;
+    }
+    entry.group = new ClassicGroup(entry.group.groupId, this.#config);
+    this.#schedule.set(entry, Number.POSITIVE_INFINITY);
   }
 
   #touched(entry: Entry): void {
@@ -395,7 +523,7 @@ export class GroupShard {
     this.#groups.delete(entry.group.groupId);
   }
 
-  *#classicGroups(): Generator<ClassicGroup> {
+  *#allGroups(): Generator<ClassicGroup | ConsumerGroup> {
     for (const { group } of this.#groups.values()) yield group;
   }
 }
@@ -403,6 +531,18 @@ export class GroupShard {
 /** Kafka allows the empty group id for commits only, which do not come here. */
 function groupIdError(groupId: string): ErrorCode | undefined {
   return groupId === '' || !fitsRecord(groupId) ? ErrorCode.InvalidGroupId : undefined;
+}
+
+function txnCommitRight(group: ClassicGroup | ConsumerGroup, command: OffsetCommitCommand): CommitRight {
+  return group.kind === GroupType.Consumer
+    ? consumerTxnCommitRight(group, command)
+    : txnOffsetCommitError(group, command);
+}
+
+function commitRight(group: ClassicGroup | ConsumerGroup, command: OffsetCommitCommand, now: Instant): CommitRight {
+  return group.kind === GroupType.Consumer
+    ? consumerCommitRight(group, command)
+    : offsetCommitError(group, command, now);
 }
 
 function failedReply(reply: Reply, errorCode: ErrorCode): Reply {

@@ -2,10 +2,12 @@
 import { ErrorCode } from '#model/errors';
 import type { Uuid } from '#model/ids';
 import type { ClassicGroup } from './classic-group.ts';
+import type { ConsumerGroup } from './consumer-group.ts';
 import { CONSUMER_PROTOCOL_TYPE } from './consumer-protocol.ts';
+import { consumerTombstones } from './conversion.ts';
 import type { Output } from './effects.ts';
 import { failedOffsetDelete } from './failures.ts';
-import { GroupState, type OffsetDeleteCommand, type OffsetDeleteResponse } from './group-commands.ts';
+import { GroupState, GroupType, type OffsetDeleteCommand, type OffsetDeleteResponse } from './group-commands.ts';
 import { groupRecord, offsetRecord } from './group-records.ts';
 import { type GroupOffsets, sameTopic } from './offsets.ts';
 import type { TransactionalOffsets } from './transactional-offsets.ts';
@@ -15,7 +17,7 @@ import type { TransactionalOffsets } from './transactional-offsets.ts';
  * be empty.
  */
 export function deleteOffsets(
-  group: ClassicGroup,
+  group: ClassicGroup | ConsumerGroup,
   offsets: GroupOffsets,
   command: OffsetDeleteCommand,
   out: Output,
@@ -38,7 +40,7 @@ export function deleteOffsets(
 
 /** Only a group without members can be deleted; its offsets, if given, go first, those of open transactions too. */
 export function deleteGroup(
-  group: ClassicGroup,
+  group: ClassicGroup | ConsumerGroup,
   offsets: GroupOffsets | undefined,
   pending: TransactionalOffsets,
   out: Output,
@@ -50,7 +52,8 @@ export function deleteGroup(
   for (const { topic, partition } of pending.of(group.groupId))
     if (offsets?.get(topic, partition) === undefined)
       out.records.push(offsetRecord(group.groupId, topic, partition, null));
-  out.records.push(groupRecord(group.groupId, null));
+  if (group.kind === GroupType.Consumer) out.records.push(...consumerTombstones(group));
+  else out.records.push(groupRecord(group.groupId, null));
   return ErrorCode.None;
 }
 

@@ -57,6 +57,7 @@ export interface CommitLimits {
 export function commitOffsets(
   command: OffsetCommitCommand,
   limits: CommitLimits,
+  right: (topicId: Uuid, partition: number) => ErrorCode,
   wall: Timestamp,
   out: Output,
 ): OffsetCommitResponse {
@@ -67,6 +68,8 @@ export function commitOffsets(
     topicId,
     partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
       const metadata = committedMetadata ?? '';
+      const refused = right(topicId, partitionIndex);
+      if (refused !== ErrorCode.None) return { partitionIndex, errorCode: refused };
       if (metadata.length > limits.offsetMetadataSizeMax || !fitsRecord(metadata)) {
         return { partitionIndex, errorCode: ErrorCode.OffsetMetadataTooLarge };
       }

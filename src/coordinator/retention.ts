@@ -1,9 +1,10 @@
 /** Which committed offsets are kept for how long (KIP-211). */
 import type { Mono, Timestamp } from '#base/ports';
 import type { ClassicGroup } from './classic-group.ts';
+import type { ConsumerGroup } from './consumer-group.ts';
 import { CONSUMER_PROTOCOL_TYPE } from './consumer-protocol.ts';
 import type { Instant, Output } from './effects.ts';
-import { GroupState } from './group-commands.ts';
+import { GroupState, GroupType } from './group-commands.ts';
 import { type GroupConfig, RETENTION_STEPS_PER_TICK } from './group-config.ts';
 import { type CommittedOffset, offsetRecord } from './group-records.ts';
 import { deleteGroup } from './offset-deletion.ts';
@@ -11,7 +12,7 @@ import type { GroupOffsets } from './offsets.ts';
 import type { TransactionalOffsets } from './transactional-offsets.ts';
 
 interface Kept {
-  readonly group: ClassicGroup;
+  readonly group: ClassicGroup | ConsumerGroup;
   readonly offsets: GroupOffsets;
 }
 
@@ -61,13 +62,13 @@ export class Retention {
  * Tombstones for the offsets that have expired; says whether any is left, and how many it looked at. An offset lives
  * for the retention
  * - from its commit, in a group that never had members (simple consumers), and for topics that a stable group of
- *   consumers no longer subscribes to;
+ *   consumers, or a consumer group, no longer subscribes to;
  * - from when its group became empty, or from its commit if that is later;
  * and otherwise as long as its group. An expiry that the commit asked for itself (OffsetCommit v2 to v4) counts in
  * place of the retention.
  */
 function expireOffsets(
-  group: ClassicGroup,
+  group: ClassicGroup | ConsumerGroup,
   offsets: GroupOffsets,
   pending: TransactionalOffsets,
   retentionMs: number,
@@ -76,7 +77,7 @@ function expireOffsets(
 ): { readonly left: boolean; readonly steps: number } {
   const rule = expiryRule(group);
   if (rule === 'never') return { left: !offsets.isEmpty, steps: 1 };
-  const emptySince = rule === 'since-empty' ? group.stateSince : 0;
+  const emptySince = rule === 'since-empty' && group.kind === GroupType.Classic ? group.stateSince : 0;
   let left = false;
   let steps = 1;
   for (const [topic, partitions] of offsets.topics()) {
@@ -97,7 +98,8 @@ function expireOffsets(
   return { left, steps };
 }
 
-function expiryRule(group: ClassicGroup): 'since-commit' | 'since-empty' | 'never' {
+function expiryRule(group: ClassicGroup | ConsumerGroup): 'since-commit' | 'since-empty' | 'never' {
+  if (group.kind === GroupType.Consumer) return 'since-commit';
   if (group.protocolType === null) return 'since-commit';
   if (group.state === GroupState.Empty) return 'since-empty';
   const subscriptionsKnown = group.protocolType === CONSUMER_PROTOCOL_TYPE && group.subscribedTopics !== undefined;

@@ -97,6 +97,77 @@ export const BROKER_CONFIGS = {
     min: 1024,
     doc: 'The most bytes that one fetch answers with.',
   }),
+  'group.consumer.assignment.interval.ms': int({
+    default: '1000',
+    min: 0,
+    doc: 'How long a target assignment of a consumer group holds at least before the next is computed.',
+  }),
+  'group.consumer.assignors': list({
+    default: 'uniform,range',
+    oneOf: ['uniform', 'range'],
+    check: (names) => (names.length === 0 ? 'At least one assignor must be named' : undefined),
+    doc: 'The assignors that members of consumer groups may ask for; the first is the default.',
+  }),
+  'group.consumer.heartbeat.interval.ms': int({
+    default: '5000',
+    min: 1,
+    doc: 'How often members of consumer groups are told to send heartbeats.',
+  }),
+  'group.consumer.max.assignment.interval.ms': int({
+    default: '15000',
+    min: 0,
+    doc: 'The longest assignment interval that a consumer group may be given.',
+  }),
+  'group.consumer.max.heartbeat.interval.ms': int({
+    default: '15000',
+    min: 1,
+    doc: 'The longest heartbeat interval that a consumer group may be given.',
+  }),
+  'group.consumer.max.session.timeout.ms': int({
+    default: '60000',
+    min: 1,
+    doc: 'The longest session timeout that a consumer group may be given.',
+  }),
+  'group.consumer.max.size': int({
+    default: '2147483647',
+    min: 1,
+    doc: 'The most members of one consumer group.',
+  }),
+  'group.consumer.migration.policy': string<string, 'bidirectional'>({
+    default: 'bidirectional',
+    check: (text) =>
+      ['disabled', 'downgrade', 'upgrade', 'bidirectional'].includes(text.toLowerCase())
+        ? undefined
+        : 'String must be one of (case insensitive): DISABLED, DOWNGRADE, UPGRADE, BIDIRECTIONAL',
+    doc: 'Whether groups with members change between the classic and the consumer protocol: upgrade, downgrade, bidirectional or disabled.',
+  }),
+  'group.consumer.min.assignment.interval.ms': int({
+    default: '0',
+    min: 0,
+    doc: 'The shortest assignment interval that a consumer group may be given.',
+  }),
+  'group.consumer.min.heartbeat.interval.ms': int({
+    default: '5000',
+    min: 1,
+    doc: 'The shortest heartbeat interval that a consumer group may be given.',
+  }),
+  'group.consumer.min.session.timeout.ms': int({
+    default: '45000',
+    min: 1,
+    doc: 'The shortest session timeout that a consumer group may be given.',
+  }),
+  'group.consumer.session.timeout.ms': int({
+    default: '45000',
+    min: 1,
+    doc: 'The silence after which a member of a consumer group is removed.',
+  }),
+  'group.coordinator.rebalance.protocols': list({
+    default: 'classic,consumer,streams',
+    oneOf: ['classic', 'consumer', 'share', 'streams'],
+    check: (names) =>
+      names.includes('classic') ? undefined : 'Disabling the classic rebalance protocol is not supported',
+    doc: 'The protocols of groups that are served; share and streams groups are not served yet whatever it says.',
+  }),
   'group.initial.rebalance.delay.ms': int({
     default: '3000',
     min: 0,
@@ -315,6 +386,11 @@ export const BROKER_CONFIGS = {
     min: 0,
     doc: 'Bytes in a second that followers here, out of sync, fetch of the replicas in follower.replication.throttled.replicas.',
   }),
+  'replica.alter.log.dirs.io.max.bytes.per.second': long({
+    default: '9223372036854775807',
+    min: 0,
+    doc: 'Bytes in a second that replicas which move between data directories of a node copy.',
+  }),
   'replica.lag.time.max.ms': long({
     default: '5000',
     min: 1,
@@ -329,7 +405,7 @@ export const BROKER_CONFIGS = {
   'request.memory.bytes': long({
     default: '67108864',
     min: 1048576,
-    doc: 'Memory for the requests being read and worked on; beyond it connections wait.',
+    doc: 'Memory for the requests being read and worked on; beyond it connections wait. One large request may be above it.',
   }),
   'request.timeout.ms': int({
     default: '30000',
@@ -424,6 +500,7 @@ const DYNAMIC: ReadonlyMap<string, UpdateMode> = new Map([
   ['max.connections', 'cluster-wide'],
   ['max.connections.per.ip', 'cluster-wide'],
   ['producer.id.expiration.ms', 'cluster-wide'],
+  ['replica.alter.log.dirs.io.max.bytes.per.second', 'cluster-wide'],
   ['transaction.partition.verification.enable', 'cluster-wide'],
 ]);
 

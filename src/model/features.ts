@@ -18,10 +18,11 @@ export const TRANSACTION_VERSION = 'transaction.version';
 
 /**
  * Java clients change what they send by the finalised levels: one that promises what is not there yet stays out of this table
- * (group, share and streams.version).
+ * (share and streams.version).
  */
 export const SUPPORTED_FEATURES: readonly SupportedFeature[] = [
   { name: 'eligible.leader.replicas.version', min: 0, max: 1, initial: 1, changedAt: [] },
+  { name: 'group.version', min: 0, max: 1, initial: 1, changedAt: [] },
   { name: 'kraft.version', min: 0, max: 1, initial: 1, changedAt: [1] },
   {
     name: 'metadata.version',

@@ -1,9 +1,11 @@
 /** The node's part as a broker: listeners for Kafka clients, partitions, group coordinators, and its registration. */
+
 import { ALL_APIS } from '#api/all-apis';
 import { Dispatcher } from '#api/dispatch';
 import { assert } from '#base/assert';
 import type { Deadlines } from '#base/deadlines';
-import type { Endpoint, IoError, Ports } from '#base/ports';
+import { listenFailure } from '#base/listen-failure';
+import type { Endpoint, Ports } from '#base/ports';
 import { type BrokerListener, ResourceType } from '#metadata/records';
 import type { NewTopic } from '#metadata/topics';
 import type { BrokerConfig } from '#model/broker-config';
@@ -79,6 +81,9 @@ export async function openBroker(
       rate: () => broker.config.followerReplicationThrottledRate,
       replicasOf: (partition) => partitions.configOf(partition).followerReplicationThrottledReplicas,
     }),
+    onAppended: (sizeBytes) => {
+      broker.traffic.replicationBytesIn += sizeBytes;
+    },
     isInSync: ({ topicId, index }) => image.topicById(topicId)?.partitions[index]?.isr.includes(node.id) === true,
     endpointOf,
     brokerEpoch,
@@ -112,7 +117,9 @@ export async function openBroker(
     store,
     logger: ports.logger,
     followers: fetchers,
+    clock: ports.clock,
     layers,
+    moveBytesPerSecond: () => broker.config.replicaAlterLogDirsIoMaxBytesPerSecond,
   });
   const controller: ControllerClient = {
     async submit(operation, command, timeoutMs) {
@@ -188,6 +195,7 @@ export async function openBroker(
         features: SUPPORTED_FEATURES.map(({ name, min, max }) => ({ name, min, max })),
       },
       cleanBrokerEpoch: store.cleanBrokerEpoch,
+      fullDirectories: () => store.directories.filter(({ isFull }) => isFull).map(({ id }) => id),
       onRefused: (reason) => ports.fatal(new NodeError(`the node is no broker of its cluster any more: ${reason}`)),
     },
   );
@@ -224,7 +232,7 @@ export async function joinAsBroker({ broker, lifecycle, isr }: NodeBroker, { quo
   });
   quorum.publisher.subscribe((delta) => {
     partitions.apply(delta);
-    broker.groups.topicsDeleted(delta.topicsDeleted);
+    broker.groups.topicsChanged(delta);
     if (delta.partitions.length > 0 || delta.topicsDeleted.length > 0) broker.transactions.leadersChanged();
     if (delta.configs.some(({ type }) => type === ResourceType.Broker)) broker.refreshConfig();
     if (lifecycle.registered?.fenced === false) letIn();
@@ -267,9 +275,7 @@ async function bind(ports: Ports, listener: KafkaListener, name: string, at: End
   try {
     return await listener.bind(ports.network, name, at);
   } catch (cause) {
-    const { code, message } = cause as IoError;
-    const reason = code === 'EEXIST' ? 'the address is in use' : message;
-    throw new NodeError(`${name} cannot listen on ${at.host}:${at.port}: ${reason}`, { cause });
+    throw new NodeError(`${name} cannot listen on ${at.host}:${at.port}: ${listenFailure(cause)}`, { cause });
   }
 }
 

@@ -131,9 +131,7 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
     this.#shard.replayMarker?.(producerId, aborted);
     this.#last = appended.lastOffset;
     this.#arm();
-    const shard = this.#shard;
-    const { lastOffset } = appended;
-    return new Promise((resolve) => this.#sendOnce(shard, lastOffset, [resolve]));
+    return new Promise((resolve) => this.#sendOnce(this.#shard, appended.lastOffset, [resolve]));
   }
 
   /** For answers that need not be durable. */
@@ -234,17 +232,17 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
     const follow = this.#kind.follows?.(effects);
     const last = this.#last;
     const shard = this.#shard;
-    if (last === undefined || (effects.records.length === 0 && sends.length === 0)) {
-      for (const send of sends) send(ErrorCode.None);
-    } else {
-      this.#sendOnce(shard, last, sends);
-    }
+    if (effects.records.length > 0 || sends.length > 0) this.#sendOnce(shard, last, sends);
     if (follow !== undefined) this.#doOnce(shard, last, follow);
   }
 
   /** Sends when everything up to `last` is committed, or why nobody waits for that any longer. */
-  #sendOnce(shard: Shard, last: Offset, sends: readonly Send[]): void {
-    let waiting: readonly Send[] = sends;
+  #sendOnce(shard: Shard, last: Offset | undefined, sends: readonly Send[]): void {
+    if (last === undefined) {
+      for (const send of sends) send(ErrorCode.None);
+      return;
+    }
+    let waiting = sends;
     let deadline: Deadline | undefined;
     let known = false;
     const finish = (error: ErrorCode): void => {

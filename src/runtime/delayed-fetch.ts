@@ -49,7 +49,6 @@ export interface PartitionFetch {
 }
 
 const NO_BYTES: readonly Uint8Array[] = [];
-const NOTHING_COMMITTED = offset(0);
 
 /** One go over all targets. */
 interface Attempt {
@@ -147,7 +146,10 @@ export class DelayedFetch implements Watcher {
       const place = attempt.next;
       const target = targets[place] as FetchTarget;
       const found = this.#lookup(target);
-      const refused = typeof found === 'number' ? failure(target, undefined, found) : this.#refuse(target, found);
+      const refused =
+        typeof found === 'number'
+          ? failure(target, undefined, found)
+          : refuse(target, found, this.#plan.reader === 'follower');
       if (refused !== undefined) {
         results[place] = refused;
         attempt.failed = true;
@@ -155,6 +157,12 @@ export class DelayedFetch implements Watcher {
         continue;
       }
       const partition = found as Partition;
+      if (!this.#isServed(partition)) {
+        // Those who can wait do; the rest asks again.
+        results[place] = failure(target, partition, ErrorCode.OffsetNotAvailable);
+        attempt.next += 1;
+        continue;
+      }
       const preferredReplica = this.#plan.nearer?.(target, partition);
       if (preferredReplica !== undefined) {
         results[place] = { ...success(target, partition, partition.highWatermark), preferredReplica };
@@ -215,20 +223,17 @@ export class DelayedFetch implements Watcher {
 
   #readLimit(partition: Partition): Offset {
     if (this.#plan.reader === 'follower') return partition.writtenOffset;
-    // What was committed before this epoch is not known yet: nothing is served.
-    if (!partition.isReady) return NOTHING_COMMITTED;
     return this.#plan.reader === 'read-committed' ? partition.lastStableOffset : partition.highWatermark;
   }
 
-  #refuse(target: FetchTarget, partition: Partition): PartitionFetch | undefined {
-    const refused = refuse(target, partition, this.#plan.reader === 'follower');
-    if (refused !== undefined || partition.isReady || this.#plan.reader === 'follower') return refused;
-    // Those who can wait do; the rest asks again.
-    return this.#expired ? failure(target, partition, ErrorCode.OffsetNotAvailable) : undefined;
+  /** Before its leader knows what was committed before its epoch, clients are given nothing, and told of no high watermark. */
+  #isServed(partition: Partition): boolean {
+    return this.#plan.reader === 'follower' || partition.isReady;
   }
 
-  #isOutdated({ partition, limit, highWatermark }: PartitionFetch): boolean {
+  #isOutdated({ partition, error, limit, highWatermark }: PartitionFetch): boolean {
     if (partition === undefined) return false;
+    if (error === ErrorCode.OffsetNotAvailable) return this.#isServed(partition);
     if (partition.log === undefined || this.#readLimit(partition) !== limit) return true;
     return this.#plan.reader !== 'follower' && partition.highWatermark !== highWatermark;
   }
@@ -321,6 +326,12 @@ function refuse(target: FetchTarget, partition: Partition, byFollower: boolean):
     }
   }
   if (target.fetchOffset <= log.logEndOffset) return undefined;
+  const latest = log.epochs.latest();
+  if (byFollower && latest !== undefined) {
+    // Its log is empty, so that no epoch tells: it starts above all that a leader has that was elected uncleanly.
+    const diverging = { epoch: latest.epoch, endOffset: log.logEndOffset };
+    return { ...success(target, partition, partition.highWatermark), diverging };
+  }
   // A consumer may be ahead of a follower that it reads from (KIP-392).
   return failure(target, partition, partition.leads ? ErrorCode.OffsetOutOfRange : ErrorCode.OffsetNotAvailable);
 }

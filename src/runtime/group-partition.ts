@@ -8,8 +8,9 @@ import type {
   SyncGroupCommand,
   SyncGroupResponse,
 } from '#coordinator/group-commands';
-import type { GroupConfig } from '#coordinator/group-config';
+import type { ConsumerGroupConfig, GroupConfig } from '#coordinator/group-config';
 import { GroupShard, type ObservedGroup } from '#coordinator/group-shard';
+import type { TopicsView } from '#coordinator/topics-view';
 import { ErrorCode } from '#model/errors';
 import type { Uuid } from '#model/ids';
 import { CoordinatorDriver, type DriverWorld, type Send, type WithinTransaction } from './coordinator-driver.ts';
@@ -17,7 +18,9 @@ import type { AppendOutcome, Partition } from './partition.ts';
 
 export interface GroupPartitionWorld extends DriverWorld {
   readonly random: Random;
+  readonly topics: TopicsView;
   groupConfig(): GroupConfig;
+  configOf(groupId: string): ConsumerGroupConfig;
 }
 
 type TopicName = { readonly name: string; readonly id: Uuid };
@@ -39,7 +42,10 @@ export class GroupPartition {
     this.partition = partition;
     this.#driver = new CoordinatorDriver<GroupShard, Effects>(partition, world, {
       what: 'groups',
-      newShard: () => new GroupShard({ config: world.groupConfig(), random: world.random }),
+      newShard: () => {
+        const { random, topics, configOf } = world;
+        return new GroupShard({ config: world.groupConfig(), random, topics, configOf });
+      },
       sends: ({ replies }) => replies.map((reply) => this.#unpark(reply)),
       loaded: () => this.topicsDeleted(this.#deletedTopics.splice(0)),
       resigned: (shard, error) => {
@@ -116,6 +122,11 @@ export class GroupPartition {
     if (topics.length === 0) return;
     if (this.error === ErrorCode.CoordinatorLoadInProgress) this.#deletedTopics.push(...topics);
     else if (this.error === ErrorCode.None) this.#driver.run((shard) => shard.topicsDeleted(topics));
+  }
+
+  /** See GroupShard.topicsChanged; a shard that is loaded later looks on its own. */
+  topicsChanged(created: readonly string[], changed: readonly string[]): void {
+    if (this.error === ErrorCode.None) this.#driver.shard.topicsChanged(created, changed);
   }
 
   /** The partition goes away; what waits for its log is answered by the partition. */

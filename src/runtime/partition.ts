@@ -17,8 +17,8 @@ export interface Watcher {
   advanced(): void;
 }
 
-/** What a watcher waits for: more that is committed, or, as a follower, more that is written. */
-export type WatchedEnd = 'committed' | 'written';
+/** What a watcher waits for: more that is committed, or, as a follower, more that is written; or less, at the start of replicas' logs. */
+export type WatchedEnd = 'committed' | 'written' | 'trimmed';
 
 interface PendingAck {
   /** Answered once everything up to it is durable, or committed. */
@@ -82,11 +82,16 @@ export class Partition implements LogListener {
   /** Bounded by the request memory of the connections, as `#commits`: each entry belongs to a request in flight. */
   readonly #acks = new Fifo<PendingAck>();
   readonly #commits = new Fifo<PendingAck>();
-  readonly #watchers: Readonly<Record<WatchedEnd, Set<Watcher>>> = { committed: new Set(), written: new Set() };
+  readonly #watchers: Readonly<Record<WatchedEnd, Set<Watcher>>> = {
+    committed: new Set(),
+    written: new Set(),
+    trimmed: new Set(),
+  };
   readonly #verifications = new Verifications();
   /** While a follower's log is being cut. */
   #cut: Promise<void> | undefined;
   #cutEnded: (() => void) | undefined;
+  #restarting: Promise<void> | undefined;
 
   constructor(home: PartitionHome, topic: string, topicId: Uuid, index: number, log: PartitionLog | undefined) {
     this.#home = home;
@@ -137,6 +142,12 @@ export class Partition implements LogListener {
     return this.#log?.writtenOffset ?? offset(0);
   }
 
+  /** Where the logs of the leader and of its followers that live all start at the least; undefined unless it leads. */
+  lowWatermark(lives: (id: NodeId) => boolean): number | undefined {
+    if (this.#leader === undefined || this.#log === undefined) return undefined;
+    return Math.min(this.#log.logStartOffset, this.#leader.leastStartOf(lives));
+  }
+
   /** How far this follower is behind what its leader has committed, in records; 0 on a leader. */
   get offsetLag(): number {
     if (this.leads || this.#log === undefined) return 0;
@@ -183,6 +194,8 @@ export class Partition implements LogListener {
     if (leader.isUnderMinIsr)
       for (const { done } of this.#commits.drain()) done(ErrorCode.NotEnoughReplicasAfterAppend);
     this.#lookForNewcomers(leader);
+    // Whoever was waited for may be no replica any more, or dead.
+    this.#wake('trimmed');
   }
 
   /** FENCED or UNKNOWN_LEADER_EPOCH if the client's epoch is not ours; −1 is not checked (KIP-320). */
@@ -225,6 +238,8 @@ export class Partition implements LogListener {
   ): AppendOutcome {
     const log = this.#leadingLog();
     if (typeof log === 'number') return { error: log };
+    // What is known of its producers is being rebuilt: it would take the next sequence for one that is ahead.
+    if (log.isBeingRewound) return { error: ErrorCode.KafkaStorageError, message: 'the disk is full' };
     for (const header of headers) {
       const { producers } = log;
       const check = this.#verifications.check(header, producers.check(header), producers, verification);
@@ -270,8 +285,10 @@ export class Partition implements LogListener {
   fetchedBy(id: NodeId, fetch: FollowerFetch): void {
     const leader = this.#leader;
     if (leader === undefined || this.#log === undefined) return;
+    const startedAt = leader.follower(id)?.logStartOffset;
     if (leader.fetched(id, fetch, this.#log.logEndOffset, this.#home.now())) this.#committed();
     if (!leader.view.isr.includes(id) && !leader.isProposing && leader.isCaughtUp(id)) this.#home.events.isrDue(this);
+    if (startedAt !== fetch.logStartOffset) this.#wake('trimmed');
   }
 
   /** See LeaderState.propose. */
@@ -307,7 +324,12 @@ export class Partition implements LogListener {
     const log = this.#log;
     if (log === undefined || this.leads || this.#cut !== undefined) return;
     this.#beginCut();
-    log.truncateTo(to, () => this.#endCut());
+    this.#lowerTo(to);
+    log.truncateTo(to, () => {
+      // Batches go as a whole.
+      this.#lowerTo(log.logEndOffset);
+      this.#endCut();
+    });
   }
 
   /** Nothing of a follower's log is of use: it goes on at `startOffset` (KIP-101's full truncation). */
@@ -316,10 +338,12 @@ export class Partition implements LogListener {
     if (log === undefined || this.leads || this.#cut !== undefined) return;
     this.#beginCut();
     log.listener = undefined;
-    void this.#home.restart(log, startOffset).then((made) => {
+    this.#restarting = this.#home.restart(log, startOffset).then((made) => {
+      this.#restarting = undefined;
       if (this.#log !== log) return;
       this.#log = made;
       this.#highWatermark = startOffset;
+      this.#leaderHighWatermark = startOffset;
       if (made !== undefined) this.#hold(made);
       this.#endCut();
     });
@@ -340,6 +364,11 @@ export class Partition implements LogListener {
   /** Resolves when no cut is under way. */
   async whenWhole(): Promise<void> {
     await this.#cut;
+  }
+
+  /** Resolves when no log is being made for it, also if it has retired: then somebody else owns what was made. */
+  async whenRestarted(): Promise<void> {
+    await this.#restarting;
   }
 
   watch(watcher: Watcher, end: WatchedEnd = 'committed'): void {
@@ -406,6 +435,7 @@ export class Partition implements LogListener {
     for (const queue of [this.#acks, this.#commits]) for (const ack of queue.drain()) ack.done(error);
     this.#wake('committed');
     this.#wake('written');
+    this.#wake('trimmed');
   }
 
   #beginCut(): void {
@@ -446,6 +476,17 @@ export class Partition implements LogListener {
     if (this.#log === undefined) return;
     this.#log.highWatermark = end;
     this.#log.producers.highWatermarkAdvanced(end);
+  }
+
+  /**
+   * Below the high watermark a log is cut only where what was committed is lost (an unclean election, flush.policy=os): what comes above
+   * `end` next is another history.
+   */
+  #lowerTo(end: Offset): void {
+    this.#leaderHighWatermark = Math.min(this.#leaderHighWatermark, end) as Offset;
+    if (this.#highWatermark <= end) return;
+    this.#highWatermark = end;
+    if (this.#log !== undefined) this.#log.highWatermark = end;
   }
 
   #followHighWatermark(): void {

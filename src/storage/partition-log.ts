@@ -148,6 +148,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
         startOffset: () => this.#start,
         stableOffset: () => Math.min(this.producers.lastStableOffset(this.#committed), this.#recoveryPoint) as Offset,
         lastOfProducers: () => this.producers.lastOfEach(),
+        epochs: () => this.epochs.entries,
         abortedTransactions: (from, upTo) => this.abortedTransactions(from, upTo),
         isBusy: () => this.#isClosed || this.#rewinding !== undefined,
         queued: (work) => this.#queued(work),
@@ -192,6 +193,11 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
 
   get cleanedOffset(): Offset {
     return this.compaction.cleanedOffset;
+  }
+
+  /** Nothing is appended, and what is known of producers is not to be relied upon. */
+  get isBeingRewound(): boolean {
+    return this.#rewinding !== undefined;
   }
 
   get sizeBytes(): number {

@@ -94,6 +94,7 @@ export class ApiStage {
         this.#partitions.get(`${topic}/${index}`) ?? ErrorCode.UnknownTopicOrPartition,
       configOf: ({ topic }: Partition) => parseTopicConfig(image.configs(ResourceType.Topic, topic), new Map()),
       isInternal: isInternalTopic,
+      trafficOf: () => undefined,
       replicaByName: (topic: string, index: number) =>
         this.#partitions.get(`${topic}/${index}`) ??
         (image.partition(topic, index) === undefined

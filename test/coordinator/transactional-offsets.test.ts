@@ -5,7 +5,7 @@ import { GroupShard } from '#coordinator/group-shard';
 import { TransactionalOffsets } from '#coordinator/transactional-offsets';
 import { ErrorCode } from '#model/errors';
 import { ZERO_UUID } from '#model/ids';
-import { countingRandom, testConfig } from './fixtures.ts';
+import { TestTopics, testConfig, testParts } from './fixtures.ts';
 
 const CONFIG = testConfig();
 const NOTHING = -1;
@@ -18,7 +18,7 @@ function value(offset: number, committedAt = AT_START.wall) {
 /** A loaded shard, with what its log would hold. */
 class Shard {
   readonly log: { readonly replay: (shard: GroupShard) => void }[] = [];
-  shard = new GroupShard({ config: CONFIG, random: countingRandom() });
+  shard = new GroupShard({ ...testParts(), config: CONFIG });
 
   constructor() {
     this.shard.loaded(AT_START);
@@ -47,7 +47,7 @@ class Shard {
 
   /** The same log, loaded by another. */
   loaded(): this {
-    this.shard = new GroupShard({ config: CONFIG, random: countingRandom() });
+    this.shard = new GroupShard({ ...testParts(), config: CONFIG });
     for (const { replay } of this.log) replay(this.shard);
     this.shard.loaded(AT_START);
     return this;
@@ -55,7 +55,8 @@ class Shard {
 
   offset(requireStable = false, { group = 'g', partition = 0 } = {}): number | 'unstable' {
     const topics = [{ name: 't', topicId: ZERO_UUID, partitionIndexes: [partition] }];
-    const found = this.shard.offsetFetch({ groupId: group, topics, requireStable }).topics[0]?.partitions[0];
+    const found = this.shard.offsetFetch({ groupId: group, memberId: null, memberEpoch: -1, topics, requireStable })
+      .topics[0]?.partitions[0];
     return found?.errorCode === ErrorCode.UnstableOffsetCommit ? 'unstable' : (found?.committedOffset ?? NOTHING);
   }
 
@@ -82,7 +83,13 @@ describe('offsets that are committed within a transaction', () => {
     shard.commit(3);
     shard.commit(5, { producer: 1 });
     expect([shard.offset(), shard.offset(true), shard.offset(true, { partition: 1 })]).toEqual([3, 'unstable', -1]);
-    const all = shard.shard.offsetFetch({ groupId: 'g', topics: null, requireStable: true });
+    const all = shard.shard.offsetFetch({
+      groupId: 'g',
+      memberId: null,
+      memberEpoch: -1,
+      topics: null,
+      requireStable: true,
+    });
     expect(all.topics[0]?.partitions).toMatchObject([
       { errorCode: ErrorCode.UnstableOffsetCommit, committedOffset: -1 },
     ]);
@@ -184,6 +191,7 @@ describe('whoever commits within a transaction', () => {
     memberId: '',
     groupInstanceId: null,
     retentionTimeMs: -1,
+    staleEpochKnown: true,
     topics: [
       {
         name: 't',
@@ -200,7 +208,7 @@ describe('whoever commits within a transaction', () => {
   function withMember(): { shard: Shard; memberId: string } {
     const shard = new Shard();
     const config = { ...CONFIG, initialRebalanceDelayMs: 0 };
-    shard.shard = new GroupShard({ config, random: countingRandom() });
+    shard.shard = new GroupShard({ ...testParts(), config });
     shard.shard.loaded(AT_START);
     const join = {
       groupId: 'g',
@@ -229,6 +237,39 @@ describe('whoever commits within a transaction', () => {
     expect(ask(shard, { groupId: 'new' })).toBe(ErrorCode.None);
   });
 
+  test('as a member of a consumer group must have its epoch; an older one is told in the words of this API (KIP-848)', () => {
+    const shard = new Shard();
+    const topics = new TestTopics({ t: 1 });
+    shard.shard = new GroupShard({ ...testParts(), topics });
+    shard.shard.loaded(AT_START);
+    const { records, response } = shard.shard.consumerHeartbeat(
+      {
+        groupId: 'g',
+        memberId: 'm',
+        memberEpoch: 0,
+        instanceId: null,
+        rackId: null,
+        rebalanceTimeoutMs: 10_000,
+        subscribedTopicNames: ['t'],
+        subscribedTopicRegex: null,
+        serverAssignor: null,
+        topicPartitions: [],
+        clientId: 'app',
+        clientHost: '/127.0.0.1',
+        memberIdRequired: true,
+      },
+      AT_START,
+    );
+    shard.carryOut({ records });
+    const as = (memberId: string, generationIdOrMemberEpoch: number) =>
+      ask(shard, { memberId, generationIdOrMemberEpoch });
+    expect(as('m', response.memberEpoch)).toBe(ErrorCode.None);
+    expect(as('m', response.memberEpoch + 1)).toBe(ErrorCode.IllegalGeneration);
+    expect(as('m', response.memberEpoch - 1)).toBe(ErrorCode.IllegalGeneration);
+    expect(as('other', response.memberEpoch)).toBe(ErrorCode.UnknownMemberId);
+    expect(ask(shard)).toBe(ErrorCode.None);
+  });
+
   test('as a member must be one, of this generation and instance (KIP-447)', () => {
     const { shard, memberId } = withMember();
     const as = (given: object) =>
@@ -238,6 +279,35 @@ describe('whoever commits within a transaction', () => {
     expect(as({ memberId: 'other' })).toBe(ErrorCode.FencedInstanceId);
     expect(as({ memberId: 'other', groupInstanceId: null })).toBe(ErrorCode.UnknownMemberId);
     expect(as({ groupId: 'new' })).toBe(ErrorCode.IllegalGeneration);
+  });
+
+  test('as a member of a consumer group must be one, in its epoch, which is told as a generation (KIP-848)', () => {
+    const shard = new Shard();
+    const heartbeat = shard.shard.consumerHeartbeat(
+      {
+        groupId: 'g',
+        memberId: 'm',
+        memberEpoch: 0,
+        instanceId: null,
+        rackId: null,
+        rebalanceTimeoutMs: 60_000,
+        subscribedTopicNames: ['t'],
+        subscribedTopicRegex: null,
+        serverAssignor: null,
+        topicPartitions: [],
+        clientId: 'app',
+        clientHost: '/127.0.0.1',
+        memberIdRequired: true,
+      },
+      AT_START,
+    );
+    shard.carryOut(heartbeat);
+    const { memberEpoch } = heartbeat.response;
+    const as = (given: object) => ask(shard, { memberId: 'm', generationIdOrMemberEpoch: memberEpoch, ...given });
+    expect(as({})).toBe(ErrorCode.None);
+    expect(as({ generationIdOrMemberEpoch: memberEpoch + 1 })).toBe(ErrorCode.IllegalGeneration);
+    expect(as({ memberId: 'other' })).toBe(ErrorCode.UnknownMemberId);
+    expect(as({ memberId: '', generationIdOrMemberEpoch: -1 })).toBe(ErrorCode.None);
   });
 });
 

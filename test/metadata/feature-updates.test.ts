@@ -89,6 +89,7 @@ describe('UpdateFeatures (KIP-584)', () => {
     const old = [
       { name: 'metadata.version', min: 7, max: 27 },
       { name: 'kraft.version', min: 0, max: 1 },
+      { name: 'group.version', min: 0, max: 1 },
       { name: 'transaction.version', min: 0, max: 2 },
     ];
     const broker = { id: nodeId(2), incarnation: testUuid(2), rack: null, listeners: [], directories: [testUuid(2)] };

@@ -44,7 +44,11 @@ function errors(entries: Readonly<Record<string, string>>): readonly string[] {
 }
 
 /** Kafka's, which has them among its quotas: its list of broker configs is without them. */
-const DYNAMIC_ONLY: readonly string[] = ['follower.replication.throttled.rate', 'leader.replication.throttled.rate'];
+const DYNAMIC_ONLY: readonly string[] = [
+  'follower.replication.throttled.rate',
+  'leader.replication.throttled.rate',
+  'replica.alter.log.dirs.io.max.bytes.per.second',
+];
 
 describe('broker configs', () => {
   test("are Kafka's by name and type, but for our own", () => {

@@ -15,13 +15,16 @@ export interface FuzzTopic {
 }
 
 const GROUP = 'fuzz-group';
-const TRANSACTIONAL_ID = 'fuzz-transactions';
 const FIRST_WITH_SCHEMA = 3;
+const PRODUCER = { transactionalId: 'fuzz-transactions', producerId: 0, producerEpoch: 0 };
 
 /** The batch in base64, as produced. */
-function batch(): string {
+function batch(transactional: boolean): string {
   const records = ['a', 'b'].map((value) => ({ timestamp: 1000, key: null, value: Buffer.from(value) }));
-  return Buffer.from(buildBatch({ baseOffset: 0, leaderEpoch: -1, records }, createCodecs())).toString('base64');
+  const { producerId, producerEpoch } = PRODUCER;
+  const producer = transactional ? { producerId, producerEpoch, baseSequence: 0, transactional } : {};
+  const bytes = buildBatch({ baseOffset: 0, leaderEpoch: -1, ...producer, records }, createCodecs());
+  return Buffer.from(bytes).toString('base64');
 }
 
 function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
@@ -29,12 +32,13 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
   const metadata = Buffer.from('member').toString('base64');
   const config = { name: 'retention.ms', value: '60000' };
   const member = { groupId: GROUP, memberId: 'm' };
-  const producer = { transactionalId: TRANSACTIONAL_ID, producerId: 0, producerEpoch: 0 };
   switch (apiKey) {
     case ApiKey.Produce: {
-      const partitionData = [{ index: 0, records: batch() }];
+      const transactional = version % 3 === 0;
+      const partitionData = [{ index: 0, records: batch(transactional) }];
       const topicData = [version >= 13 ? { topicId, partitionData } : { name, partitionData }];
-      return { transactionalId: null, acks: version % 2 === 0 ? -1 : 1, timeoutMs: 1000, topicData };
+      const transactionalId = transactional ? PRODUCER.transactionalId : null;
+      return { transactionalId, acks: version % 2 === 0 ? -1 : 1, timeoutMs: 1000, topicData };
     }
     case ApiKey.Fetch: {
       const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }];
@@ -70,6 +74,13 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       return version >= 3 ? { groupId: GROUP, members: [{ memberId: 'm' }] } : member;
     case ApiKey.DescribeGroups:
       return { groups: [GROUP, 'other'] };
+    case ApiKey.ConsumerGroupHeartbeat: {
+      const subscription = { subscribedTopicNames: [name], ...(version >= 1 ? { subscribedTopicRegex: 'f.*' } : {}) };
+      const joining = { memberEpoch: 0, rebalanceTimeoutMs: 10_000, topicPartitions: [] };
+      return { groupId: `${GROUP}-new`, memberId: 'm', ...subscription, ...joining };
+    }
+    case ApiKey.ConsumerGroupDescribe:
+      return { groupIds: [GROUP, `${GROUP}-new`], includeAuthorizedOperations: true };
     case ApiKey.ApiVersions:
       return version >= 3 ? { clientSoftwareName: 'fuzz', clientSoftwareVersion: '1.0' } : {};
     case ApiKey.CreateTopics: {
@@ -83,41 +94,7 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
     case ApiKey.DeleteRecords:
       return { topics: [{ name, partitions: [{ partitionIndex: 0, offset: 0 }] }], timeoutMs: 1000 };
     case ApiKey.InitProducerId:
-      return { transactionalId: version % 2 === 0 ? null : TRANSACTIONAL_ID, transactionTimeoutMs: 1000 };
-    case ApiKey.AddPartitionsToTxn: {
-      const topics = [{ name, partitions: [0] }];
-      if (version >= 4) return { transactions: [{ ...producer, verifyOnly: version % 2 === 0, topics }] };
-      return {
-        v3AndBelowTransactionalId: TRANSACTIONAL_ID,
-        v3AndBelowProducerId: producer.producerId,
-        v3AndBelowProducerEpoch: producer.producerEpoch,
-        v3AndBelowTopics: topics,
-      };
-    }
-    case ApiKey.AddOffsetsToTxn:
-      return { ...producer, groupId: GROUP };
-    case ApiKey.EndTxn:
-      return { ...producer, committed: version % 2 === 0 };
-    case ApiKey.WriteTxnMarkers: {
-      const topics = [{ name, partitionIndexes: [0] }];
-      const { producerId, producerEpoch } = producer;
-      return { markers: [{ producerId, producerEpoch, transactionResult: true, topics, coordinatorEpoch: 0 }] };
-    }
-    case ApiKey.TxnOffsetCommit: {
-      const partitions = [{ partitionIndex: 0, committedOffset: 1, committedMetadata: 'x' }];
-      return { ...producer, groupId: GROUP, topics: [{ name, partitions }] };
-    }
-    case ApiKey.DescribeProducers:
-      return { topics: [{ name, partitionIndexes: [0] }] };
-    case ApiKey.DescribeTransactions:
-      return { transactionalIds: [TRANSACTIONAL_ID, 'other'] };
-    case ApiKey.ListTransactions:
-      return {
-        stateFilters: ['Ongoing', 'Sleeping'],
-        producerIdFilters: [producer.producerId],
-        ...(version >= 1 ? { durationFilter: 1 } : {}),
-        ...(version >= 2 ? { transactionalIdPattern: '(a|b)*c{1,3}' } : {}),
-      };
+      return { transactionalId: null, transactionTimeoutMs: 1000 };
     case ApiKey.OffsetForLeaderEpoch:
       return { topics: [{ topic: name, partitions: [{ partition: 0, leaderEpoch: 0 }] }] };
     case ApiKey.DescribeConfigs:
@@ -175,6 +152,42 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       return { includeClusterAuthorizedOperations: true };
     case ApiKey.ListGroups:
       return {};
+    case ApiKey.AddPartitionsToTxn: {
+      const topics = [{ name, partitions: [0] }];
+      if (version >= 4) return { transactions: [{ ...PRODUCER, verifyOnly: version % 2 === 0, topics }] };
+      const { transactionalId, producerId, producerEpoch } = PRODUCER;
+      return {
+        v3AndBelowTransactionalId: transactionalId,
+        v3AndBelowProducerId: producerId,
+        v3AndBelowProducerEpoch: producerEpoch,
+        v3AndBelowTopics: topics,
+      };
+    }
+    case ApiKey.AddOffsetsToTxn:
+      return { ...PRODUCER, groupId: GROUP };
+    case ApiKey.EndTxn:
+      return { ...PRODUCER, committed: version % 2 === 0 };
+    case ApiKey.WriteTxnMarkers: {
+      const { producerId, producerEpoch } = PRODUCER;
+      const topics = [{ name, partitionIndexes: [0] }];
+      const marker = { producerId, producerEpoch, transactionResult: false, topics, coordinatorEpoch: 0 };
+      return { markers: [version >= 2 ? { ...marker, transactionVersion: 2 } : marker] };
+    }
+    case ApiKey.TxnOffsetCommit: {
+      const partitions = [{ partitionIndex: 0, committedOffset: 1, committedMetadata: 'x' }];
+      return { ...PRODUCER, groupId: GROUP, topics: [{ name, partitions }] };
+    }
+    case ApiKey.DescribeProducers:
+      return { topics: [{ name, partitionIndexes: [0, 7] }] };
+    case ApiKey.DescribeTransactions:
+      return { transactionalIds: [PRODUCER.transactionalId] };
+    case ApiKey.ListTransactions:
+      return {
+        stateFilters: ['Ongoing'],
+        producerIdFilters: [],
+        ...(version >= 1 ? { durationFilter: 0 } : {}),
+        ...(version >= 2 ? { transactionalIdPattern: 'fuzz.*' } : {}),
+      };
     default:
       throw new Error(`no request for api ${apiKey}: add one`);
   }

@@ -82,6 +82,13 @@ describe('the package', () => {
     expect(compiled).toEqual([]);
   });
 
+  test('has no script that npm would run, or ask its user to allow, at the install', () => {
+    const { scripts = {} } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as {
+      readonly scripts?: Readonly<Record<string, string>>;
+    };
+    for (const name of ['preinstall', 'install', 'postinstall', 'prepare']) expect(scripts).not.toHaveProperty(name);
+  });
+
   test('has neither sources nor tests in it, and is small', () => {
     const files = filesBelow(join(home, 'node_modules'));
     const megabytes = files.reduce((sum, path) => sum + lstatSync(path).size, 0) / 1e6;
@@ -117,6 +124,12 @@ describe('the package', () => {
 
   test('odradek --version prints the version of the package', async () => {
     expect((await runOrThrow(bin, ['--version'], { timeoutMs })).trim()).toBe(manifest.version);
+  });
+
+  test('an older Node links the bin, so that it can say which one is needed', () => {
+    const statics = readFileSync(realpathSync(bin), 'utf8').match(/^import .*$/gm);
+    // By no name: node:module of an older one lacks some.
+    expect(statics).toEqual([expect.stringMatching(/^import \w+ from "node:module";$/)]);
   });
 
   test('odradek start serves, and SIGTERM ends it with status 0', async () => {

@@ -4,8 +4,9 @@ import { endMarkerBatch } from '#log/end-marker';
 import { ErrorCode } from '#model/errors';
 import { leaderEpoch, nodeId, offset, ZERO_UUID } from '#model/ids';
 import { MemoryBudget } from '#net/memory-budget';
-import { DelayedFetch, type FetchPlan, type PartitionFetch } from '#runtime/delayed-fetch';
+import { DelayedFetch, type FetchPlan, isInStep, type PartitionFetch } from '#runtime/delayed-fetch';
 import type { FetchTarget } from '#runtime/fetch-sessions';
+import type { Partition } from '#runtime/partition';
 import { FakeClock } from './fake-clock.ts';
 import { ledPartition, viewOf } from './replica-stage.ts';
 import { batchOf, codecs, StubLog } from './stub-log.ts';
@@ -244,6 +245,49 @@ describe('an error of one partition', () => {
   });
 });
 
+describe('a fetch from a leader that does not know yet what was committed before it', () => {
+  function unready() {
+    const stage = setUp(2);
+    const [log, partition] = [stage.logs[0] as StubLog, stage.partitions[0] as Partition];
+    log.fill(5);
+    const others = { replicas: [nodeId(1), nodeId(2)], isr: [nodeId(1), nodeId(2)] };
+    log.logEndOffset = offset(8);
+    partition.lead(viewOf(3, others), 1);
+    log.sync();
+    expect([partition.isReady, partition.highWatermark]).toEqual([false, 5]);
+    const catchUp = (): void =>
+      partition.fetchedBy(nodeId(2), {
+        brokerEpoch: 1,
+        fetchOffset: offset(8),
+        durableOffset: offset(8),
+        logStartOffset: 0,
+      });
+    return { ...stage, catchUp };
+  }
+
+  test('is told no high watermark, which an earlier leader may have told higher, beside what others have', () => {
+    const { logs, fetch, answers } = unready();
+    logs[1]?.fill(1);
+    fetch();
+    expect(only(answers)).toMatchObject([
+      { error: ErrorCode.OffsetNotAvailable, highWatermark: -1, lastStableOffset: -1, sizeBytes: 0 },
+      { error: ErrorCode.None, highWatermark: 1, sizeBytes: 100 },
+    ]);
+  });
+
+  test('waits for it, and asks again if it takes too long', () => {
+    const { fetch, answers, clock, catchUp } = unready();
+    fetch();
+    clock.advance(499);
+    expect(answers).toEqual([]);
+    clock.advance(1);
+    expect(only(answers)[0]).toMatchObject({ error: ErrorCode.OffsetNotAvailable });
+    fetch();
+    catchUp();
+    expect(answers[1]).toMatchObject([{ error: ErrorCode.None, highWatermark: 8, sizeBytes: 800 }, {}]);
+  });
+});
+
 describe('a reader that is nearer to another replica', () => {
   test('is told at once where to read, and given nothing here (KIP-392)', () => {
     const { logs, fetch, answers } = setUp(2);
@@ -288,6 +332,19 @@ describe('a follower', () => {
     expect(sizes()).toEqual([]);
     waiting.hurry();
     expect(sizes()).toEqual([[0]]);
+  });
+
+  test('with nothing that could be compared, beyond the end of the log, is told where that is', () => {
+    const { logs, partitions, fetch, answers } = setUp();
+    only(logs).fill(10);
+    const beyond = target(0, { fetchOffset: 15 });
+    fetch({ reader: 'follower', targets: [beyond] });
+    expect(answers[0]).toMatchObject([
+      { error: ErrorCode.None, diverging: { epoch: 0, endOffset: 10 }, logStartOffset: 0 },
+    ]);
+    expect(isInStep(beyond, only(partitions))).toBe(false);
+    fetch({ targets: [beyond] });
+    expect(answers[1]).toMatchObject([{ error: ErrorCode.OffsetOutOfRange }]);
   });
 
   test('below the start of the log is told where that is', () => {

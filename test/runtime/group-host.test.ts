@@ -3,6 +3,7 @@ import { Deadlines } from '#base/deadlines';
 import { coordinatorPartition } from '#coordinator/coordinator-partition';
 import type { JoinGroupCommand, OffsetCommitCommand } from '#coordinator/group-commands';
 import { endMarkerBatch } from '#log/end-marker';
+import type { MetadataDelta } from '#metadata/delta';
 import type { MetadataImage } from '#metadata/image';
 import { ErrorCode } from '#model/errors';
 import { leaderEpoch, type NodeId, nodeId, offset, ZERO_UUID } from '#model/ids';
@@ -119,6 +120,7 @@ function commit(groupId: string, committedOffset: number, metadata = ''): Offset
     memberId: '',
     groupInstanceId: null,
     retentionTimeMs: -1,
+    staleEpochKnown: true,
     topics: [
       {
         name: 'orders',
@@ -133,8 +135,20 @@ function committed(errorCode: ErrorCode) {
   return { topics: [{ name: 'orders', topicId: ZERO_UUID, partitions: [{ partitionIndex: 0, errorCode }] }] };
 }
 
+function topicDeleted(name: string): MetadataDelta {
+  return {
+    index: 2,
+    topicsCreated: [],
+    topicsDeleted: [{ name, id: ZERO_UUID, partitions: [] }],
+    partitions: [],
+    configs: [],
+    brokers: [],
+    cluster: false,
+  };
+}
+
 function fetchOf(groupId: string) {
-  return { groupId, topics: null, requireStable: true };
+  return { groupId, memberId: null, memberEpoch: -1, topics: null, requireStable: true };
 }
 
 function fetched(groupId: string, committedOffset: number) {
@@ -406,7 +420,9 @@ describe('loading', () => {
       expect(await now(host.offsetFetch(fetchOf('committed')))).toEqual(fetched('committed', 11));
       expect(await now(host.offsetFetch(fetchOf('aborted')))).toMatchObject({ topics: [] });
       const topics = [{ name: 'orders', topicId: ZERO_UUID, partitionIndexes: [0] }];
-      const open = await now(host.offsetFetch({ groupId: 'open', topics, requireStable: true }));
+      const open = await now(
+        host.offsetFetch({ groupId: 'open', memberId: null, memberEpoch: -1, topics, requireStable: true }),
+      );
       expect(open).toMatchObject({ topics: [{ partitions: [{ errorCode: ErrorCode.UnstableOffsetCommit }] }] });
     }
   });
@@ -452,7 +468,7 @@ describe('loading', () => {
     before.log.sync();
     const after = new Stage();
     after.open(0, before.log);
-    after.host.topicsDeleted([{ name: 'orders', id: ZERO_UUID }]);
+    after.host.topicsChanged(topicDeleted('orders'));
     after.clock.turn();
     before.log.sync();
     expect(await now(after.host.offsetFetch(fetchOf('g')))).toMatchObject({ errorCode: ErrorCode.None, topics: [] });

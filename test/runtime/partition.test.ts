@@ -2,9 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { endMarkerBatch } from '#log/end-marker';
 import type { Verification } from '#log/verifications';
 import { ErrorCode, errorName } from '#model/errors';
-import { leaderEpoch, offset, producerId } from '#model/ids';
+import { leaderEpoch, nodeId, offset, producerId } from '#model/ids';
 import type { BatchHeader } from '#protocol/record-batch';
-import { ledPartition, viewOf } from './replica-stage.ts';
+import { Partition } from '#runtime/partition';
+import { homeOf, ledPartition, viewOf } from './replica-stage.ts';
 import { batchOf, codecs, StubLog } from './stub-log.ts';
 
 function setUp() {
@@ -15,6 +16,27 @@ function setUp() {
     partition.whenDurable(offset(last), (error) => answers.push(`${name}: ${errorName(error)}`));
   return { log, partition, answers, ask };
 }
+
+describe('a follower that is cut below what it took for committed', () => {
+  test('takes it for committed no longer, nor does it as the next leader', () => {
+    const { log, partition } = setUp();
+    log.fill(10);
+    partition.follow(leaderEpoch(6));
+    partition.leaderIsAt(offset(10), offset(0));
+    expect(partition.highWatermark).toBe(10);
+    partition.truncateTo(offset(7));
+    log.endCut();
+    expect([partition.highWatermark, log.highWatermark]).toEqual([7, 7]);
+    const two = [nodeId(1), nodeId(2)];
+    partition.lead(viewOf(7, { replicas: two, isr: two }), 2);
+    expect([partition.isReady, partition.append(...batchOf(1)).error]).toEqual([true, ErrorCode.None]);
+    const answers: string[] = [];
+    log.sync();
+    partition.whenCommitted(offset(7), (error) => answers.push(errorName(error)));
+    // Only this node has it.
+    expect(answers).toEqual([]);
+  });
+});
 
 describe('acknowledgements of a partition', () => {
   test('come in order, each when everything up to its batch is durable', () => {
@@ -64,6 +86,22 @@ describe('acknowledgements of a partition', () => {
     expect(partition.append(...batchOf(1))).toEqual({ error: ErrorCode.KafkaStorageError });
     ask(7);
     expect(answers.at(-1)).toBe('7: KAFKA_STORAGE_ERROR');
+  });
+
+  test('of all replicas fail when too few are left in sync: the high watermark would not move', () => {
+    const { log, partition, answers } = setUp();
+    const [me, other] = [nodeId(1), nodeId(2)];
+    const replicas = [me, other];
+    partition.lead(viewOf(6, { replicas, isr: replicas }), 2);
+    partition.append(...batchOf(1));
+    log.sync();
+    partition.whenCommitted(offset(0), (error) => answers.push(errorName(error)));
+    expect(answers).toEqual([]);
+    partition.changed(viewOf(6, { replicas, isr: [me], partitionEpoch: 1 }), 2);
+    expect(answers).toEqual(['NOT_ENOUGH_REPLICAS_AFTER_APPEND']);
+    partition.whenCommitted(offset(0), (error) => answers.push(errorName(error)));
+    expect(answers.at(1)).toBe('NOT_ENOUGH_REPLICAS_AFTER_APPEND');
+    expect(partition.highWatermark).toBe(0);
   });
 
   test('fail with the reason of the retirement', () => {
@@ -146,6 +184,17 @@ describe('appending to a partition', () => {
     expect(begin()).toBe(ErrorCode.NotLeaderOrFollower);
   });
 
+  test('is refused while the log finds its way back from a full disk, and its producers are not what they were', () => {
+    const { log, partition } = setUp();
+    const by = (baseSequence: number) => ({ producerId: producerId(9), producerEpoch: 0, baseSequence });
+    partition.append(...batchOf(2, by(0)));
+    // Half rebuilt: the next sequence looks as if one were missing.
+    log.isBeingRewound = true;
+    expect(partition.append(...batchOf(3, by(5)))).toMatchObject({ error: ErrorCode.KafkaStorageError });
+    log.isBeingRewound = false;
+    expect(partition.append(...batchOf(3, by(2)))).toMatchObject({ error: ErrorCode.None });
+  });
+
   test('says whether the disk is full or the log offline', () => {
     const { log, partition } = setUp();
     log.refusal = 'full';
@@ -222,5 +271,83 @@ describe('readers of a partition', () => {
     expect(partition.endOffsetFor(7)).toEqual({ epoch: 5, endOffset: 2 });
     expect(partition.endOffsetFor(9)).toBeUndefined();
     expect(partition.endOffsetFor(-1)).toBeUndefined();
+  });
+});
+
+describe('a follower whose leader was elected uncleanly', () => {
+  /** A log that is cut when the test says so. */
+  class CuttableLog extends StubLog {
+    override highWatermark = offset(0);
+    finishCut: () => void = () => {};
+
+    raiseStartTo(): void {}
+
+    override truncateTo(to: number, done: () => void): void {
+      this.finishCut = () => {
+        this.logEndOffset = offset(to);
+        this.durableOffset = offset(to);
+        done();
+      };
+    }
+  }
+
+  function cutFollower() {
+    const log = new CuttableLog();
+    const partition = new Partition(homeOf(), log.topic, log.topicId, log.partition, log.asLog);
+    partition.follow(leaderEpoch(1));
+    partition.leaderIsAt(offset(9), offset(0));
+    log.fill(5);
+    log.logEndOffset = offset(7);
+    expect([partition.highWatermark, log.highWatermark]).toEqual([5, 5]);
+    partition.follow(leaderEpoch(2));
+    partition.truncateTo(offset(2));
+    return { log, partition };
+  }
+
+  test('takes for committed no more than what its log is cut to: what comes there next is another history', () => {
+    const { log, partition } = cutFollower();
+    log.sync(7);
+    expect([partition.highWatermark, log.highWatermark]).toEqual([2, 2]);
+    log.finishCut();
+    log.fill(3);
+    expect([partition.highWatermark, log.highWatermark]).toEqual([2, 2]);
+    partition.leaderIsAt(offset(4), offset(0));
+    expect([partition.highWatermark, log.highWatermark]).toEqual([4, 4]);
+  });
+
+  test('begins anew with what is committed where the leader’s log starts', async () => {
+    const [former, anew] = [new CuttableLog(), new CuttableLog()];
+    const home = { ...homeOf(), restart: async () => anew.asLog };
+    const partition = new Partition(home, former.topic, former.topicId, former.partition, former.asLog);
+    partition.follow(leaderEpoch(1));
+    partition.leaderIsAt(offset(9), offset(0));
+    former.fill(5);
+    partition.follow(leaderEpoch(2));
+    partition.restartAt(offset(1));
+    await partition.whenWhole();
+    anew.logEndOffset = offset(1);
+    anew.fill(6);
+    expect([partition.highWatermark, anew.highWatermark]).toEqual([1, 1]);
+    partition.leaderIsAt(offset(3), offset(1));
+    expect([partition.highWatermark, anew.highWatermark]).toEqual([3, 3]);
+  });
+
+  test('acknowledges as a leader what others have, not what once was', () => {
+    const { log, partition } = cutFollower();
+    log.finishCut();
+    const other = nodeId(2);
+    partition.lead(viewOf(3, { replicas: [nodeId(1), other], isr: [nodeId(1), other] }), 1);
+    partition.append(...batchOf(1));
+    const answers: string[] = [];
+    partition.whenCommitted(offset(2), (error) => answers.push(errorName(error)));
+    log.sync();
+    expect(answers).toEqual([]);
+    partition.fetchedBy(other, {
+      brokerEpoch: 1,
+      fetchOffset: offset(3),
+      durableOffset: offset(3),
+      logStartOffset: 0,
+    });
+    expect(answers).toEqual(['NONE']);
   });
 });
