@@ -67,6 +67,8 @@ export class TransactionShard {
   readonly #parts: TransactionShardParts;
   /** Bounded by TRANSACTIONAL_IDS_MAX. */
   readonly #entries = new Map<string, Entry>();
+  /** Ids by state. */
+  readonly #counts = new Map<TransactionState, number>();
   /** Open transactions, by when their time is up. */
   readonly #timeouts = new Schedule<Entry>();
   /** From `loaded` on. */
@@ -90,6 +92,8 @@ export class TransactionShard {
     if (read.kind === 'unknown') return;
     const { transactionalId, value } = read;
     const present = this.#entries.get(transactionalId);
+    if (present !== undefined) this.#count(present.transaction.state, -1);
+    if (value !== undefined) this.#count(value.state, 1);
     if (value === undefined) {
       if (present === undefined) return;
       this.#timeouts.set(present, Number.POSITIVE_INFINITY);
@@ -194,6 +198,11 @@ export class TransactionShard {
     return listed;
   }
 
+  /** How many ids are in each state that has any: as replayed, durable or not; borrowed. */
+  get counts(): ReadonlyMap<TransactionState, number> {
+    return this.#counts;
+  }
+
   /** When `tick` has something to do; Infinity if never. */
   nextDeadline(): Mono {
     if (this.#expiry === undefined) return Number.POSITIVE_INFINITY;
@@ -293,6 +302,12 @@ export class TransactionShard {
   #abortLater(entry: Entry, now: Mono): void {
     this.#timeouts.set(entry, now + RETRY_MS);
     this.#timeoutsFrom = now + RETRY_MS;
+  }
+
+  #count(state: TransactionState, change: number): void {
+    const count = (this.#counts.get(state) ?? 0) + change;
+    if (count === 0) this.#counts.delete(state);
+    else this.#counts.set(state, count);
   }
 
   #newEntry(transactionalId: string, transaction: Transaction): Entry {

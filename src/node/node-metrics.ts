@@ -9,6 +9,7 @@ import { quorumMetrics } from './metrics/quorum-metrics.ts';
 import { replicaMetrics } from './metrics/replica-metrics.ts';
 import { storageMetrics } from './metrics/storage-metrics.ts';
 import { trafficMetrics } from './metrics/traffic-metrics.ts';
+import { transactionMetrics } from './metrics/transaction-metrics.ts';
 import type { NodeBroker } from './node-broker.ts';
 import type { NodeQuorum } from './node-quorum.ts';
 
@@ -26,4 +27,5 @@ export function registerBrokerMetrics({ metrics }: Ports, { broker, listener, is
   replicaMetrics(metrics, { self, partitions, isr, partitionLimit: limit });
   storageMetrics(metrics, broker.store);
   groupMetrics(metrics, broker.groups, endOffsets, limit);
+  transactionMetrics(metrics, broker.transactions);
 }

@@ -14,7 +14,7 @@ import type {
   VerifyPartitionsResponse,
 } from '#coordinator/transaction-commands';
 import type { TransactionConfig } from '#coordinator/transaction-config';
-import { NO_EPOCH, NO_PARTITIONS, NO_PRODUCER_ID } from '#coordinator/transaction-state';
+import { NO_EPOCH, NO_PARTITIONS, NO_PRODUCER_ID, type TransactionState } from '#coordinator/transaction-state';
 import type { MetadataImage } from '#metadata/image';
 import type { NewTopic } from '#metadata/topics';
 import type { BrokerConfig } from '#model/broker-config';
@@ -114,10 +114,14 @@ export class TransactionHost implements LeadershipObserver {
 
   async initProducerId(command: InitProducerIdCommand): Promise<InitProducerIdResponse> {
     const failed = (errorCode: ErrorCode) => ({ errorCode, producerId: NO_PRODUCER_ID, producerEpoch: NO_EPOCH });
-    // The decision itself cannot wait for one.
-    await this.#parts.producerIds.whenSome();
     const hosted = this.#hostedFor(command.transactionalId);
-    return hosted?.ask((shard, now) => shard.initProducerId(command, now), failed) ?? failed(ErrorCode.NotCoordinator);
+    if (hosted === undefined) return failed(ErrorCode.NotCoordinator);
+    const ask = () => hosted.ask((shard, now) => shard.initProducerId(command, now), failed);
+    const answer = await ask();
+    if (answer.errorCode !== ErrorCode.CoordinatorLoadInProgress || hosted.error !== ErrorCode.None) return answer;
+    // The decision cannot wait for a producer id, but the request can.
+    await this.#parts.producerIds.whenSome();
+    return ask();
   }
 
   addPartitions(command: AddPartitionsCommand): Promise<ErrorCode> {
@@ -179,6 +183,19 @@ export class TransactionHost implements LeadershipObserver {
       else if (list !== ErrorCode.NotCoordinator) return { errorCode: list, transactions: [] };
     }
     return { errorCode: ErrorCode.None, transactions };
+  }
+
+  /** How many transactional ids are in each state here: for metrics. */
+  countByState(): ReadonlyMap<TransactionState, number> {
+    const total = new Map<TransactionState, number>();
+    for (const { counts } of this.#hosted.values())
+      for (const [state, count] of counts) total.set(state, (total.get(state) ?? 0) + count);
+    return total;
+  }
+
+  /** Transactions whose outcome is decided, and not yet told to every partition. */
+  get pendingMarkers(): number {
+    return this.#markers.pendingCount;
   }
 
   /** Made with fewer brokers, the topic would be less safe than the cluster is meant to be, for as long as nobody changes it. */

@@ -1,7 +1,8 @@
 import type { Instant } from '#coordinator/effects';
 import type { TransactionEffects, TransactionOutcome } from '#coordinator/transaction-commands';
 import { TransactionShard, type TransactionShardParts } from '#coordinator/transaction-shard';
-import type { ErrorCode } from '#model/errors';
+import type { TransactionState } from '#coordinator/transaction-state';
+import { ErrorCode } from '#model/errors';
 import { CoordinatorDriver, type DriverWorld } from './coordinator-driver.ts';
 import type { Partition } from './partition.ts';
 import type { MarkerOwner, TransactionMarkers } from './transaction-markers.ts';
@@ -63,6 +64,11 @@ export class TransactionPartition {
     failed: (error: ErrorCode) => Response,
   ): Promise<Response> {
     return this.ask((shard, now) => ({ records: [], markers: [], response: answer(shard, now) }), failed);
+  }
+
+  /** See TransactionShard.counts; nothing while transactions are not served. */
+  get counts(): Iterable<readonly [TransactionState, number]> {
+    return this.error === ErrorCode.None ? this.#driver.shard.counts : [];
   }
 
   /** The partition goes away; what waits for its log is answered by the partition. */

@@ -11,7 +11,7 @@ import { parseTopicConfig } from '#model/topic-config';
 import { createCodecs } from '#platform/codecs';
 import type { WriteTxnMarkersRequestInput } from '#protocol/generated/write-txn-markers-request';
 import type { Partition } from '#runtime/partition';
-import { ProducerIds } from '#runtime/producer-ids';
+import { type ProducerIdBlock, ProducerIds } from '#runtime/producer-ids';
 import { TransactionHost, transactionsTopic } from '#runtime/transaction-host';
 import { FakeClock } from './fake-clock.ts';
 import { FakeLog } from './fake-log.ts';
@@ -36,6 +36,9 @@ class Stage {
   leader: NodeId | null = ME;
   version = 2;
   hasIds = true;
+  /** As the controller does. */
+  allot = async (): Promise<ProducerIdBlock | undefined> =>
+    this.hasIds ? { first: producerId(100), count: 1000 } : undefined;
   /** Of each registered broker. */
   readonly fenced: boolean[] = [false];
   readonly #count: number;
@@ -61,7 +64,7 @@ class Stage {
             });
           }),
       },
-      producerIds: new ProducerIds(async () => (this.hasIds ? { first: producerId(100), count: 1000 } : undefined)),
+      producerIds: new ProducerIds(() => this.allot()),
       config: () => parsed.config,
       createTransactionsTopic: () => {
         this.topicAsked += 1;
@@ -268,6 +271,22 @@ describe('answers and durability', () => {
     expect(await now(answer)).toMatchObject({ errorCode: ErrorCode.None });
   });
 
+  test('a producer that has an id does not wait for the controller', async () => {
+    const stage = await new Stage().begun();
+    void stage.end(0);
+    await stage.sync();
+    await stage.writeMarkers();
+    await stage.sync();
+    const after = new Stage();
+    after.allot = () => new Promise(() => {});
+    after.open(0, stage.log);
+    after.clock.turn();
+    const answer = after.init();
+    await after.sync();
+    expect(await now(answer)).toEqual({ errorCode: ErrorCode.None, producerId: 100, producerEpoch: 2 });
+    expect(await now(after.init('u'))).toBe('pending');
+  });
+
   test('a time-out aborts without being asked', async () => {
     const stage = await new Stage().begun();
     stage.clock.advance(60_000);
@@ -387,6 +406,22 @@ describe('coordinators that come and go', () => {
     expect([stage.host.coordinatorOf('t'), stage.topicAsked]).toEqual([undefined, 1]);
     expect(await now(stage.init())).toMatchObject({ errorCode: ErrorCode.NotCoordinator });
   });
+});
+
+test('ids are counted by state, and transactions that wait for their markers', async () => {
+  const stage = await new Stage().begun();
+  const counts = () => [Object.fromEntries(stage.host.countByState()), stage.host.pendingMarkers];
+  void stage.init('u');
+  await stage.sync();
+  expect(counts()).toEqual([{ [TransactionState.Empty]: 1, [TransactionState.Ongoing]: 1 }, 0]);
+  void stage.end(0);
+  await stage.sync();
+  expect(counts()).toEqual([{ [TransactionState.Empty]: 1, [TransactionState.PrepareCommit]: 1 }, 1]);
+  await stage.writeMarkers();
+  await stage.sync();
+  expect(counts()).toEqual([{ [TransactionState.Empty]: 1, [TransactionState.CompleteCommit]: 1 }, 0]);
+  stage.clock.advance(8 * 24 * 3_600_000);
+  expect(counts()).toEqual([{}, 0]);
 });
 
 test('the transactions topic is compacted and made as the broker configs say', () => {

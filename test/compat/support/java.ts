@@ -28,6 +28,8 @@ export const Tool = {
   ReplicaVerification: 'org.apache.kafka.tools.ReplicaVerificationTool',
   StreamsGroup: 'org.apache.kafka.tools.streams.StreamsGroupCommand',
   Topic: 'org.apache.kafka.tools.TopicCommand',
+  TransactionalMessageCopier: 'org.apache.kafka.tools.TransactionalMessageCopier',
+  Transactions: 'org.apache.kafka.tools.TransactionsCommand',
   VerifiableConsumer: 'org.apache.kafka.tools.VerifiableConsumer',
   VerifiableProducer: 'org.apache.kafka.tools.VerifiableProducer',
 } as const;
