@@ -15,6 +15,11 @@ export const NAMED_SEEDS: readonly NamedSeed[] = [
   { seed: 92, found: 'the answer to a change of in-sync replicas took the next one out of the queue' },
   { seed: 64, found: 'a follower that had led an empty epoch moved the start of the epoch before it' },
   { seed: 41, found: 'a log that was being made when its store closed ended the node' },
+  {
+    seed: 24,
+    found: 'an idempotent producer was told that a sequence was missing, while a full disk took its last write back',
+  },
+  { seed: 22, found: 'a follower that was cut below its high watermark kept it' },
   { seed: 126, found: 'a voter that had just been added was removed by a second decision of the same kind' },
   { seed: 236, found: 'a broker was fenced that could talk to the new controller, but had not heard of it' },
   { seed: 31, found: 'a node that was stopped while registering took its own former process for a stranger' },

@@ -13,7 +13,7 @@ import type { RecordModel } from './record-model.ts';
 
 const REQUEST_TIMEOUT_MS = 2000;
 const ALL = -1;
-const RECORDS_MAX = 8;
+const RECORDS_MAX = 10;
 
 /** What a batch has come to. 'unknown': it may be there, now or later. */
 type Sent =
