@@ -10,7 +10,7 @@ VITEST := $(BIN)/vitest run --project
 SOURCES := $(shell find src scripts/build.ts scripts/generate-protocol* tsconfig.json tsconfig.build.json package-lock.json \
 	-type f -not -path 'src/protocol/generated/*')
 
-.PHONY: up test install build check lint unit sim mutants compat cluster trials failover crash pack-test bench endurance clean
+.PHONY: up test install build check lint unit sim mutants compat compat-chaos cluster trials failover crash pack-test bench coordinator endurance clean
 
 # Three brokers, each a process; ARGS='--brokers 1' for one, and any other flag of `odradek up`.
 up: build
@@ -49,6 +49,10 @@ mutants: install
 compat: build
 	$(VITEST) compat
 
+# Real clients while brokers are killed, for DURATION_S (120) seconds: nothing acknowledged lost, nothing copied twice, every group goes on.
+compat-chaos: build
+	@$(NODE) jepsen-like/clients/main.ts
+
 # Three and more processes of the built node: registration, elections, kills, wiped disks, wrong configurations.
 cluster: build
 	$(VITEST) cluster
@@ -76,6 +80,10 @@ pack-test: build
 # Beside Apache Kafka, in alternation; ROUNDS=1 for a quick look, MARKDOWN=FILE for the report.
 bench: build
 	$(NODE) bench/main.ts
+
+# What groups and transactions cost, beside Apache Kafka; TRIALS=3 for a quick look, MARKDOWN=FILE for the table.
+coordinator: build
+	@$(NODE) bench/coordinator/main.ts
 
 clean:
 	rm -rf dist .work odradek-data

@@ -87,6 +87,7 @@ const steps: readonly Step[] = [
   suite('pack'),
   suite('cluster'),
   suite('compat'),
+  check('chaos', 'node', 'jepsen-like/clients/main.ts'),
   suite('crash'),
 ];
 

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { exited, sleep, until } from '../../test/support/process.ts';
 import type { Site } from './sites.ts';
-import { brokersSeenAt, electPreferred, type Topic, topicSeenAt } from './view.ts';
+import { allInSyncAt, brokersSeenAt, electPreferred, type Topic, topicSeenAt } from './view.ts';
 
 /** One node: where it is and how it is started, each time on the same folder. */
 export interface Member extends Site {
@@ -125,6 +125,17 @@ export class Cluster {
         if (answer !== undefined) return answer;
       }
       return undefined;
+    }).catch((failure: unknown) => {
+      throw new Error(`${failure}\n${this.logs}`);
+    });
+  }
+
+  /** Resolves when every node, so also one that has just been started, knows of all others and of no replica that is behind. */
+  async inSync(): Promise<void> {
+    await until('all in sync', HEALTHY_MS, async () => {
+      this.#allRun();
+      for (const member of this.members) if (!(await allInSyncAt(member, this.ids.length))) return undefined;
+      return true;
     }).catch((failure: unknown) => {
       throw new Error(`${failure}\n${this.logs}`);
     });

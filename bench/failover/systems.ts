@@ -9,8 +9,12 @@ import type { Site } from './sites.ts';
 
 export interface System {
   readonly name: 'Odradek' | 'Apache Kafka';
-  /** Starts nothing; the nodes' folders are to be in `folder`. */
-  prepare(folder: string, sites: readonly Site[]): Promise<readonly Member[]>;
+  /** Starts nothing; the nodes' folders are to be in `folder`. `settings` stand above the defaults of all nodes. */
+  prepare(
+    folder: string,
+    sites: readonly Site[],
+    settings?: Readonly<Record<string, string>>,
+  ): Promise<readonly Member[]>;
 }
 
 interface Placed {
@@ -44,7 +48,7 @@ function member({ id, site, port }: Placed, command: readonly string[], environm
 /** The published bin. */
 export const odradek: System = {
   name: 'Odradek',
-  prepare: async (folder, sites) => {
+  prepare: async (folder, sites, others = {}) => {
     const nodes = await placed(sites);
     return nodes.map((node) => {
       const { id, site, isVoter, port, peerPort, httpPort } = node;
@@ -54,6 +58,7 @@ export const odradek: System = {
         'controller.quorum.voters': quorum(nodes),
         'process.roles': isVoter ? 'broker,controller' : 'broker',
         'broker.rack': site.rack,
+        ...others,
       };
       const set = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
       const listen = ['--listen', `${site.host}:${port}`, '--http-listen', `${site.host}:${httpPort}`];
@@ -67,7 +72,7 @@ export const odradek: System = {
 export function apacheKafka(jars: string): System {
   return {
     name: 'Apache Kafka',
-    prepare: async (folder, sites) => {
+    prepare: async (folder, sites, others = {}) => {
       const nodes = await placed(sites);
       const members: Member[] = [];
       for (const node of nodes) {
@@ -86,6 +91,7 @@ export function apacheKafka(jars: string): System {
           'controller.listener.names': 'CONTROLLER',
           'inter.broker.listener.name': 'PLAINTEXT',
           'log.dirs': join(own, 'logs'),
+          ...others,
         };
         const properties = join(own, 'server.properties');
         const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}\n`);

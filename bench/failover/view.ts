@@ -8,6 +8,8 @@ import { writeDescribeQuorumRequest } from '#protocol/generated/describe-quorum-
 import { readDescribeQuorumResponse } from '#protocol/generated/describe-quorum-response';
 import { writeElectLeadersRequest } from '#protocol/generated/elect-leaders-request';
 import { readElectLeadersResponse } from '#protocol/generated/elect-leaders-response';
+import { writeFindCoordinatorRequest } from '#protocol/generated/find-coordinator-request';
+import { readFindCoordinatorResponse } from '#protocol/generated/find-coordinator-response';
 import { writeMetadataRequest } from '#protocol/generated/metadata-request';
 import { readMetadataResponse } from '#protocol/generated/metadata-response';
 import { WireClient } from '../../test/support/wire-client.ts';
@@ -85,6 +87,40 @@ export function controllerSeenAt(at: Endpoint): Promise<number | undefined> {
     );
     const partition = answer.topics[0]?.partitions[0];
     return partition?.errorCode === ErrorCode.None && partition.leaderId >= 0 ? partition.leaderId : undefined;
+  });
+}
+
+/** Whether every partition of every topic has all of its replicas in sync, and all of `brokers` serve clients. */
+export function allInSyncAt(at: Endpoint, brokers: number): Promise<boolean | undefined> {
+  return ask(at, async (client) => {
+    const request = { topics: null, allowAutoTopicCreation: false };
+    const answer = await client.request(ApiKey.Metadata, 12, request, writeMetadataRequest, readMetadataResponse);
+    return (
+      answer.brokers.length === brokers &&
+      answer.topics.every(({ partitions }) =>
+        partitions.every(
+          ({ leaderId, replicaNodes, isrNodes }) => leaderId >= 0 && isrNodes.length === replicaNodes.length,
+        ),
+      )
+    );
+  });
+}
+
+export const CoordinatorKind = { Group: 0, Transaction: 1 } as const;
+export type CoordinatorKind = (typeof CoordinatorKind)[keyof typeof CoordinatorKind];
+
+/** The broker that coordinates this group or transactional id; undefined if there is none for now. */
+export function coordinatorSeenAt(at: Endpoint, keyType: CoordinatorKind, key: string): Promise<number | undefined> {
+  return ask(at, async (client) => {
+    const answer = await client.request(
+      ApiKey.FindCoordinator,
+      4,
+      { keyType, coordinatorKeys: [key] },
+      writeFindCoordinatorRequest,
+      readFindCoordinatorResponse,
+    );
+    const found = answer.coordinators[0];
+    return found?.errorCode === ErrorCode.None ? found.nodeId : undefined;
   });
 }
 

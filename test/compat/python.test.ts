@@ -1,10 +1,10 @@
-/** confluent-kafka, kafka-python and aiokafka: the cases of test/compat/python, each reported as a test of its own. */
+/** confluent-kafka, kafka-python and aiokafka on three nodes: the cases of test/compat/python, each reported as a test of its own. */
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { repositoryRoot } from '../support/odradek-process.ts';
 import { run } from '../support/process.ts';
 import { findPython, toolChain } from '../support/tool-chains.ts';
-import { type Broker, startBroker } from './support/broker.ts';
+import { threeNodes } from './support/three-nodes.ts';
 
 const folder = join(repositoryRoot, 'test/compat/python');
 const commands = await toolChain('Python clients', findPython);
@@ -25,16 +25,14 @@ async function collect(commands: string): Promise<readonly string[]> {
 }
 
 describe.skipIf(commands === undefined)('Python clients', () => {
-  let broker: Broker;
+  const bootstrap = threeNodes(commands !== undefined);
   let output = '';
   const passed = new Set<string>();
 
   beforeAll(async () => {
-    broker = await startBroker();
-    ({ output } = await pytest(commands ?? '', broker.bootstrap, '-rA', '--tb=short'));
+    ({ output } = await pytest(commands ?? '', bootstrap(), '-rA', '--tb=short'));
     for (const [, id] of output.matchAll(/^PASSED (\S+::.*)$/gm)) if (id !== undefined) passed.add(id);
   }, 7 * 60_000);
-  afterAll(() => broker[Symbol.asyncDispose]());
 
   test.each(cases)('%s', (id) => {
     expect(passed, output).toContain(id);

@@ -31,7 +31,7 @@ def topic(admin, fresh):
 
     def create(partitions=1, **config):
         name = fresh("topic")
-        for created in admin.create_topics([NewTopic(name, partitions, 1, config=config)]).values():
+        for created in admin.create_topics([NewTopic(name, partitions, -1, config=config)]).values():
             created.result(20)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:

@@ -9,6 +9,7 @@ export const Tool = {
   ClientCompatibility: 'org.apache.kafka.tools.ClientCompatibilityTest',
   Cluster: 'org.apache.kafka.tools.ClusterTool',
   Config: 'kafka.admin.ConfigCommand',
+  ConnectStandalone: 'org.apache.kafka.connect.cli.ConnectStandalone',
   ConsoleConsumer: 'org.apache.kafka.tools.consumer.ConsoleConsumer',
   ConsoleProducer: 'org.apache.kafka.tools.ConsoleProducer',
   ConsumerGroup: 'org.apache.kafka.tools.consumer.group.ConsumerGroupCommand',
@@ -40,17 +41,21 @@ export interface ToolOptions {
   readonly input?: string;
 }
 
-/** Runs one of Apache Kafka's command-line tools in a JVM of its own, set for a quick start. */
+/** Runs one of Apache Kafka's command-line tools in a JVM of its own, to its end. */
 export function runTool(
   jars: string,
   tool: Tool,
   args: readonly string[],
   options: ToolOptions = {},
 ): Promise<Outcome> {
+  return run('java', javaCommand(jars, tool, args), { timeoutMs: 60_000, ...options });
+}
+
+/** The arguments of `java` for a class of the jars, or for a source file, set for a quick start. */
+export function javaCommand(jars: string, main: string, args: readonly string[]): readonly string[] {
   const logging = join(repositoryRoot, 'test/support/apache-kafka/log4j2.xml');
   const jvm = ['-Xmx384M', '-Xshare:auto', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
-  const command = [...jvm, `-Dlog4j2.configurationFile=${logging}`, '-cp', join(jars, '*'), tool, ...args];
-  return run('java', command, { timeoutMs: 60_000, ...options });
+  return [...jvm, `-Dlog4j2.configurationFile=${logging}`, '-cp', join(jars, '*'), main, ...args];
 }
 
 export interface Expectation extends ToolOptions {
