@@ -35,6 +35,10 @@ export const COVERAGE_POINTS = [
   'in-sync replicas grown',
   'follower truncated',
   'wipe withheld from the last copy',
+  'transaction committed',
+  'transaction aborted',
+  'transaction ended in the middle of faults',
+  'transactional producer fenced',
 ] as const;
 
 export type CoveragePoint = (typeof COVERAGE_POINTS)[number];

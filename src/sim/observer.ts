@@ -2,6 +2,7 @@
 import { at } from '#base/assert';
 import { votersIn } from '#metadata/voters';
 import { type NodeId, nodeId } from '#model/ids';
+import { isInternalTopic } from '#model/internal-topics';
 import { isSameReplica, type ReplicaKey, type Voter } from '#model/voter';
 import { DiskChecker } from './checkers/disk-checker.ts';
 import { DiskImage } from './checkers/disk-image.ts';
@@ -145,7 +146,7 @@ export class Observer {
   #hasLastCopy(disk: DiskImage | undefined): boolean {
     if (!this.images.hasReference) return true;
     for (const { name, partitions } of this.images.reference.topics()) {
-      if (!name.startsWith(DATA_PREFIX)) continue;
+      if (!name.startsWith(DATA_PREFIX) && !isInternalTopic(name)) continue;
       // As many disks may be lost at a time as min.insync.replicas has to spare; see `isLost` for what has none.
       const lostMax = isWeak(name, this.images.reference) ? Number.POSITIVE_INFINITY : 1;
       for (const { isr, elr, replicas, directories } of partitions) {
