@@ -39,6 +39,9 @@ export const COVERAGE_POINTS = [
   'transaction aborted',
   'transaction ended in the middle of faults',
   'transactional producer fenced',
+  'group offset committed',
+  'commit of a former member refused',
+  'member fenced',
 ] as const;
 
 export type CoveragePoint = (typeof COVERAGE_POINTS)[number];

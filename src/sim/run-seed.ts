@@ -15,6 +15,8 @@ import type { TraceLine } from './ports/trace.ts';
 import { drawSwarm, type FaultKind, type Swarm } from './swarm.ts';
 import { AdminClient, type Workload } from './workload/admin-client.ts';
 import { DATA_CLIENTS, DataWorkload } from './workload/data-workload.ts';
+import { CONSUMER_SESSION_TIMEOUT_MS } from './workload/groups/consumer-member.ts';
+import { GROUP_CLIENTS, GroupWorkload } from './workload/groups/group-workload.ts';
 import { TRANSACTION_CLIENTS, TransactionWorkload } from './workload/transactions/transaction-workload.ts';
 
 export interface SeedOptions {
@@ -70,8 +72,10 @@ const SETTLING_MS = 2000;
 const READING_MS = 10_000;
 /** The same for transactions: those that were left open are aborted within their time-out and a look for it. */
 const DECIDING_MS = 20_000;
+/** In which the members of a group must share all partitions, when none of them comes or goes. */
+const ASSIGNING_MS = 20_000;
 /** Clusters of fewer nodes have internal topics with fewer replicas than survive a replaced disk. */
-const TRANSACTION_NODES_MIN = 3;
+const COORDINATED_NODES_MIN = 3;
 
 /** Never rejects for what a node does. Runs one at a time in a process: the globals that a node must not use throw meanwhile. */
 export async function runSeed(options: SeedOptions): Promise<SeedResult> {
@@ -90,6 +94,7 @@ class SeedRun {
   readonly #clients: readonly AdminClient[];
   readonly #data: DataWorkload;
   readonly #transactions: TransactionWorkload | undefined;
+  readonly #groups: GroupWorkload | undefined;
   #isRough = true;
 
   constructor(options: SeedOptions) {
@@ -111,6 +116,8 @@ class SeedRun {
         // Idle followers would be most of what is simulated.
         ['replica.fetch.wait.max.ms', '2000'],
         ['offsets.topic.num.partitions', '2'],
+        ['group.consumer.min.session.timeout.ms', '1000'],
+        ['group.consumer.session.timeout.ms', String(CONSUMER_SESSION_TIMEOUT_MS)],
         ['transaction.state.log.num.partitions', '2'],
         ['transaction.abort.timed.out.transaction.cleanup.interval.ms', '1000'],
       ]),
@@ -123,7 +130,7 @@ class SeedRun {
     this.#nemesis = new Nemesis(
       {
         cluster: this.#cluster,
-        clients: [...clients, ...DATA_CLIENTS, ...TRANSACTION_CLIENTS],
+        clients: [...clients, ...DATA_CLIENTS, ...TRANSACTION_CLIENTS, ...GROUP_CLIENTS],
         sometimes: (point) => this.#observer.coverage.sometimes(point),
         mayWipe: (machine) => this.#observer.mayWipe(machine),
         wiped: (machine) => this.#observer.wiped(machine),
@@ -134,8 +141,10 @@ class SeedRun {
     const portsOf = (name: string): Ports => this.#world.ports(name, { disks: [] });
     this.#clients = clients.map((name) => new AdminClient(name, portsOf(name), workload));
     this.#data = new DataWorkload(portsOf, workload);
-    this.#transactions =
-      this.#swarm.nodeCount >= TRANSACTION_NODES_MIN ? new TransactionWorkload(portsOf, workload) : undefined;
+    if (this.#swarm.nodeCount >= COORDINATED_NODES_MIN) {
+      this.#transactions = new TransactionWorkload(portsOf, workload);
+      this.#groups = new GroupWorkload(portsOf, workload);
+    }
   }
 
   async play(): Promise<FoundViolation | undefined> {
@@ -180,6 +189,7 @@ class SeedRun {
     for (const client of this.#clients) client.start(fail);
     this.#data.start(fail);
     this.#transactions?.start(fail);
+    this.#groups?.start(fail);
   }
 
   async #heal(): Promise<void> {
@@ -194,8 +204,11 @@ class SeedRun {
   }
 
   async #end(): Promise<void> {
+    const isShared = await this.#within(ASSIGNING_MS, () => this.#groups?.isAssigned !== false);
+    check(isShared, 'all partitions assigned', () => 'a group does not share all partitions among its members');
     this.#say('the clients stop');
-    const clients = [this.#data, ...(this.#transactions === undefined ? [] : [this.#transactions]), ...this.#clients];
+    const coordinated = [this.#transactions, this.#groups].filter((client) => client !== undefined);
+    const clients = [this.#data, ...coordinated, ...this.#clients];
     await this.#world.complete(Promise.all(clients.map((client) => client.stop())));
     const decided = this.#world.clock.now() + DECIDING_MS;
     await this.#world.complete(
