@@ -15,9 +15,11 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           setupFiles: ['test/support/hermetic-environment.ts'],
           exclude: ['test/sim/**', 'test/compat/**', 'test/cluster/**', 'test/pack/**'],
+          // No test waits for real time: a busy machine is no reason to fail.
+          testTimeout: minute,
         },
       },
-      { test: { name: 'sim', include: ['test/sim/**/*.test.ts'] } },
+      { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: minute } },
       {
         test: {
           name: 'compat',

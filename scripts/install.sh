@@ -9,10 +9,17 @@ if ! command -v npm > /dev/null; then
 fi
 
 if ! node scripts/is-installed.mjs; then
-  npm ci
+  echo 'installing the dependencies'
+  # Below an error npm warns that its own Node is too old, which runs nothing but npm.
+  npm ci --loglevel=error
 fi
 
 # npm may be set not to run install scripts; the package `node` needs its own to fetch the binary.
 if ! node_modules/.bin/node --version > /dev/null 2>&1; then
   npm rebuild --ignore-scripts=false node
+fi
+
+# Not by npm's `prepare`: who installs the package would be asked to allow that script.
+if [[ ! -d src/protocol/generated ]]; then
+  node_modules/.bin/node scripts/generate-protocol.ts
 fi

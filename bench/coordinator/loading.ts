@@ -7,10 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { offsetRecord } from '#coordinator/group-records';
 import { GroupShard } from '#coordinator/group-shard';
+import { MetadataImage } from '#metadata/image';
 import { leaderEpoch, nodeId, uuid, ZERO_UUID } from '#model/ids';
 import { createNodePorts } from '#platform/node-ports';
 import { coordinatorBatches } from '#runtime/coordinator-batches';
-import { GroupLoader } from '#runtime/group-loader';
+import { CoordinatorLoader } from '#runtime/coordinator-loader';
 import { defaultLogConfig } from '#storage/log-config';
 import { LogStore } from '#storage/log-store';
 import type { PartitionLog } from '#storage/partition-log';
@@ -29,6 +30,9 @@ const groupConfig = {
   offsetMetadataSizeMax: 4_096,
   offsetsRetentionMs: 7 * 86_400_000,
   offsetsRetentionCheckIntervalMs: 600_000,
+  consumerGroupSizeMax: 1_000,
+  consumerAssignors: ['uniform', 'range'],
+  migrationPolicy: 'bidirectional' as const,
 };
 
 async function durable(log: PartitionLog): Promise<void> {
@@ -76,7 +80,12 @@ async function measure(partitionsPerCommit: number): Promise<string> {
     if (log.logEndOffset - log.durableOffset > UNDURABLE_MAX) await durable(log);
   }
   await durable(log);
-  const shard = new GroupShard({ config: groupConfig, random: ports.random });
+  const shard = new GroupShard({
+    config: groupConfig,
+    random: ports.random,
+    topics: new MetadataImage(),
+    configOf: () => ({ sessionTimeoutMs: 45_000, heartbeatIntervalMs: 5_000, assignmentIntervalMs: 0 }),
+  });
   let lateMs = 0;
   let beatAt = performance.now();
   const beat = setInterval(() => {
@@ -84,7 +93,9 @@ async function measure(partitionsPerCommit: number): Promise<string> {
     beatAt = performance.now();
   }, 1);
   const from = performance.now();
-  const result = await new Promise((resolve) => new GroupLoader(log, shard, ports, resolve).start());
+  const result = await new Promise((resolve) =>
+    new CoordinatorLoader(log, shard, { ...ports, what: 'groups' }, resolve).start(),
+  );
   const ms = performance.now() - from;
   clearInterval(beat);
   const size = (log.sizeBytes / 2 ** 20).toFixed(0);

@@ -16,7 +16,7 @@ interface Asked {
 
 /**
  * Replicas move to other data directories of this node (KIP-113). NONE: the replica is there, or is on its way, which DescribeLogDirs
- * shows. A move is forgotten at a restart, and a directory is not remembered for a replica that is not here yet.
+ * shows, and goes on after a restart. A directory is not remembered for a replica that is not here yet.
  */
 export const alterReplicaLogDirsApi = api(
   ApiKey.AlterReplicaLogDirs,

@@ -1,55 +1,81 @@
+import { at } from '#base/assert';
 import { ErrorCode } from '#model/errors';
-import { offset } from '#model/ids';
+import { type NodeId, offset } from '#model/ids';
+import type { Exchange } from '#net/exchange';
 import { ApiKey } from '#protocol/generated/apis';
 import { readDeleteRecordsRequest } from '#protocol/generated/delete-records-request';
 import { writeDeleteRecordsResponse } from '#protocol/generated/delete-records-response';
+import type { Broker } from '#runtime/broker';
+import { DelayedDelete, type DeletedBelow, type DeletionOutcome } from '#runtime/delayed-delete';
 import type { PartitionTable } from '#runtime/partition-table';
 import { api } from './api.ts';
 
 const TO_HIGH_WATERMARK = -1;
 const NO_LOW_WATERMARK = -1;
 
-interface Deleted {
-  readonly errorCode: ErrorCode;
-  /** Where the log starts now. */
-  readonly lowWatermark: number;
-}
-
-/** Records below an offset become unreadable at once; their segments go later (KIP-107). */
+/** Records below an offset become unreadable at once; the answer comes when they are so on all replicas that live; segments go later (KIP-107). */
 export const deleteRecordsApi = api(
   ApiKey.DeleteRecords,
   readDeleteRecordsRequest,
   writeDeleteRecordsResponse,
-  (request, { broker }) => ({
-    throttleTimeMs: 0,
-    topics: request.topics.map(({ name, partitions }) => ({
-      name,
-      partitions: partitions.map(({ partitionIndex, offset: before }) => ({
-        partitionIndex,
-        ...deleteRecords(broker.partitions, name, partitionIndex, before),
+  async (request, { broker, exchange }) => {
+    const asked = request.topics.flatMap(({ name, partitions }) =>
+      partitions.map(({ partitionIndex, offset: before }) =>
+        deleteHere(broker.partitions, name, partitionIndex, before),
+      ),
+    );
+    const outcomes = await everywhere(asked, request.timeoutMs, broker, exchange);
+    let place = 0;
+    return {
+      throttleTimeMs: 0,
+      topics: request.topics.map(({ name, partitions }) => ({
+        name,
+        partitions: partitions.map(({ partitionIndex }) => {
+          const { error, lowWatermark } = at(outcomes, place++);
+          return { partitionIndex, errorCode: error, lowWatermark };
+        }),
       })),
-    })),
-  }),
+    };
+  },
 );
 
-export function deleteRecords(
+function deleteHere(
   table: Pick<PartitionTable, 'findByName' | 'configOf' | 'isInternal'>,
   topic: string,
   index: number,
   before: number,
-): Deleted {
-  const found = table.findByName(topic, index);
-  if (typeof found === 'number') return refused(found);
-  if (table.isInternal(topic)) return refused(ErrorCode.InvalidTopicException);
-  const { log, highWatermark } = found;
-  if (log === undefined) return refused(ErrorCode.KafkaStorageError);
-  if (table.configOf(found).cleanupPolicy === 'compact') return refused(ErrorCode.PolicyViolation);
+): DeletedBelow | ErrorCode {
+  const partition = table.findByName(topic, index);
+  if (typeof partition === 'number') return partition;
+  if (table.isInternal(topic)) return ErrorCode.InvalidTopicException;
+  const { log, highWatermark } = partition;
+  if (log === undefined) return ErrorCode.KafkaStorageError;
+  if (table.configOf(partition).cleanupPolicy === 'compact') return ErrorCode.PolicyViolation;
   const start = before === TO_HIGH_WATERMARK ? highWatermark : before;
-  if (start < 0 || start > highWatermark) return refused(ErrorCode.OffsetOutOfRange);
+  if (start < 0 || start > highWatermark) return ErrorCode.OffsetOutOfRange;
   if (start > log.logStartOffset) log.deleteRecordsBefore(offset(start));
-  return { errorCode: ErrorCode.None, lowWatermark: log.logStartOffset };
+  return { partition, before: start };
 }
 
-function refused(errorCode: ErrorCode): Deleted {
-  return { errorCode, lowWatermark: NO_LOW_WATERMARK };
+/** What comes of each, at its place: one that was refused is not waited for. */
+function everywhere(
+  asked: readonly (DeletedBelow | ErrorCode)[],
+  timeoutMs: number,
+  { deadlines, image }: Broker,
+  exchange: Exchange,
+): Promise<readonly DeletionOutcome[]> {
+  const deleted = asked.filter((each) => typeof each !== 'number');
+  return new Promise((resolve) => {
+    const lives = (id: NodeId): boolean => image.brokers.get(id)?.fenced === false;
+    const delayed = new DelayedDelete(deleted, lives, deadlines, (outcomes) => {
+      let place = 0;
+      resolve(
+        asked.map((each) =>
+          typeof each === 'number' ? { error: each, lowWatermark: NO_LOW_WATERMARK } : at(outcomes, place++),
+        ),
+      );
+    });
+    delayed.start(timeoutMs);
+    exchange.whenGone(() => delayed.giveUp());
+  });
 }

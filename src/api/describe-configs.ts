@@ -5,6 +5,7 @@ import {
   type ConfigEntry,
   ConfigSource,
   describeBrokerConfigs,
+  describeGroupConfigs,
   describeTopicConfigs,
 } from '#model/config-layers';
 import { ErrorCode } from '#model/errors';
@@ -52,6 +53,9 @@ export function describeResource(
       }
       return describeTopicConfigs(broker.image.configs(ResourceType.Topic, name), broker.layers);
     }
+    case ResourceType.Group:
+      if (name === '') return fault(ErrorCode.InvalidRequest, 'Group name must not be empty.');
+      return describeGroupConfigs(broker.image.configs(ResourceType.Group, name), broker.layers);
     case ResourceType.Broker:
       if (name === '') return clusterWideConfigs(broker);
       return refuseOtherBroker(name, broker) ?? describeBrokerConfigs(broker.layers);

@@ -62,7 +62,7 @@ function serveFetch(request: FetchRequest, context: ApiContext): void {
   if (follower !== undefined) for (const target of targets) noteFetch(target, follower, lookup);
   const fetch = new DelayedFetch(plan, lookup, broker.deadlines, exchange.responseBudget, (results) => {
     for (const result of results) {
-      if (follower === undefined) broker.traffic.bytesOut += result.sizeBytes;
+      if (follower === undefined) noteConsumed(result, broker);
       else noteReplicated(result, follower, broker);
       if (result.error !== ErrorCode.None) broker.traffic.failedFetchRequests += 1;
     }
@@ -81,6 +81,13 @@ function serveFetch(request: FetchRequest, context: ApiContext): void {
 /** A follower out of sync, of a replica that the topic's config names (KIP-73). */
 function isThrottled(partition: Partition, { id }: Follower, { leaderThrottle }: Broker): boolean {
   return partition.leadership?.view.isr.includes(id) === false && leaderThrottle.applies(partition);
+}
+
+function noteConsumed({ partition, sizeBytes }: PartitionFetch, { traffic, partitions }: Broker): void {
+  if (sizeBytes === 0) return;
+  traffic.bytesOut += sizeBytes;
+  const ofTopic = partition && partitions.trafficOf(partition);
+  if (ofTopic !== undefined) ofTopic.bytesOut += sizeBytes;
 }
 
 function noteReplicated({ partition, sizeBytes }: PartitionFetch, follower: Follower, broker: Broker): void {
@@ -240,7 +247,7 @@ function partitionAnswer(result: PartitionFetch, readCommitted: boolean, hints: 
     lastStableOffset: result.lastStableOffset,
     logStartOffset: result.logStartOffset,
     ...(result.diverging === undefined ? {} : { divergingEpoch: result.diverging }),
-    abortedTransactions: readCommitted && result.error === ErrorCode.None ? [] : null,
+    abortedTransactions: readCommitted && result.error === ErrorCode.None ? (result.aborted ?? []) : null,
     records: result.chunks,
     ...(currentLeader === undefined ? {} : { currentLeader }),
     ...(result.preferredReplica === undefined ? {} : { preferredReadReplica: result.preferredReplica }),

@@ -8,6 +8,7 @@ import { clientBrokers } from './client-brokers.ts';
 const FIND_COORDINATOR = 10;
 const FIRST_WITH_KEYS = 4;
 const GROUP = 0;
+const TRANSACTION = 1;
 
 interface Coordinator {
   readonly key: string;
@@ -39,9 +40,9 @@ export const findCoordinatorApi = api(
 
 function find(key: string, keyType: number, broker: Broker, listenerName: string): Coordinator {
   // An answer that clients do not retry: they fail at once and say why.
-  if (keyType !== GROUP)
+  if (keyType !== GROUP && keyType !== TRANSACTION)
     return nowhere(key, ErrorCode.InvalidRequest, `coordinators of key type ${keyType} are not served`);
-  const leader = broker.groups.coordinatorOf(key);
+  const leader = (keyType === GROUP ? broker.groups : broker.transactions).coordinatorOf(key);
   const node = clientBrokers(broker.image, listenerName).find(({ nodeId }) => nodeId === leader);
   if (node === undefined) return nowhere(key, ErrorCode.CoordinatorNotAvailable, null);
   return { key, nodeId: node.nodeId, host: node.host, port: node.port, errorCode: ErrorCode.None, errorMessage: null };

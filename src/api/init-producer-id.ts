@@ -1,21 +1,38 @@
+import type { ProducerIdentity } from '#coordinator/transaction-commands';
 import { ErrorCode } from '#model/errors';
-import { readInitProducerIdRequest } from '#protocol/generated/init-producer-id-request';
+import { ApiKey } from '#protocol/generated/apis';
+import { type InitProducerIdRequest, readInitProducerIdRequest } from '#protocol/generated/init-producer-id-request';
 import { writeInitProducerIdResponse } from '#protocol/generated/init-producer-id-response';
 import { api } from './api.ts';
+import { fencedBefore } from './transaction-errors.ts';
 
-const INIT_PRODUCER_ID = 22;
+const FIRST_WITH_PRODUCER_FENCED = 4;
+const NONE = -1;
 
-/** A new id for an idempotent producer, at epoch 0. Ids come from blocks in the metadata log and are never given twice. */
+/**
+ * The id and epoch of a producer. Without a transactional id it is a new one, at epoch 0, from blocks in the metadata log, and never given
+ * twice; with one its coordinator decides.
+ */
 export const initProducerIdApi = api(
-  INIT_PRODUCER_ID,
+  ApiKey.InitProducerId,
   readInitProducerIdRequest,
   writeInitProducerIdResponse,
-  async (request, { broker }) => {
-    const refused = (errorCode: ErrorCode) => ({ throttleTimeMs: 0, errorCode, producerId: -1, producerEpoch: -1 });
-    // Transactions are not served, and the answer must not be one that clients retry for ever.
-    if (request.transactionalId !== null) return refused(ErrorCode.InvalidRequest);
-    const id = await broker.producerIds.next();
-    if (id === undefined) return refused(ErrorCode.CoordinatorNotAvailable);
-    return { throttleTimeMs: 0, errorCode: ErrorCode.None, producerId: id, producerEpoch: 0 };
+  async (request, { broker, header }) => {
+    const { transactionalId, transactionTimeoutMs: timeoutMs, producerId, producerEpoch } = request;
+    const refused = (errorCode: ErrorCode) => ({ throttleTimeMs: 0, errorCode, producerId: NONE, producerEpoch: NONE });
+    if ((producerId === NONE) !== (producerEpoch === NONE)) return refused(ErrorCode.InvalidRequest);
+    if (transactionalId === null) {
+      const id = await broker.producerIds.next();
+      if (id === undefined) return refused(ErrorCode.CoordinatorNotAvailable);
+      return { throttleTimeMs: 0, errorCode: ErrorCode.None, producerId: id, producerEpoch: 0 };
+    }
+    const expected = expectedProducer(request);
+    const answer = await broker.transactions.initProducerId({ transactionalId, timeoutMs, expected });
+    const errorCode = fencedBefore(FIRST_WITH_PRODUCER_FENCED, header.apiVersion, answer.errorCode);
+    return { throttleTimeMs: 0, ...answer, errorCode };
   },
 );
+
+function expectedProducer({ producerId, producerEpoch }: InitProducerIdRequest): ProducerIdentity | undefined {
+  return producerId === NONE ? undefined : { producerId, producerEpoch };
+}

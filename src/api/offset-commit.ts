@@ -20,7 +20,14 @@ export const offsetCommitApi = api(
       topic: byId ? broker.image.topicById(asked.topicId) : broker.image.topic(asked.name),
     }));
     const topics = knownPartitions(matches);
-    const committed = topics.length === 0 ? { topics: [] } : await broker.groups.offsetCommit({ ...request, topics });
+    const committed =
+      topics.length === 0
+        ? { topics: [] }
+        : await broker.groups.offsetCommit({
+            ...request,
+            staleEpochKnown: version >= FIRST_WITH_GROUP_ID_NOT_FOUND,
+            topics,
+          });
     const unknownTopic = byId ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition;
     return {
       throttleTimeMs: 0,

@@ -20,6 +20,8 @@ interface AskedTopic {
 
 interface AskedGroup {
   readonly groupId: string;
+  readonly memberId: string | null;
+  readonly memberEpoch: number;
   /** Null: all that the group has committed. */
   readonly topics: readonly AskedTopic[] | null;
 }
@@ -40,18 +42,18 @@ export const offsetFetchApi = api(
 );
 
 function askedGroups(request: OffsetFetchRequest, version: number): readonly AskedGroup[] {
-  return version >= FIRST_WITH_GROUPS ? request.groups : [request];
+  return version >= FIRST_WITH_GROUPS ? request.groups : [{ ...request, memberId: null, memberEpoch: -1 }];
 }
 
 async function fetchGroup(
-  { groupId, topics: asked }: AskedGroup,
+  { groupId, memberId, memberEpoch, topics: asked }: AskedGroup,
   requireStable: boolean,
   byId: boolean,
   broker: Pick<Broker, 'groups' | 'image'>,
 ): Promise<OffsetFetchResponse> {
   const { image, groups } = broker;
   if (asked === null) {
-    const all = await groups.offsetFetch({ groupId, topics: null, requireStable });
+    const all = await groups.offsetFetch({ groupId, memberId, memberEpoch, topics: null, requireStable });
     return byId ? { ...all, topics: all.topics.flatMap((topic) => identified(topic, image)) } : all;
   }
   const named = asked.map(({ name, topicId = ZERO_UUID, partitionIndexes }) => {
@@ -64,7 +66,7 @@ async function fetchGroup(
     };
   });
   const topics = named.filter(({ unknown }) => !unknown);
-  const fetched = await groups.offsetFetch({ groupId, topics, requireStable });
+  const fetched = await groups.offsetFetch({ groupId, memberId, memberEpoch, topics, requireStable });
   if (fetched.errorCode !== ErrorCode.None) return fetched;
   const strangers = named.filter(({ unknown }) => unknown).map((topic) => nothingOf(topic, ErrorCode.UnknownTopicId));
   return { ...fetched, topics: [...fetched.topics, ...strangers] };

@@ -1,31 +1,44 @@
-import { ErrorCode } from '#model/errors';
-import { offset, ZERO_UUID } from '#model/ids';
+import { at } from '#base/assert';
+import type { Verification } from '#log/verifications';
+import { ErrorCode, errorName } from '#model/errors';
+import { ZERO_UUID } from '#model/ids';
 import type { TopicConfig } from '#model/topic-config';
 import { type ProduceRequest, readProduceRequest } from '#protocol/generated/produce-request';
-import { type ProduceResponseInput, writeProduceResponse } from '#protocol/generated/produce-response';
+import { writeProduceResponse } from '#protocol/generated/produce-response';
 import { readLegacyProducePartitions, writeLegacyProduceResponse } from '#protocol/legacy-produce';
 import { validateProducedBatches } from '#protocol/produced-batches';
-import { isTransactional, patchLogAppendTime } from '#protocol/record-batch';
+import { type BatchHeader, isTransactional, patchLogAppendTime } from '#protocol/record-batch';
 import type { Partition } from '#runtime/partition';
 import { recompress } from '#runtime/recompress';
 import { type Api, type ApiContext, respond } from './api.ts';
 import { LeaderHints } from './leader-hints.ts';
+import { ALL_IN_SYNC, type PendingAnswer, ProduceRound, type TopicAnswer } from './produce-round.ts';
 
 const PRODUCE = 0;
 /** Versions without a schema: offered for librdkafka's sake (KAFKA-18659), refused when used. */
 const OLDEST_SERVED = 3;
 const FIRST_WITH_ZSTD = 7;
+const FIRST_WITH_ABORTABLE = 11;
+/** Its clients leave it to the broker to add partitions to a transaction (KIP-890). */
+const FIRST_THAT_ADDS = 12;
 const FIRST_WITH_TOPIC_IDS = 13;
-/** The acks of a producer that waits for every replica in sync. */
-const ALL = -1;
 /** The admin client's own tools may write internal topics; everybody else may not. */
 const INTERNAL_WRITER = '__admin_client';
 
-type TopicAnswer = NonNullable<ProduceResponseInput['responses']>[number];
-type PartitionAnswer = NonNullable<TopicAnswer['partitionResponses']>[number];
+const UNDER_MIN_ISR = 'fewer replicas are in sync than min.insync.replicas asks for';
 
-/** A partition's answer while the acknowledgement is awaited: filled in place. */
-type PendingAnswer = { -readonly [key in keyof PartitionAnswer]: PartitionAnswer[key] };
+/** What goes to one partition. */
+interface Entry {
+  readonly partition: Partition;
+  readonly bytes: Uint8Array;
+  readonly headers: readonly BatchHeader[];
+  readonly answer: PendingAnswer;
+  /** The topic dates its records itself. */
+  readonly stamps: boolean;
+  /** See Partition.append. */
+  verification: Verification | 'waived' | undefined;
+  isRefused: boolean;
+}
 
 export const produceApi: Api = {
   key: PRODUCE,
@@ -54,7 +67,7 @@ function serveProduce(request: ProduceRequest, context: ApiContext): void {
   }
   const holdMemory = acks === 0 ? undefined : () => exchange.holdMemory();
   const round = new ProduceRound(holdMemory, (responses) => {
-    broker.deadlines.cancel(deadline);
+    if (round.deadline !== undefined) broker.deadlines.cancel(round.deadline);
     broker.traffic.failedProduceRequests += round.refusedCount;
     if (acks === 0) {
       // Without an answer the client learns of a refusal by losing its connection, as in Kafka.
@@ -65,7 +78,25 @@ function serveProduce(request: ProduceRequest, context: ApiContext): void {
     const nodeEndpoints = addLeaderHints(responses, new LeaderHints(broker, exchange));
     respond(context, (writer) => writeProduceResponse(writer, { responses, nodeEndpoints }, version));
   });
-  const deadline = broker.deadlines.after(Math.max(0, request.timeoutMs), () => round.expire());
+  const entries = entriesOf(request, round, context);
+  const appendAll = (): void => {
+    round.deadline = broker.deadlines.after(Math.max(0, request.timeoutMs), () => round.expire());
+    for (const entry of entries) append(entry, acks, round, context);
+    exchange.reachedLog();
+    broker.traffic.produceRequests += 1;
+    round.begun();
+  };
+  const transactional = entries.filter(({ headers }) => headers.some(isTransactional));
+  if (transactional.length === 0) return appendAll();
+  // Nothing of it reaches the logs before, and the connection's later requests come after it.
+  verifyTransaction(transactional, request, round, context).then(appendAll, (error: unknown) => broker.fail(error));
+}
+
+/** What may go to the logs; the rest is refused. */
+function entriesOf(request: ProduceRequest, round: ProduceRound, context: ApiContext): readonly Entry[] {
+  const { broker } = context;
+  const version = context.header.apiVersion;
+  const entries: Entry[] = [];
   for (const topic of request.topicData) {
     const answers: PendingAnswer[] = [];
     round.responses.push({ name: topic.name, topicId: topic.topicId, partitionResponses: answers });
@@ -80,37 +111,38 @@ function serveProduce(request: ProduceRequest, context: ApiContext): void {
         round.refuse(answer, found);
         continue;
       }
-      if (acks === ALL && found.leadership?.isUnderMinIsr === true) {
-        round.refuse(
-          answer,
-          ErrorCode.NotEnoughReplicas,
-          'fewer replicas are in sync than min.insync.replicas asks for',
-        );
+      if (isUnderMinIsr(found, request.acks)) {
+        round.refuse(answer, ErrorCode.NotEnoughReplicas, UNDER_MIN_ISR);
         continue;
       }
       const records = part.records?.[0];
-      if (records === undefined) round.refuse(answer, ErrorCode.InvalidRecord, 'no records');
-      else appendTo(found, records, acks, answer, round, context);
+      if (records === undefined) {
+        round.refuse(answer, ErrorCode.InvalidRecord, 'no records');
+        continue;
+      }
+      const entry = entryOf(found, records, answer, round, context);
+      if (entry !== undefined) entries.push(entry);
     }
   }
-  exchange.reachedLog();
-  broker.traffic.produceRequests += 1;
-  round.begun();
+  return entries;
 }
 
-function appendTo(
+function isUnderMinIsr({ leadership }: Partition, acks: number): boolean {
+  return acks === ALL_IN_SYNC && leadership?.isUnderMinIsr === true;
+}
+
+/** One partition's batches, judged by themselves; undefined if they are refused. */
+function entryOf(
   partition: Partition,
   records: Uint8Array,
-  acks: number,
   answer: PendingAnswer,
   round: ProduceRound,
   context: ApiContext,
-): void {
+): Entry | undefined {
   const { broker, header } = context;
   const config = broker.partitions.configOf(partition);
-  if (broker.partitions.isInternal(partition.topic) && header.clientId !== INTERNAL_WRITER) {
+  if (broker.partitions.isInternal(partition.topic) && header.clientId !== INTERNAL_WRITER)
     return round.refuse(answer, ErrorCode.InvalidTopicException, `the topic ${partition.topic} is internal`);
-  }
   const validated = validateProducedBatches(
     records,
     limitsOf(config, header.apiVersion, broker.ports.clock.wall()),
@@ -121,21 +153,98 @@ function appendTo(
   let bytes = records;
   const first = headers[0];
   if (first === undefined) return round.refuse(answer, ErrorCode.InvalidRecord, 'no record batch');
-  if (isTransactional(first)) return round.refuse(answer, ErrorCode.InvalidTxnState, 'transactions are not served');
   if (config.compressionType !== 'producer') {
     const again = recompress(bytes, first, config, broker.ports.codecs);
     if ('error' in again) return round.refuse(answer, again.error);
     ({ bytes, headers } = again);
   }
+  return {
+    partition,
+    bytes,
+    headers,
+    answer,
+    stamps: config.messageTimestampType === 'LogAppendTime',
+    verification: undefined,
+    isRefused: false,
+  };
+}
+
+/** Leaves with each entry what its append needs, or refuses it. */
+async function verifyTransaction(
+  entries: readonly Entry[],
+  request: ProduceRequest,
+  round: ProduceRound,
+  { broker, header }: ApiContext,
+): Promise<void> {
+  const refuse = (entry: Entry, error: ErrorCode, message?: string): void => {
+    entry.isRefused = true;
+    round.refuse(entry.answer, error, message);
+  };
+  const { transactionalId } = request;
+  const appends = entries.map(({ partition, headers }) => ({ partition, header: at(headers, 0) }));
+  const { producerId, producerEpoch } = at(appends, 0).header;
+  const isOne = appends.every(
+    (one) => one.header.producerId === producerId && one.header.producerEpoch === producerEpoch,
+  );
+  if (transactionalId === null || !isOne) {
+    const error =
+      transactionalId === null ? ErrorCode.TransactionalIdAuthorizationFailed : ErrorCode.InvalidProducerIdMapping;
+    for (const entry of entries) refuse(entry, error);
+    return;
+  }
+  const adds = broker.verifier.adds(header.apiVersion >= FIRST_THAT_ADDS);
+  const verdicts = await broker.verifier.verify(
+    appends,
+    { transactionalId, producerId, producerEpoch, adds, knowsAbortable: header.apiVersion >= FIRST_WITH_ABORTABLE },
+    Math.min(Math.max(1, request.timeoutMs), broker.config.requestTimeoutMs),
+  );
+  for (const [place, { error, verification }] of verdicts.entries()) {
+    const entry = at(entries, place);
+    entry.verification = verification;
+    if (error !== ErrorCode.None) refuse(entry, ...unverified(error, adds));
+  }
+}
+
+/** What clients, old ones too, retry with their batches as they are if the coordinator cannot be asked now. */
+function unverified(error: ErrorCode, adds: boolean): [error: ErrorCode, message?: string] {
+  switch (error) {
+    case ErrorCode.InvalidTxnState:
+      return [error, 'the partition was not added to the transaction'];
+    case ErrorCode.ConcurrentTransactions:
+      if (adds) return [error];
+      break;
+    case ErrorCode.NetworkException:
+    case ErrorCode.CoordinatorLoadInProgress:
+    case ErrorCode.CoordinatorNotAvailable:
+    case ErrorCode.NotCoordinator:
+      break;
+    default:
+      return [error];
+  }
+  return [ErrorCode.NotEnoughReplicas, `the transaction could not be verified: ${errorName(error)}`];
+}
+
+function append(entry: Entry, acks: number, round: ProduceRound, { broker }: ApiContext): void {
+  if (entry.isRefused) return;
+  const { partition, bytes, answer } = entry;
+  // Its verification may have taken a while.
+  if (isUnderMinIsr(partition, acks)) return round.refuse(answer, ErrorCode.NotEnoughReplicas, UNDER_MIN_ISR);
+  let { headers } = entry;
   let appendTime = -1;
-  if (config.messageTimestampType === 'LogAppendTime') {
+  if (entry.stamps) {
     appendTime = broker.ports.clock.wall();
     headers = headers.map((batch) => patchLogAppendTime(bytes, batch.at, appendTime, broker.ports.codecs));
   }
-  const outcome = partition.append(bytes, headers);
+  const outcome = partition.append(bytes, headers, entry.verification);
   if (outcome.error !== ErrorCode.None) return round.refuse(answer, outcome.error, outcome.message);
   broker.traffic.bytesIn += bytes.length;
-  broker.traffic.recordsIn += first.recordCount;
+  const { recordCount } = at(headers, 0);
+  broker.traffic.recordsIn += recordCount;
+  const ofTopic = broker.partitions.trafficOf(partition);
+  if (ofTopic !== undefined) {
+    ofTopic.bytesIn += bytes.length;
+    ofTopic.recordsIn += recordCount;
+  }
   answer.baseOffset = outcome.baseOffset;
   answer.logAppendTimeMs = appendTime;
   answer.logStartOffset = partition.log?.logStartOffset ?? -1;
@@ -166,69 +275,4 @@ function limitsOf(config: TopicConfig, version: number, wallMs: number) {
 
 function refused(index: number, errorCode: ErrorCode): PendingAnswer {
   return { index, errorCode, baseOffset: -1, logAppendTimeMs: -1, logStartOffset: -1 };
-}
-
-/** The partitions of one Produce request, until all are durable, refused, or the request's time is up. */
-class ProduceRound {
-  readonly responses: TopicAnswer[] = [];
-  refusedCount = 0;
-  readonly #done: (responses: TopicAnswer[]) => void;
-  /** Undefined: the round does not expire (acks=0). */
-  readonly #holdMemory: (() => () => void) | undefined;
-  readonly #awaited = new Set<PendingAnswer>();
-  #begun = false;
-  #over = false;
-  /** What is left to wait for, once the answer was given without it. */
-  #late = 0;
-  #letGo: (() => void) | undefined;
-
-  /** The request's memory is held until its bytes are down, whatever the client's timeout: the log needs them until then. */
-  constructor(holdMemory: (() => () => void) | undefined, done: (responses: TopicAnswer[]) => void) {
-    this.#holdMemory = holdMemory;
-    this.#done = done;
-  }
-
-  refuse(answer: PendingAnswer, error: ErrorCode, message?: string): void {
-    this.refusedCount += 1;
-    answer.errorCode = error;
-    answer.baseOffset = -1;
-    if (message !== undefined) answer.errorMessage = message;
-  }
-
-  await(partition: Partition, lastOffset: number, acks: number, answer: PendingAnswer): void {
-    this.#awaited.add(answer);
-    const done = (error: ErrorCode): void => {
-      if (this.#over) return this.#lateOne();
-      this.#awaited.delete(answer);
-      if (error !== ErrorCode.None) this.refuse(answer, error);
-      this.#settle();
-    };
-    if (acks === ALL) partition.whenCommitted(offset(lastOffset), done);
-    else partition.whenDurable(offset(lastOffset), done);
-  }
-
-  begun(): void {
-    this.#begun = true;
-    this.#settle();
-  }
-
-  expire(): void {
-    if (this.#over || this.#holdMemory === undefined) return;
-    this.#letGo = this.#holdMemory();
-    this.#late = this.#awaited.size;
-    for (const answer of this.#awaited) this.refuse(answer, ErrorCode.RequestTimedOut);
-    this.#awaited.clear();
-    this.#settle();
-  }
-
-  #lateOne(): void {
-    this.#late -= 1;
-    if (this.#late === 0) this.#letGo?.();
-  }
-
-  #settle(): void {
-    if (!this.#begun || this.#over || this.#awaited.size > 0) return;
-    this.#over = true;
-    this.#done(this.responses);
-  }
 }

@@ -60,7 +60,7 @@ async function started(supervisor: Supervisor, nodes: readonly NodePlan[], dataD
     if (failure instanceof ChildFailure) {
       const { message, exitStatus } = failure;
       process.stderr.write(
-        `odradek: ${message} before the cluster was up (--port takes other addresses, --data-dir another folder)\n`,
+        `odradek: ${message} before the cluster was up; is one up already? --port takes other addresses, --data-dir another folder\n`,
       );
       process.exit(exitStatus);
     }

@@ -8,7 +8,13 @@ import { subscribedTopics } from './classic-subscriptions.ts';
 import { CONSUMER_PROTOCOL_TYPE } from './consumer-protocol.ts';
 import type { Instant, Output, RequestToken } from './effects.ts';
 import { failedJoin, failedSync } from './failures.ts';
-import { GroupState, GroupType, type JoinGroupResponse, type MemberProtocol } from './group-commands.ts';
+import {
+  type ClassicGroupState,
+  GroupState,
+  GroupType,
+  type JoinGroupResponse,
+  type MemberProtocol,
+} from './group-commands.ts';
 import type { GroupConfig } from './group-config.ts';
 import { GroupMembers, type Member, protocolMetadata } from './group-members.ts';
 
@@ -35,7 +41,7 @@ export class ClassicGroup {
   readonly members = new GroupMembers();
   readonly #config: GroupConfig;
   #wakeAt: Mono = NEVER;
-  #state: GroupState = GroupState.Empty;
+  #state: ClassicGroupState = GroupState.Empty;
   #generationId = 0;
   #protocolType: string | null = null;
   #protocolName: string | null = null;
@@ -50,6 +56,8 @@ export class ClassicGroup {
   #initialDelay: { delayMs: number; remainingMs: number; newcomer: boolean } | undefined;
   /** When members that have not asked for their assignment are removed. */
   #syncEndsAt: Mono = NEVER;
+  /** It has just become of a consumer group: sessions begin, and a rebalance if its members are not the same. */
+  #converted: 'quietly' | 'to-rebalance' | undefined;
 
   constructor(groupId: string, config: GroupConfig) {
     this.groupId = groupId;
@@ -61,7 +69,7 @@ export class ClassicGroup {
     return this.#wakeAt;
   }
 
-  get state(): GroupState {
+  get state(): ClassicGroupState {
     return this.#state;
   }
 
@@ -80,6 +88,14 @@ export class ClassicGroup {
 
   get stateSince(): Timestamp {
     return this.#stateSince;
+  }
+
+  get isPersisted(): boolean {
+    return this.#persisted;
+  }
+
+  get memberCount(): number {
+    return this.members.size;
   }
 
   /** Nothing anywhere needs it: no record, no member, nobody expected. */
@@ -231,8 +247,19 @@ export class ClassicGroup {
     if (this.members.pendingSync.size === 0) this.#syncEndsAt = NEVER;
   }
 
+  /** A consumer group has become this one; what follows does when it next expires, which is due at once. */
+  converted(quietly: boolean): void {
+    this.#converted = quietly ? 'quietly' : 'to-rebalance';
+    this.#wakeAt = 0;
+  }
+
   /** Does what is due; afterwards `wakeAt` is exact. */
   expire(now: Instant, out: Output): void {
+    if (this.#converted !== undefined) {
+      for (const member of this.members.all()) if (member.sessionEndsAt === NEVER) this.keepAlive(member, now);
+      if (this.#converted === 'to-rebalance' && this.#state === GroupState.Stable) this.rebalance(now, out);
+      this.#converted = undefined;
+    }
     let lapsed = false;
     for (const [memberId, lapsesAt] of this.members.pendingJoin) {
       if (lapsesAt <= now.mono) lapsed = this.members.pendingJoin.delete(memberId);
@@ -362,7 +389,7 @@ export class ClassicGroup {
     this.#wakeBy(this.#syncEndsAt);
   }
 
-  #enter(state: GroupState, at: Timestamp): void {
+  #enter(state: ClassicGroupState, at: Timestamp): void {
     this.#state = state;
     this.#stateSince = at;
     if (state !== GroupState.PreparingRebalance) this.#initialDelay = undefined;

@@ -104,6 +104,16 @@ function leavingError(group: ClassicGroup, { memberId, groupInstanceId }: Leavin
   return present === undefined ? ErrorCode.UnknownMemberId : ErrorCode.None;
 }
 
+/** Within a transaction (KIP-447): as by itself, but that a producer which names no member is never fenced, and no rebalance hinders it. */
+export function txnOffsetCommitError(group: ClassicGroup, command: OffsetCommitCommand): ErrorCode {
+  const { generationIdOrMemberEpoch: generationId, memberId, groupInstanceId } = command;
+  if (generationId < 0 && group.state === GroupState.Empty) return ErrorCode.None;
+  if (generationId < 0 && memberId === '' && groupInstanceId === null) return ErrorCode.None;
+  const error = memberError(group, memberId, groupInstanceId);
+  if (error !== ErrorCode.None) return error;
+  return generationId === group.generationId ? ErrorCode.None : ErrorCode.IllegalGeneration;
+}
+
 /**
  * Whether the offsets may be committed. A generation of -1 comes from simple consumers and admin tools: they may while
  * nobody is in the group. A member may in the generation that it was told; then the commit is a sign of life.

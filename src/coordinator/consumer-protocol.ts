@@ -1,5 +1,69 @@
-/** Protocol type of Kafka consumers: the only one whose metadata the coordinator looks into. */
+/** The consumers' own protocol, in the metadata and assignments of classic groups: the only one that is looked into here. */
+import { at } from '#base/assert';
+import {
+  readConsumerProtocolAssignment,
+  writeConsumerProtocolAssignment,
+} from '#protocol/generated/consumer-protocol-assignment';
+import { readConsumerProtocolSubscription } from '#protocol/generated/consumer-protocol-subscription';
+import { ProtocolError } from '#protocol/protocol-error';
+import { Reader } from '#protocol/reader';
+import { Writer } from '#protocol/writer';
+
+/** Protocol type of Kafka consumers. */
 export const CONSUMER_PROTOCOL_TYPE = 'consumer';
+
+const SUBSCRIPTION_VERSION_MAX = 3;
+const ASSIGNMENT_VERSION_MAX = 3;
+
+export interface ConsumerSubscription {
+  readonly version: number;
+  readonly topics: readonly string[];
+  readonly owned: readonly TopicNumbers[];
+  readonly rackId: string | null;
+}
+
+export interface TopicNumbers {
+  readonly topic: string;
+  readonly partitions: readonly number[];
+}
+
+/** Undefined if the bytes are no consumer's. What a later version adds behind what is known is ignored. */
+export function readSubscription(metadata: Uint8Array): ConsumerSubscription | undefined {
+  return versioned(metadata, SUBSCRIPTION_VERSION_MAX, (reader, version) => {
+    const { topics, ownedPartitions, rackId } = readConsumerProtocolSubscription(reader, version);
+    return { version, topics, owned: ownedPartitions, rackId: rackId === '' ? null : rackId };
+  });
+}
+
+/** Undefined if the bytes are no consumer's, or hold what only a custom assignor understands. */
+export function readAssignment(assignment: Uint8Array): readonly TopicNumbers[] | undefined {
+  const read = versioned(assignment, ASSIGNMENT_VERSION_MAX, readConsumerProtocolAssignment);
+  return read === undefined || (read.userData?.length ?? 0) > 0 ? undefined : read.assignedPartitions;
+}
+
+export function writeAssignment(assignedPartitions: readonly TopicNumbers[], version: number): Uint8Array {
+  const writer = new Writer();
+  const known = Math.min(version, ASSIGNMENT_VERSION_MAX);
+  writer.int16(known);
+  writeConsumerProtocolAssignment(writer, { assignedPartitions, userData: null }, known);
+  const chunks = writer.chunks();
+  return chunks.length === 1 ? at(chunks, 0) : Buffer.concat(chunks);
+}
+
+function versioned<Value>(
+  bytes: Uint8Array,
+  versionMax: number,
+  read: (reader: Reader, version: number) => Value,
+): Value | undefined {
+  try {
+    const reader = new Reader(bytes);
+    const version = reader.int16();
+    return version < 0 ? undefined : read(reader, Math.min(version, versionMax));
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return undefined;
+  }
+}
 
 /**
  * The topics of a consumer's subscription metadata: version (int16), then count (int32) and names, which begin every

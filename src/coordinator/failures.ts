@@ -3,6 +3,7 @@
 import { ErrorCode } from '#model/errors';
 import { NO_BYTES } from './bytes.ts';
 import type {
+  ConsumerHeartbeatResponse,
   JoinGroupResponse,
   OffsetCommitCommand,
   OffsetCommitResponse,
@@ -25,6 +26,10 @@ export function failedJoin(memberId: string, errorCode: ErrorCode): JoinGroupRes
 
 export function failedSync(errorCode: ErrorCode): SyncGroupResponse {
   return { errorCode, protocolType: null, protocolName: null, assignment: NO_BYTES };
+}
+
+export function failedConsumerHeartbeat(errorCode: ErrorCode, errorMessage: string | null): ConsumerHeartbeatResponse {
+  return { errorCode, errorMessage, memberId: null, memberEpoch: 0, heartbeatIntervalMs: 0, assignment: null };
 }
 
 /** OffsetCommit has no error of its own: every partition carries it. */

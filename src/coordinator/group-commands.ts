@@ -1,24 +1,31 @@
 /**
- * Requests and responses of classic groups as plain values: the fields of Kafka's messages, under their names. What
+ * Requests and responses of groups as plain values: the fields of Kafka's messages, under their names. What
  * depends on an API's version is said where it matters; the api layer maps. Byte fields of commands are borrowed until
  * the call returns; those of responses are never changed afterwards.
  */
 import type { ErrorCode } from '#model/errors';
 import type { Uuid } from '#model/ids';
+import type { TopicPartitions } from './partition-sets.ts';
 
-/** KIP-848's consumer groups and others get their own kinds; names as ListGroups prints them. */
-export const GroupType = { Classic: 'Classic' } as const;
+/** Names as ListGroups prints them; consumer groups are KIP-848's. */
+export const GroupType = { Classic: 'Classic', Consumer: 'Consumer' } as const;
 export type GroupType = (typeof GroupType)[keyof typeof GroupType];
 
-/** Names as ListGroups and DescribeGroups print them; Dead is only ever an answer. */
+/**
+ * Names as ListGroups and DescribeGroups print them; Dead is only ever an answer. Consumer groups are Empty, Assigning,
+ * Reconciling or Stable.
+ */
 export const GroupState = {
   Empty: 'Empty',
   PreparingRebalance: 'PreparingRebalance',
   CompletingRebalance: 'CompletingRebalance',
+  Assigning: 'Assigning',
+  Reconciling: 'Reconciling',
   Stable: 'Stable',
   Dead: 'Dead',
 } as const;
 export type GroupState = (typeof GroupState)[keyof typeof GroupState];
+export type ClassicGroupState = Exclude<GroupState, 'Assigning' | 'Reconciling'>;
 
 /** How a client supports one of its assignors ("protocols"); the metadata is opaque to the broker. */
 export interface MemberProtocol {
@@ -122,6 +129,8 @@ export interface OffsetCommitCommand {
   readonly groupInstanceId: string | null;
   /** v2 to v4; -1 for the broker's retention. */
   readonly retentionTimeMs: number;
+  /** OffsetCommit v9 and later: members of consumer groups must be able to understand STALE_MEMBER_EPOCH. */
+  readonly staleEpochKnown: boolean;
   readonly topics: readonly {
     readonly name: string;
     /** ZERO_UUID if the topic has none or is not known. */
@@ -144,9 +153,12 @@ export interface OffsetCommitResponse {
   }[];
 }
 
-/** One group of an OffsetFetch. `requireStable` has no effect before there are transactions. */
+/** One group of an OffsetFetch. `requireStable`: no offset that an open transaction may change. */
 export interface OffsetFetchCommand {
   readonly groupId: string;
+  /** Null (or a request below v9): somebody outside of the group asks, with an epoch of -1. */
+  readonly memberId: string | null;
+  readonly memberEpoch: number;
   /** Null for all topics. */
   readonly topics:
     | readonly { readonly name: string; readonly topicId: Uuid; readonly partitionIndexes: readonly number[] }[]
@@ -225,4 +237,68 @@ export interface DescribedGroup {
 export interface DeletedGroup {
   readonly groupId: string;
   readonly errorCode: ErrorCode;
+}
+
+/** ConsumerGroupHeartbeat (KIP-848). A null says that nothing has changed; an empty list or text says that there is none. */
+export interface ConsumerHeartbeatCommand {
+  readonly groupId: string;
+  /** v0 may leave it to the coordinator: ''. */
+  readonly memberId: string;
+  /** 0 to join; -1 to leave, -2 for a static member that comes back. */
+  readonly memberEpoch: number;
+  readonly instanceId: string | null;
+  readonly rackId: string | null;
+  /** -1 if it has not changed. */
+  readonly rebalanceTimeoutMs: number;
+  readonly subscribedTopicNames: readonly string[] | null;
+  readonly subscribedTopicRegex: string | null;
+  readonly serverAssignor: string | null;
+  /** What it has. */
+  readonly topicPartitions: readonly TopicPartitions[] | null;
+  readonly clientId: string;
+  /** As Kafka prints it: `/127.0.0.1`. */
+  readonly clientHost: string;
+  /** v1 and later: the client makes its member id. */
+  readonly memberIdRequired: boolean;
+}
+
+export interface ConsumerHeartbeatResponse {
+  readonly errorCode: ErrorCode;
+  readonly errorMessage: string | null;
+  readonly memberId: string | null;
+  readonly memberEpoch: number;
+  readonly heartbeatIntervalMs: number;
+  /** All that the member has; null if that has not changed. */
+  readonly assignment: { readonly topicPartitions: readonly TopicPartitions[] } | null;
+}
+
+/** ConsumerGroupDescribe; errors as in DescribedGroup. */
+export interface DescribedConsumerGroup {
+  readonly errorCode: ErrorCode;
+  readonly errorMessage: string | null;
+  readonly groupId: string;
+  readonly groupState: string;
+  readonly groupEpoch: number;
+  readonly assignmentEpoch: number;
+  readonly assignorName: string;
+  readonly members: readonly DescribedConsumerMember[];
+}
+
+export interface DescribedConsumerMember {
+  readonly memberId: string;
+  readonly instanceId: string | null;
+  readonly rackId: string | null;
+  readonly memberEpoch: number;
+  readonly clientId: string;
+  readonly clientHost: string;
+  readonly subscribedTopicNames: readonly string[];
+  readonly subscribedTopicRegex: string | null;
+  readonly assignment: { readonly topicPartitions: readonly NamedTopicPartitions[] };
+  readonly targetAssignment: { readonly topicPartitions: readonly NamedTopicPartitions[] };
+  /** 0: it speaks the classic protocol; 1: the new one. */
+  readonly memberType: number;
+}
+
+export interface NamedTopicPartitions extends TopicPartitions {
+  readonly topicName: string;
 }

@@ -14,6 +14,22 @@ export interface GroupConfig {
   readonly offsetsRetentionMs: number;
   /** offsets.retention.check.interval.ms */
   readonly offsetsRetentionCheckIntervalMs: number;
+  /** group.consumer.max.size */
+  readonly consumerGroupSizeMax: number;
+  /** group.consumer.assignors: those that members may ask for; the first is for those who do not. */
+  readonly consumerAssignors: readonly string[];
+  /** group.consumer.migration.policy: whether a consumer's first JoinGroup or ConsumerGroupHeartbeat changes the group's kind. */
+  readonly migrationPolicy: MigrationPolicy;
+}
+
+export type MigrationPolicy = 'disabled' | 'upgrade' | 'downgrade' | 'bidirectional';
+
+/** What may be set for one consumer group (ConfigResource GROUP), within the brokers' bounds. */
+export interface ConsumerGroupConfig {
+  readonly sessionTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+  /** How long a target holds at least, so that members that come one after another share the next. */
+  readonly assignmentIntervalMs: number;
 }
 
 /**
@@ -33,3 +49,11 @@ export const RETENTION_STEPS_PER_TICK = 2_000;
  * A tick this late may have left heartbeats unread in the sockets: members get as much again before they are judged.
  */
 export const STALL_MS = 100;
+/** Of a subscription; its program grows with it. In UTF-16 units. */
+export const REGEX_LENGTH_MAX = 4_096;
+/** Names that one tick matches: a few milliseconds. */
+export const REGEX_MATCHES_PER_TICK = 2_000;
+/** The regexes of a group are resolved again no sooner than this; as in Kafka. */
+export const REGEX_REFRESH_MIN_MS = 10_000;
+/** And no later, though no topic has come that might match. */
+export const REGEX_REFRESH_MAX_MS = 600_000;

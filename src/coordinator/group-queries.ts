@@ -3,11 +3,12 @@
 import { ErrorCode } from '#model/errors';
 import { NO_BYTES } from './bytes.ts';
 import type { ClassicGroup } from './classic-group.ts';
+import type { ConsumerGroup } from './consumer-group.ts';
 
 import { type DescribedGroup, GroupState, type ListedGroup, type ListGroupsCommand } from './group-commands.ts';
 import { protocolMetadata } from './group-members.ts';
 
-export function listGroups(groups: Iterable<ClassicGroup>, command: ListGroupsCommand): ListedGroup[] {
+export function listGroups(groups: Iterable<ClassicGroup | ConsumerGroup>, command: ListGroupsCommand): ListedGroup[] {
   const states = new Set(command.statesFilter.map((state) => state.toLowerCase()));
   const types = new Set(command.typesFilter.map((type) => type.toLowerCase()));
   const listed: ListedGroup[] = [];
@@ -47,10 +48,11 @@ export function describeClassicGroup(group: ClassicGroup): DescribedGroup {
   };
 }
 
-export function describeUnknownGroup(groupId: string): DescribedGroup {
+/** A group of another kind is as unknown. */
+export function describeUnknownGroup(groupId: string, isOther: boolean): DescribedGroup {
   return {
     errorCode: ErrorCode.GroupIdNotFound,
-    errorMessage: `Group ${groupId} not found.`,
+    errorMessage: isOther ? `Group ${groupId} is not a classic group.` : `Group ${groupId} not found.`,
     groupId,
     groupState: GroupState.Dead,
     protocolType: '',

@@ -15,6 +15,7 @@ import { readOffsetCommitKey, writeOffsetCommitKey } from '#protocol/generated/o
 import { readOffsetCommitValue, writeOffsetCommitValue } from '#protocol/generated/offset-commit-value';
 import { Reader } from '#protocol/reader';
 import { Writer } from '#protocol/writer';
+import { type ConsumerChange, readConsumerRecord } from './consumer-records.ts';
 import type { CoordinatorRecord } from './effects.ts';
 
 const RecordType = { OffsetCommitLegacy: 0, OffsetCommit: 1, GroupMetadata: 2 } as const;
@@ -49,6 +50,7 @@ export type GroupRecord =
       readonly value: CommittedOffset | undefined;
     }
   | { readonly kind: 'group'; readonly groupId: string; readonly value: GroupMetadataValue | undefined }
+  | { readonly kind: 'consumer'; readonly groupId: string; readonly change: ConsumerChange }
   /**
    * Of a later Kafka, or of a feature that is not served here: kept in the log and otherwise ignored, as Kafka does.
    */
@@ -114,8 +116,10 @@ export function readGroupRecord(record: CoordinatorRecord): GroupRecord {
       const reader = new Reader(record.value);
       return { kind: 'group', groupId: group, value: readGroupMetadataValue(reader, reader.int16()) };
     }
-    default:
-      return { kind: 'unknown', type };
+    default: {
+      const consumer = readConsumerRecord(type, key, record.value);
+      return consumer === undefined ? { kind: 'unknown', type } : { kind: 'consumer', ...consumer };
+    }
   }
 }
 

@@ -57,6 +57,7 @@ export interface CommitLimits {
 export function commitOffsets(
   command: OffsetCommitCommand,
   limits: CommitLimits,
+  right: (topicId: Uuid, partition: number) => ErrorCode,
   wall: Timestamp,
   out: Output,
 ): OffsetCommitResponse {
@@ -67,6 +68,8 @@ export function commitOffsets(
     topicId,
     partitions: partitions.map(({ partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }) => {
       const metadata = committedMetadata ?? '';
+      const refused = right(topicId, partitionIndex);
+      if (refused !== ErrorCode.None) return { partitionIndex, errorCode: refused };
       if (metadata.length > limits.offsetMetadataSizeMax || !fitsRecord(metadata)) {
         return { partitionIndex, errorCode: ErrorCode.OffsetMetadataTooLarge };
       }
@@ -87,26 +90,35 @@ export function commitOffsets(
   return { topics };
 }
 
+/** `isUnstable`: a transaction may yet change the offset, and the reader wants none that may change (KIP-447). */
 export function fetchOffsets(
   offsets: GroupOffsets | undefined,
   topics: OffsetFetchCommand['topics'],
+  isUnstable: (topic: string, partition: number) => boolean,
 ): OffsetFetchTopic[] {
   if (topics === null) {
     return [...(offsets?.topics() ?? [])].map(([name, partitions]) => ({
       name,
       topicId: ZERO_UUID,
-      partitions: [...partitions].map(([partition, value]) => fetched(partition, value)),
+      partitions: [...partitions].map(([partition, value]) =>
+        isUnstable(name, partition) ? unstable(partition) : fetched(partition, value),
+      ),
     }));
   }
   return topics.map(({ name, topicId, partitionIndexes }) => ({
     name,
     topicId,
     partitions: partitionIndexes.map((partition) => {
+      if (isUnstable(name, partition)) return unstable(partition);
       const value = offsets?.get(name, partition);
       // An offset of an earlier topic of this name means nothing in the present one.
       return fetched(partition, value !== undefined && sameTopic(value.topicId, topicId) ? value : undefined);
     }),
   }));
+}
+
+function unstable(partitionIndex: number): OffsetFetchPartition {
+  return { ...fetched(partitionIndex, undefined), errorCode: ErrorCode.UnstableOffsetCommit };
 }
 
 function fetched(partitionIndex: number, value: CommittedOffset | undefined): OffsetFetchPartition {

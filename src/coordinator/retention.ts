@@ -1,16 +1,18 @@
 /** Which committed offsets are kept for how long (KIP-211). */
 import type { Mono, Timestamp } from '#base/ports';
 import type { ClassicGroup } from './classic-group.ts';
+import type { ConsumerGroup } from './consumer-group.ts';
 import { CONSUMER_PROTOCOL_TYPE } from './consumer-protocol.ts';
 import type { Instant, Output } from './effects.ts';
-import { GroupState } from './group-commands.ts';
+import { GroupState, GroupType } from './group-commands.ts';
 import { type GroupConfig, RETENTION_STEPS_PER_TICK } from './group-config.ts';
 import { type CommittedOffset, offsetRecord } from './group-records.ts';
 import { deleteGroup } from './offset-deletion.ts';
 import type { GroupOffsets } from './offsets.ts';
+import type { TransactionalOffsets } from './transactional-offsets.ts';
 
 interface Kept {
-  readonly group: ClassicGroup;
+  readonly group: ClassicGroup | ConsumerGroup;
   readonly offsets: GroupOffsets;
 }
 
@@ -33,9 +35,9 @@ export class Retention {
 
   /**
    * One slice, if it is due: tombstones for what has expired, and for groups that have neither members nor offsets
-   * left.
+   * left. What an open transaction may change stays, and its group with it.
    */
-  run(groups: ReadonlyMap<string, Kept>, now: Instant, out: Output): void {
+  run(groups: ReadonlyMap<string, Kept>, pending: TransactionalOffsets, now: Instant, out: Output): void {
     if (this.#rest === undefined) {
       if (now.mono < this.#dueAt) return;
       this.#dueAt = now.mono + this.#config.offsetsRetentionCheckIntervalMs;
@@ -48,8 +50,9 @@ export class Retention {
         return;
       }
       const { group, offsets } = next.value;
-      const expiry = expireOffsets(group, offsets, this.#config.offsetsRetentionMs, now.wall, out);
-      if (!expiry.left && group.isDeserted) deleteGroup(group, undefined, out);
+      const expiry = expireOffsets(group, offsets, pending, this.#config.offsetsRetentionMs, now.wall, out);
+      const isLeft = expiry.left || pending.hasPending(group.groupId);
+      if (!isLeft && group.isDeserted) deleteGroup(group, undefined, pending, out);
       steps += expiry.steps;
     }
   }
@@ -59,21 +62,22 @@ export class Retention {
  * Tombstones for the offsets that have expired; says whether any is left, and how many it looked at. An offset lives
  * for the retention
  * - from its commit, in a group that never had members (simple consumers), and for topics that a stable group of
- *   consumers no longer subscribes to;
+ *   consumers, or a consumer group, no longer subscribes to;
  * - from when its group became empty, or from its commit if that is later;
  * and otherwise as long as its group. An expiry that the commit asked for itself (OffsetCommit v2 to v4) counts in
  * place of the retention.
  */
 function expireOffsets(
-  group: ClassicGroup,
+  group: ClassicGroup | ConsumerGroup,
   offsets: GroupOffsets,
+  pending: TransactionalOffsets,
   retentionMs: number,
   now: Timestamp,
   out: Output,
 ): { readonly left: boolean; readonly steps: number } {
   const rule = expiryRule(group);
   if (rule === 'never') return { left: !offsets.isEmpty, steps: 1 };
-  const emptySince = rule === 'since-empty' ? group.stateSince : 0;
+  const emptySince = rule === 'since-empty' && group.kind === GroupType.Classic ? group.stateSince : 0;
   let left = false;
   let steps = 1;
   for (const [topic, partitions] of offsets.topics()) {
@@ -83,7 +87,8 @@ function expireOffsets(
       continue;
     }
     for (const [partition, value] of partitions) {
-      if (hasExpired(value, emptySince, retentionMs, now)) {
+      const isPending = pending.isPending(group.groupId, topic, partition);
+      if (!isPending && hasExpired(value, emptySince, retentionMs, now)) {
         out.records.push(offsetRecord(group.groupId, topic, partition, null));
       } else {
         left = true;
@@ -93,7 +98,8 @@ function expireOffsets(
   return { left, steps };
 }
 
-function expiryRule(group: ClassicGroup): 'since-commit' | 'since-empty' | 'never' {
+function expiryRule(group: ClassicGroup | ConsumerGroup): 'since-commit' | 'since-empty' | 'never' {
+  if (group.kind === GroupType.Consumer) return 'since-commit';
   if (group.protocolType === null) return 'since-commit';
   if (group.state === GroupState.Empty) return 'since-empty';
   const subscriptionsKnown = group.protocolType === CONSUMER_PROTOCOL_TYPE && group.subscribedTopics !== undefined;

@@ -1,5 +1,6 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { listenFailure } from '#base/listen-failure';
 import type { Endpoint } from '#base/ports';
 import type { Node } from '#node/node';
 
@@ -54,9 +55,8 @@ export class HttpServer {
     server.maxConnections = CONNECTIONS_MAX;
     await new Promise<void>((resolve, reject) => {
       // Once it listens this rejects nothing: a failed accept is the client's loss.
-      server.on('error', (cause: NodeJS.ErrnoException) => {
-        const reason = cause.code === 'EADDRINUSE' ? 'the address is in use' : cause.message;
-        reject(new Error(`HTTP cannot listen on ${at.host}:${at.port}: ${reason}`, { cause }));
+      server.on('error', (cause) => {
+        reject(new Error(`HTTP cannot listen on ${at.host}:${at.port}: ${listenFailure(cause)}`, { cause }));
       });
       server.listen(at.port, at.host, resolve);
     });

@@ -42,8 +42,8 @@ export class BatchFilter {
   }
 
   /**
-   * `mustStay`: the batch ends a segment, whose end the next start checks; if nothing else of it stays, its header does. `abort` is
-   * told of each aborted transaction whose marker stays with its entry.
+   * `mustStay`: the batch ends a segment, whose end the next start checks, or begins a leader epoch; if nothing else of it stays, its
+   * header does. `abort` is told of each aborted transaction whose marker stays with its entry.
    */
   filter(
     bytes: Uint8Array,

@@ -1,5 +1,14 @@
-import { Codec } from '#base/ports';
-import { BATCH_HEADER_BYTES, type BatchHeader, batchBytes, codecOf, isControl } from '#protocol/record-batch';
+import { assert } from '#base/assert';
+import { Codec, type Codecs, type Timestamp } from '#base/ports';
+import {
+  BATCH_HEADER_BYTES,
+  type BatchHeader,
+  batchBytes,
+  codecOf,
+  isControl,
+  readBatchHeader,
+} from '#protocol/record-batch';
+import { buildBatch } from '#protocol/record-batch-builder';
 import { VarintCursor } from '#protocol/varint';
 
 /** The transaction marker that a control batch holds. */
@@ -35,4 +44,23 @@ export function readEndMarker(bytes: Uint8Array, header: BatchHeader): EndMarker
   const type = view.getInt16(keyAt + 2);
   if (view.getInt16(keyAt) < 0 || (type !== ABORT && type !== COMMIT)) return undefined;
   return { aborted: type === ABORT, coordinatorEpoch: view.getInt32(valueAt + 2) };
+}
+
+/** The control batch that ends a producer's transaction with this marker; its offset is the log's to assign. */
+export function endMarkerBatch(
+  producer: { readonly producerId: number; readonly producerEpoch: number },
+  { aborted, coordinatorEpoch }: EndMarker,
+  timestamp: Timestamp,
+  codecs: Codecs,
+): { readonly bytes: Uint8Array; readonly header: BatchHeader } {
+  const key = Buffer.alloc(KEY_BYTES);
+  key.writeInt16BE(aborted ? ABORT : COMMIT, 2);
+  const value = Buffer.alloc(VALUE_BYTES);
+  value.writeInt32BE(coordinatorEpoch, 2);
+  const records = [{ timestamp, key, value }];
+  const batch = { baseOffset: 0, leaderEpoch: -1, ...producer, transactional: true, control: true, records };
+  const bytes = buildBatch(batch, codecs);
+  const header = readBatchHeader(bytes, 0);
+  assert(typeof header !== 'string', 'a batch just built is whole');
+  return { bytes, header };
 }

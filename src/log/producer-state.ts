@@ -38,6 +38,18 @@ export interface ProducerStatesOptions {
   readonly expirationMs: number;
 }
 
+/** A producer as DescribeProducers tells of it (KIP-664). */
+export interface ActiveProducer {
+  readonly producerId: ProducerId;
+  readonly epoch: number;
+  /** -1: none in this epoch. */
+  readonly lastSequence: number;
+  readonly lastTimestamp: Timestamp;
+  /** -1: it has no marker yet. */
+  readonly coordinatorEpoch: number;
+  readonly openTransactionAt: Offset | undefined;
+}
+
 /** What tells of a producer, if the log forgets the rest of it. */
 export interface LastOfProducer {
   /** The last offset of its last batch; undefined: it has written none in its epoch. */
@@ -79,7 +91,8 @@ export class ProducerStates {
   /**
    * Whether the leader may append a client's batch. INVALID_PRODUCER_EPOCH: a newer epoch has written.
    * OUT_OF_ORDER_SEQUENCE_NUMBER: not the next sequence, or a new epoch that does not start at 0. INVALID_TXN_STATE: outside
-   * the producer's open transaction. An unknown producer may start at any sequence: its state may have expired (KIP-360).
+   * the producer's open transaction. An unknown producer may start at any sequence: its state may have expired (KIP-360). A batch
+   * without sequences is a coordinator's own, of which only the epoch is checked.
    */
   check(header: BatchHeader): ProducerCheck {
     if (header.producerId < 0) return OK;
@@ -87,6 +100,7 @@ export class ProducerStates {
     const entry = this.#producers.get(header.producerId);
     if (entry === undefined) return OK;
     if (header.producerEpoch < entry.epoch) return refused(ErrorCode.InvalidProducerEpoch);
+    if (header.baseSequence < 0) return OK;
     if (header.producerEpoch > entry.epoch) {
       if (header.baseSequence !== 0) return refused(ErrorCode.OutOfOrderSequenceNumber);
     } else {
@@ -152,6 +166,37 @@ export class ProducerStates {
       this.#transactions.begin(entry.producerId, baseOffset);
     }
     return undefined;
+  }
+
+  knows(producerId: number): boolean {
+    return this.#producers.has(producerId);
+  }
+
+  /** Whether the producer has a transaction open here that it began in this epoch. */
+  hasOpenTransaction(producerId: number, epoch: number): boolean {
+    const entry = this.#producers.get(producerId);
+    return entry?.openTransactionAt !== undefined && entry.epoch === epoch;
+  }
+
+  /** INVALID_PRODUCER_EPOCH if a newer epoch of the producer has written. */
+  checkEpoch(producerId: number, epoch: number): ErrorCode {
+    const known = this.#producers.get(producerId)?.epoch ?? epoch;
+    return epoch < known ? ErrorCode.InvalidProducerEpoch : ErrorCode.None;
+  }
+
+  /** Every producer that is remembered, least recent first. */
+  *active(): IterableIterator<ActiveProducer> {
+    for (const entry of this.#producers.values()) {
+      const { producerId, epoch, lastTimestamp, coordinatorEpoch, openTransactionAt } = entry;
+      yield {
+        producerId,
+        epoch,
+        lastSequence: lastSequenceOf(entry),
+        lastTimestamp,
+        coordinatorEpoch,
+        openTransactionAt,
+      };
+    }
   }
 
   /** The first offset of a transaction that is open, or whose marker is not yet below the high watermark. */

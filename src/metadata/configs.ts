@@ -5,6 +5,7 @@
 import { brokerConfigDef } from '#model/broker-config';
 import { splitList } from '#model/config-type';
 import { ErrorCode } from '#model/errors';
+import { validateGroupConfigs } from '#model/group-config';
 import type { NodeId } from '#model/ids';
 import { isBrokerList, validateDynamicConfig } from '#model/parse-broker-config';
 import { isTopicConfig, topicConfigDef, validateTopicConfigs } from '#model/topic-config';
@@ -169,6 +170,9 @@ function alterableType(image: MetadataImage, { type, name }: { type: number; nam
     if (image.topic(name) !== undefined) return type;
     return fault(ErrorCode.UnknownTopicOrPartition, `The topic '${name}' does not exist.`);
   }
+  if (type === ResourceType.Group) {
+    return name === '' ? fault(ErrorCode.InvalidRequest, 'Default group resources are not allowed.') : type;
+  }
   if (type !== ResourceType.Broker) {
     return fault(ErrorCode.InvalidRequest, `Configs of resource type ${type} cannot be altered.`);
   }
@@ -202,6 +206,12 @@ function refuseConfigs(
     const defaults = clusterDefaults(state);
     if (isFault(defaults)) return defaults;
     const problem = validateTopicConfigs(wanted, defaults.topic);
+    return problem === undefined ? undefined : fault(ErrorCode.InvalidConfig, problem);
+  }
+  if (type === ResourceType.Group) {
+    const defaults = clusterDefaults(state);
+    if (isFault(defaults)) return defaults;
+    const problem = validateGroupConfigs(wanted, defaults.config);
     return problem === undefined ? undefined : fault(ErrorCode.InvalidConfig, problem);
   }
   const scope = name === '' ? 'cluster-wide' : 'per-broker';

@@ -37,6 +37,7 @@ import {
   electLeaders,
 } from './elect-leaders.ts';
 import { type UpdateFeaturesCommand, updateFeatures } from './feature-updates.ts';
+import { type LeaveFullDirectoriesCommand, leaveFullDirectories } from './full-directories.ts';
 import { type GrowInternalTopicsCommand, type GrownInternalTopics, growInternalTopics } from './internal-topics.ts';
 import { type LoseReplicasCommand, type LostReplicas, loseReplicas } from './lost-replicas.ts';
 import { type CreatedPartitions, type CreatePartitionsCommand, createPartitions } from './partitions.ts';
@@ -93,6 +94,7 @@ export interface Operations {
   readonly alterPartitionReassignments: Does<AlterReassignmentsCommand, readonly AlteredReassignment[]>;
   readonly electLeaders: Does<ElectLeadersCommand, ElectedLeaders>;
   readonly balanceLeaders: Does<BalanceLeadersCommand, BalancedLeaders>;
+  readonly leaveFullDirectories: Does<LeaveFullDirectoriesCommand, BalancedLeaders>;
   readonly growInternalTopics: Does<GrowInternalTopicsCommand, GrownInternalTopics>;
   readonly alterConfigs: Does<AlterConfigsCommand, readonly AlteredConfigs[]>;
   readonly incrementalAlterConfigs: Does<IncrementalAlterConfigsCommand, readonly AlteredConfigs[]>;
@@ -128,6 +130,7 @@ const DECISIONS: {
   alterPartitionReassignments,
   electLeaders,
   balanceLeaders,
+  leaveFullDirectories,
   growInternalTopics,
   alterConfigs,
   incrementalAlterConfigs,

@@ -1,6 +1,6 @@
 /** Elections that are asked for (KIP-460), and the return of leaders to their preferred replicas. */
 import { ErrorCode } from '#model/errors';
-import { partitionName } from '#model/ids';
+import { partitionName, type Uuid } from '#model/ids';
 import {
   type ControllerState,
   type Decision,
@@ -71,6 +71,8 @@ export function electLeaders(state: ControllerState, command: ElectLeadersComman
 }
 
 export interface BalanceLeadersCommand {
+  /** Directories that leaders do not return to: they have no room, or had none a moment ago. */
+  readonly fullDirectories?: readonly Uuid[];
   /** At most so many partitions change in one entry. */
   readonly changesMax: number;
 }
@@ -87,13 +89,15 @@ export interface BalancedLeaders extends Outcome {
  */
 export function balanceLeaders(state: ControllerState, command: BalanceLeadersCommand): Decision<BalancedLeaders> {
   const rules = new DecisionRules(state);
+  const returning = new DecisionRules(state, { full: new Set(command.fullDirectories ?? []) });
   const records: PartitionChangeRecord[] = [];
   const answer = (isPartial: boolean) => ({ records, response: { ...OK, changed: records.length, isPartial } });
   for (const topic of state.image.topics()) {
     for (const partition of topic.partitions) {
       const { leader, replicas } = partition;
       if (leader === replicas[0]) continue;
-      const ofPartition = leader === null ? rules.ofPartition(topic.name) : rules.ofPartition(topic.name, 'preferred');
+      const ofPartition =
+        leader === null ? rules.ofPartition(topic.name) : returning.ofPartition(topic.name, 'preferred');
       const change = changePartition(topic.id, partition, {}, ofPartition);
       if (change === undefined || change.leader === null) continue;
       if (records.length >= command.changesMax) return answer(true);

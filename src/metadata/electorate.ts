@@ -12,6 +12,8 @@ export interface Movement {
   readonly arriving?: NodeId;
   /** Its directories are from now on those of this broker. */
   readonly replaced?: Broker;
+  /** Directories that have no room: nothing in them becomes a leader, and a leader in them stays where nobody else can lead. */
+  readonly full?: ReadonlySet<Uuid>;
 }
 
 export class Electorate {
@@ -46,6 +48,16 @@ export class Electorate {
   hasReplica(id: NodeId, { replicas, directories }: Pick<Partition, 'replicas' | 'directories'>): boolean {
     const directory = directories[replicas.indexOf(id)];
     return directory !== undefined && this.holds(id, directory);
+  }
+
+  /** Whether it has no room for its replica of the partition; one that is somewhere in several directories is full when all are. */
+  isFull(id: NodeId, { replicas, directories }: Pick<Partition, 'replicas' | 'directories'>): boolean {
+    const { full } = this.#movement;
+    if (full === undefined) return false;
+    const directory = directories[replicas.indexOf(id)];
+    if (directory !== undefined && full.has(directory)) return true;
+    const all = this.#directories(id);
+    return all.length > 0 && all.every((each) => full.has(each));
   }
 
   /** For a new replica: a broker with one directory uses that; with several it chooses (KIP-858). */

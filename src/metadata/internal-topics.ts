@@ -1,6 +1,6 @@
 /** Topics that the cluster keeps for itself get more replicas when the cluster grows: nobody else would think of it. */
 import type { NodeId } from '#model/ids';
-import { OFFSETS_TOPIC } from '#model/internal-topics';
+import { OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from '#model/internal-topics';
 import { type ControllerState, clusterDefaults, type Decision, isFault, OK, type Outcome } from './decision.ts';
 import type { MetadataImage } from './image.ts';
 import { changePartition } from './partition-change.ts';
@@ -33,28 +33,33 @@ export function growInternalTopics(
   const answer = (): Decision<GrownInternalTopics> => {
     return { records, response: { ...OK, changed: records.length, moving } };
   };
-  const topic = image.topic(OFFSETS_TOPIC);
   const defaults = clusterDefaults(state);
-  if (topic === undefined || isFault(defaults)) return answer();
-  const { offsetsTopicReplicationFactor: wanted } = defaults.config;
+  if (isFault(defaults)) return answer();
+  const { offsetsTopicReplicationFactor, transactionStateLogReplicationFactor } = defaults.config;
+  const topics = [
+    { topic: image.topic(OFFSETS_TOPIC), wanted: offsetsTopicReplicationFactor },
+    { topic: image.topic(TRANSACTIONS_TOPIC), wanted: transactionStateLogReplicationFactor },
+  ];
   const rules = new DecisionRules(state);
   const living = [...image.brokers.keys()].filter((id) => rules.electorate.isActive(id)).sort((a, b) => a - b);
-  if (living.length < wanted) return answer();
-  moving = topic.partitions.filter(isReassigning).length;
-  for (const partition of topic.partitions) {
-    if (moving >= command.movesMax) break;
-    if (partition.replicas.length >= wanted || isReassigning(partition)) continue;
-    const adding = chooseMore(image, living, partition, wanted);
-    const replicas = [...partition.replicas, ...adding];
-    const change = changePartition(
-      topic.id,
-      partition,
-      { replicas, adding, removing: [] },
-      rules.ofPartition(topic.name),
-    );
-    if (change === undefined) continue;
-    records.push(change);
-    moving += 1;
+  for (const { topic } of topics) moving += topic?.partitions.filter(isReassigning).length ?? 0;
+  for (const { topic, wanted } of topics) {
+    if (topic === undefined || living.length < wanted) continue;
+    for (const partition of topic.partitions) {
+      if (moving >= command.movesMax) break;
+      if (partition.replicas.length >= wanted || isReassigning(partition)) continue;
+      const adding = chooseMore(image, living, partition, wanted);
+      const replicas = [...partition.replicas, ...adding];
+      const change = changePartition(
+        topic.id,
+        partition,
+        { replicas, adding, removing: [] },
+        rules.ofPartition(topic.name),
+      );
+      if (change === undefined) continue;
+      records.push(change);
+      moving += 1;
+    }
   }
   return answer();
 }

@@ -103,11 +103,12 @@ function withLeader(
   const { replicas, isr, elr } = members;
   const [preferred] = replicas;
   const holds = (id: NodeId): boolean => electorate.holds(id, at(directories, replicas.indexOf(id)));
-  const canLead = (id: NodeId): boolean => electorate.isActive(id) && holds(id);
+  const canLead = (id: NodeId): boolean =>
+    electorate.isActive(id) && holds(id) && !electorate.isFull(id, { replicas, directories });
   const inSync = (id: NodeId | null): id is NodeId => id !== null && isr.includes(id);
   const first = replicas.find((id) => inSync(id) && canLead(id));
   const stays = inSync(state.leader) && canLead(state.leader) ? state.leader : first;
-  // One that drains leads on where nobody else can.
+  // One that drains, or is full, leads on where nobody else can.
   const remains =
     inSync(state.leader) && electorate.lives(state.leader) && holds(state.leader) ? state.leader : undefined;
   const leader = (election === 'preferred' && first === preferred ? first : stays) ?? remains;

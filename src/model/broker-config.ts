@@ -15,6 +15,18 @@ const MAX_INT = 0x7fff_ffff;
 
 /** Typed, keyed by name; `parseBrokerConfig` makes the object of it. Sizes are bytes, times milliseconds unless the name says otherwise. */
 export const BROKER_CONFIGS = {
+  'add.partitions.to.txn.retry.backoff.max.ms': int({
+    default: '100',
+    min: 0,
+    importance: 'HIGH',
+    doc: 'How long a produce request waits at most for the transaction before its own to be over.',
+  }),
+  'add.partitions.to.txn.retry.backoff.ms': int({
+    default: '20',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'The pause after which a partition is added again to a transaction whose predecessor is not over.',
+  }),
   'advertised.listeners': list({
     default: null,
     importance: 'HIGH',
@@ -84,6 +96,70 @@ export const BROKER_CONFIGS = {
     default: '57671680',
     min: 1024,
     doc: 'The most bytes that one fetch answers with.',
+  }),
+  'group.consumer.assignment.interval.ms': int({
+    default: '1000',
+    min: 0,
+    doc: 'How long a target assignment of a consumer group holds at least before the next is computed.',
+  }),
+  'group.consumer.assignors': list({
+    default: 'uniform,range',
+    oneOf: ['uniform', 'range'],
+    check: (names) => (names.length === 0 ? 'At least one assignor must be named' : undefined),
+    doc: 'The assignors that members of consumer groups may ask for; the first is the default.',
+  }),
+  'group.consumer.heartbeat.interval.ms': int({
+    default: '5000',
+    min: 1,
+    doc: 'How often members of consumer groups are told to send heartbeats.',
+  }),
+  'group.consumer.max.assignment.interval.ms': int({
+    default: '15000',
+    min: 0,
+    doc: 'The longest assignment interval that a consumer group may be given.',
+  }),
+  'group.consumer.max.heartbeat.interval.ms': int({
+    default: '15000',
+    min: 1,
+    doc: 'The longest heartbeat interval that a consumer group may be given.',
+  }),
+  'group.consumer.max.session.timeout.ms': int({
+    default: '60000',
+    min: 1,
+    doc: 'The longest session timeout that a consumer group may be given.',
+  }),
+  'group.consumer.max.size': int({
+    default: '2147483647',
+    min: 1,
+    doc: 'The most members of one consumer group.',
+  }),
+  'group.consumer.migration.policy': string<string, 'bidirectional'>({
+    default: 'bidirectional',
+    check: (text) =>
+      ['disabled', 'downgrade', 'upgrade', 'bidirectional'].includes(text.toLowerCase())
+        ? undefined
+        : 'String must be one of (case insensitive): DISABLED, DOWNGRADE, UPGRADE, BIDIRECTIONAL',
+    doc: 'Whether groups with members change between the classic and the consumer protocol: upgrade, downgrade, bidirectional or disabled.',
+  }),
+  'group.consumer.min.assignment.interval.ms': int({
+    default: '0',
+    min: 0,
+    doc: 'The shortest assignment interval that a consumer group may be given.',
+  }),
+  'group.consumer.min.heartbeat.interval.ms': int({
+    default: '5000',
+    min: 1,
+    doc: 'The shortest heartbeat interval that a consumer group may be given.',
+  }),
+  'group.consumer.min.session.timeout.ms': int({
+    default: '45000',
+    min: 1,
+    doc: 'The shortest session timeout that a consumer group may be given.',
+  }),
+  'group.consumer.session.timeout.ms': int({
+    default: '45000',
+    min: 1,
+    doc: 'The silence after which a member of a consumer group is removed.',
   }),
   'group.initial.rebalance.delay.ms': int({
     default: '3000',
@@ -303,6 +379,11 @@ export const BROKER_CONFIGS = {
     min: 0,
     doc: 'Bytes in a second that followers here, out of sync, fetch of the replicas in follower.replication.throttled.replicas.',
   }),
+  'replica.alter.log.dirs.io.max.bytes.per.second': long({
+    default: '9223372036854775807',
+    min: 0,
+    doc: 'Bytes in a second that replicas which move between data directories of a node copy.',
+  }),
   'replica.lag.time.max.ms': long({
     default: '5000',
     min: 1,
@@ -317,7 +398,7 @@ export const BROKER_CONFIGS = {
   'request.memory.bytes': long({
     default: '67108864',
     min: 1048576,
-    doc: 'Memory for the requests being read and worked on; beyond it connections wait.',
+    doc: 'Memory for the requests being read and worked on; beyond it connections wait. One large request may be above it.',
   }),
   'request.timeout.ms': int({
     default: '30000',
@@ -331,6 +412,60 @@ export const BROKER_CONFIGS = {
     max: MAX_INT,
     importance: 'HIGH',
     doc: 'The largest request; a larger one closes its connection.',
+  }),
+  'transaction.abort.timed.out.transaction.cleanup.interval.ms': int({
+    default: '10000',
+    min: 1,
+    importance: 'LOW',
+    doc: 'After transactions were aborted because their time was up, the next ones wait so long.',
+  }),
+  'transaction.max.timeout.ms': int({
+    default: '900000',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'The longest transaction timeout that a producer may ask for.',
+  }),
+  'transaction.remove.expired.transaction.cleanup.interval.ms': int({
+    default: '3600000',
+    min: 1,
+    importance: 'LOW',
+    doc: 'The time between looks for expired transactional ids.',
+  }),
+  'transaction.state.log.min.isr': int({
+    default: null,
+    min: 1,
+    importance: 'HIGH',
+    doc: 'The min.insync.replicas that __transaction_state is made with; that of other topics unless set.',
+  }),
+  'transaction.state.log.num.partitions': int({
+    default: '50',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'The partition count of __transaction_state.',
+  }),
+  'transaction.state.log.replication.factor': int({
+    default: '1',
+    min: 1,
+    max: 0x7fff,
+    importance: 'HIGH',
+    doc: 'The replication factor of __transaction_state; min(3, cluster.target.size) unless set.',
+  }),
+  'transaction.state.log.segment.bytes': int({
+    default: '104857600',
+    min: 1048576,
+    importance: 'HIGH',
+    doc: 'The segment size of __transaction_state.',
+  }),
+  'transactional.id.expiration.ms': int({
+    default: '604800000',
+    min: 1,
+    importance: 'HIGH',
+    doc: 'How long a transactional id is remembered that nobody uses.',
+  }),
+  'transaction.partition.verification.enable': boolean({
+    default: 'true',
+    importance: 'LOW',
+    doc: 'Whether a broker asks the coordinator before it appends the first batch of a transaction to a partition (KIP-890).',
   }),
 } as const satisfies Readonly<Record<string, ConfigDef>>;
 
@@ -358,6 +493,8 @@ const DYNAMIC: ReadonlyMap<string, UpdateMode> = new Map([
   ['max.connections', 'cluster-wide'],
   ['max.connections.per.ip', 'cluster-wide'],
   ['producer.id.expiration.ms', 'cluster-wide'],
+  ['replica.alter.log.dirs.io.max.bytes.per.second', 'cluster-wide'],
+  ['transaction.partition.verification.enable', 'cluster-wide'],
 ]);
 
 export interface BrokerConfigDef {

@@ -1,6 +1,7 @@
 /** Where the value of a config comes from: the layers of broker configs below a topic's own, and what DescribeConfigs shows of them. */
 import { BROKER_CONFIG_NAMES, brokerConfigDef } from './broker-config.ts';
 import type { ConfigType } from './config-type.ts';
+import { GROUP_CONFIG_NAMES, groupConfigDef, groupConfigSynonym } from './group-config.ts';
 import { sizedDefaults } from './parse-broker-config.ts';
 import { brokerSynonyms, TOPIC_CONFIG_NAMES, type TopicConfigName, topicConfigDef } from './topic-config.ts';
 
@@ -11,6 +12,7 @@ export const ConfigSource = {
   DynamicDefaultBroker: 3,
   StaticBroker: 4,
   Default: 5,
+  Group: 8,
 } as const;
 export type ConfigSource = (typeof ConfigSource)[keyof typeof ConfigSource];
 
@@ -76,6 +78,23 @@ export function describeTopicConfigs(
     const source = strongest?.source ?? ConfigSource.Default;
     const value = override ?? defaults.get(name) ?? def.default;
     return { name, value, source, type: def.type, doc: def.doc, readOnly: false, synonyms };
+  });
+}
+
+/** Every config of a consumer group with its value, by name. */
+export function describeGroupConfigs(
+  overrides: ReadonlyMap<string, string>,
+  layers: BrokerLayers,
+): readonly ConfigEntry[] {
+  return GROUP_CONFIG_NAMES.flatMap((name) => {
+    const def = groupConfigDef(name);
+    if (def === undefined) return [];
+    const override = overrides.get(name);
+    const synonyms: ConfigSynonym[] = [];
+    if (override !== undefined) synonyms.push({ name, value: override, source: ConfigSource.Group });
+    synonyms.push(...brokerValues(groupConfigSynonym(name), layers));
+    const { value, source } = synonyms[0] ?? { value: def.default, source: ConfigSource.Default };
+    return [{ name, value, source, type: def.type, doc: def.doc, readOnly: false, synonyms }];
   });
 }
 

@@ -13,12 +13,16 @@ export interface SupportedFeature {
 /** Levels of metadata.version that tools print by name. */
 export const METADATA_VERSION = { name: '4.3-IV0', level: 30 } as const;
 
+/** 1: __transaction_state is written in its flexible format. 2: each transaction has an epoch of its own (KIP-890). */
+export const TRANSACTION_VERSION = 'transaction.version';
+
 /**
  * Java clients change what they send by the finalised levels: one that promises what is not there yet stays out of this table
- * (transaction, group, share and streams.version).
+ * (share and streams.version).
  */
 export const SUPPORTED_FEATURES: readonly SupportedFeature[] = [
   { name: 'eligible.leader.replicas.version', min: 0, max: 1, initial: 1, changedAt: [] },
+  { name: 'group.version', min: 0, max: 1, initial: 1, changedAt: [] },
   { name: 'kraft.version', min: 0, max: 1, initial: 1, changedAt: [1] },
   {
     name: 'metadata.version',
@@ -28,4 +32,5 @@ export const SUPPORTED_FEATURES: readonly SupportedFeature[] = [
     // As Kafka 4.3 has it, since its tools and users go by that.
     changedAt: [8, 11, 13, 14, 15, 17, 23, 30],
   },
+  { name: TRANSACTION_VERSION, min: 0, max: 2, initial: 2, changedAt: [] },
 ];

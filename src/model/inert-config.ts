@@ -56,13 +56,5 @@ export const INERT_BROKER_CONFIGS: ReadonlySet<string> = new Set([
   'socket.listen.backlog.size',
   'socket.receive.buffer.bytes',
   'socket.send.buffer.bytes',
-  'transaction.abort.timed.out.transaction.cleanup.interval.ms',
-  'transaction.max.timeout.ms',
-  'transaction.remove.expired.transaction.cleanup.interval.ms',
   'transaction.state.log.load.buffer.size',
-  'transaction.state.log.min.isr',
-  'transaction.state.log.num.partitions',
-  'transaction.state.log.replication.factor',
-  'transaction.state.log.segment.bytes',
-  'transactional.id.expiration.ms',
 ]);

@@ -34,6 +34,7 @@ export function sizedDefaults(targetSize: number): ReadonlyMap<string, string> {
     ['default.replication.factor', String(factor)],
     ['min.insync.replicas', factor >= 3 ? '2' : '1'],
     ['offsets.topic.replication.factor', String(factor)],
+    ['transaction.state.log.replication.factor', String(factor)],
   ]);
 }
 

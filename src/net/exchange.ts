@@ -1,5 +1,6 @@
 import type { Endpoint } from '#base/ports';
 import type { MemoryBudget } from './memory-budget.ts';
+import type { FrameMemory } from './request-memory.ts';
 
 /** One request on its way. The handler answers it exactly once: with `respond`, `finish` or `refuse`. */
 export interface Exchange {
@@ -40,6 +41,7 @@ export type Handler = (exchange: Exchange) => void;
 /** A request in the queue of its connection, from when it is whole until its answer is sent. */
 export interface Pending {
   readonly frame: Uint8Array;
+  readonly memory: FrameMemory;
   readonly overlaps: boolean;
   reached: boolean;
   answered: boolean;

@@ -3,6 +3,7 @@ import { Fifo } from '#base/fifo';
 import type { Connection, Endpoint, Mono, Receiver } from '#base/ports';
 import { type ExchangeOwner, type Handler, type Pending, PendingExchange } from './exchange.ts';
 import type { MemoryBudget } from './memory-budget.ts';
+import { type FrameMemory, frameMemory, type MemoryWaiter, type RequestMemory } from './request-memory.ts';
 
 const LENGTH_PREFIX_BYTES = 4;
 const PRODUCE_API_KEY = 0;
@@ -20,7 +21,7 @@ export interface ConnectionContext {
   readonly listenerName: string;
   /** Where bytes of all connections are read to, one read at a time. */
   readonly slab: Uint8Array;
-  readonly requestBudget: MemoryBudget;
+  readonly requestMemory: RequestMemory;
   readonly responseBudget: MemoryBudget;
   readonly maxRequestBytes: number;
   now(): Mono;
@@ -29,6 +30,13 @@ export interface ConnectionContext {
   serving(): boolean;
   refused(connection: KafkaConnection, reason: string): void;
   ended(connection: KafkaConnection): void;
+}
+
+/** A frame of which some bytes have come. Its buffer is what it has been given of its memory, and grows with that. */
+interface Unfinished {
+  readonly memory: FrameMemory;
+  buffer: Uint8Array;
+  filled: number;
 }
 
 interface Unsent {
@@ -50,12 +58,11 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
   readonly #unsent = new Fifo<Unsent>();
   #startedCount = 0;
   #starting = false;
-  /** The frame that is being filled, once its length is known and its memory reserved. */
-  #partial: Uint8Array | undefined;
-  #partialFilled = 0;
+  #partial: Unfinished | undefined;
   /** Bytes behind the last frame that could be taken: a piece of a length prefix, or what arrived before a pause took hold (≤ one slab). */
   #leftover: Uint8Array | undefined;
-  #waitsForMemory = false;
+  /** While the next frame, or the one that is being filled, waits for memory. */
+  #waiter: MemoryWaiter | undefined;
   /** The next frame is not taken until it may start, or those before it have: see READ_AHEAD_BYTES. */
   #waitsForTurn = false;
   /** Of the requests that have not started. */
@@ -100,16 +107,21 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
   }
 
   buffer(): Uint8Array {
-    return this.#partial === undefined ? this.#context.slab : this.#partial.subarray(this.#partialFilled);
+    const partial = this.#partial;
+    // Of a full one that waits for memory nothing is read: this buffer is never used, but must have room.
+    if (partial === undefined || partial.filled === partial.buffer.length) return this.#context.slab;
+    return partial.buffer.subarray(partial.filled);
   }
 
   received(bytes: number): void {
     if (this.#ended) return;
     this.#lastActive = this.#context.now();
-    if (this.#partial !== undefined) {
-      this.#partialFilled += bytes;
-      if (this.#partialFilled - this.#progressFilled >= PROGRESS_BYTES_MIN) this.#noteProgress();
-      if (this.#partialFilled === this.#partial.length) this.#completePartial();
+    const partial = this.#partial;
+    if (partial !== undefined) {
+      assert(partial.filled + bytes <= partial.buffer.length, 'nothing is read while a full frame waits for memory');
+      partial.filled += bytes;
+      if (partial.filled - this.#progressFilled >= PROGRESS_BYTES_MIN) this.#noteProgress();
+      if (partial.filled === partial.buffer.length) this.#extendPartial(partial);
     } else {
       this.#take(this.#context.slab.subarray(0, bytes), true);
     }
@@ -149,6 +161,15 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
     this.closed('reset');
   }
 
+  /** The node goes: the peer gets what the kernel has of earlier answers and sees an end, no error. Answers that wait to be sent are dropped. */
+  leave(): void {
+    if (this.#closed) return;
+    // Their bytes are lent until they are out, and go back to their owners now.
+    if (this.#unsent.length > 0) return this.reset();
+    this.#connection.end();
+    this.closed('reset');
+  }
+
   /** Cuts frames out of `bytes`; what is not taken is kept as leftover (copied if it is the shared slab's). */
   #take(bytes: Uint8Array, shared: boolean): void {
     let data = bytes;
@@ -175,40 +196,53 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
         this.#waitsForTurn = true;
         break;
       }
-      if (!this.#context.requestBudget.tryReserve(sizeBytes)) {
-        this.#waitForMemory();
+      const memory = frameMemory(sizeBytes);
+      if (!this.#context.requestMemory.tryGrow(memory)) {
+        this.#waitFor(memory);
         break;
       }
       at += LENGTH_PREFIX_BYTES;
       // Not pooled: batches live on in the tail cache, and a small view must not pin a pool.
-      const frame = Buffer.allocUnsafeSlow(sizeBytes);
-      const available = Math.min(sizeBytes, data.length - at);
-      frame.set(data.subarray(at, at + available));
+      const buffer = Buffer.allocUnsafeSlow(memory.heldBytes);
+      const available = Math.min(buffer.length, data.length - at);
+      buffer.set(data.subarray(at, at + available));
       at += available;
       if (available < sizeBytes) {
-        this.#partial = frame;
-        this.#partialFilled = available;
+        assert(available < buffer.length, 'the first memory of a frame is more than what is read at once');
+        this.#partial = { memory, buffer, filled: available };
         this.#noteProgress();
         return;
       }
-      this.#push(frame);
+      this.#push(buffer, memory);
     }
     if (at < data.length) this.#leftover = shared ? Buffer.from(data.subarray(at)) : data.subarray(at);
   }
 
-  #completePartial(): void {
-    const frame = this.#partial;
-    assert(frame !== undefined, 'a frame was being read');
-    this.#partial = undefined;
-    this.#push(frame);
+  /** What it has been given is full: it is whole, or grows. */
+  #extendPartial(partial: Unfinished): void {
+    const { memory, buffer, filled } = partial;
+    if (filled === memory.frameBytes) {
+      this.#partial = undefined;
+      this.#push(buffer, memory);
+      return;
+    }
+    if (!this.#context.requestMemory.tryGrow(memory)) {
+      this.#waitFor(memory);
+      return;
+    }
+    // Others may have been served before it returned.
+    if (this.#ended) return;
+    partial.buffer = Buffer.allocUnsafeSlow(memory.heldBytes);
+    partial.buffer.set(buffer);
   }
 
-  #push(frame: Uint8Array): void {
+  #push(frame: Uint8Array, memory: FrameMemory): void {
     const apiKey = ((frame[0] as number) << 8) | (frame[1] as number);
     const overlaps = apiKey === PRODUCE_API_KEY;
     this.#waitingBytes += frame.length;
     this.#pending.push({
       frame,
+      memory,
       overlaps,
       reached: false,
       answered: false,
@@ -221,24 +255,25 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
     });
   }
 
-  #waitForMemory(): void {
-    if (this.#waitsForMemory) return;
-    this.#waitsForMemory = true;
-    this.#context.requestBudget.whenFree(() => {
-      this.#waitsForMemory = false;
+  #waitFor(memory: FrameMemory): void {
+    this.#waiter ??= this.#context.requestMemory.whenFree(memory, () => {
+      this.#waiter = undefined;
       this.#resume();
     });
   }
 
   #noteProgress(): void {
     this.#progressAt = this.#context.now();
-    this.#progressFilled = this.#partialFilled;
+    this.#progressFilled = this.#partial?.filled ?? 0;
   }
 
   #resume(): void {
     if (this.#ended) return;
     const leftover = this.#leftover;
-    if (leftover !== undefined && this.#partial === undefined) {
+    const partial = this.#partial;
+    if (partial !== undefined) {
+      if (partial.filled === partial.buffer.length) this.#extendPartial(partial);
+    } else if (leftover !== undefined) {
       this.#take(leftover, false);
       this.start();
     }
@@ -292,14 +327,15 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
     pending.sent = sent;
     pending.gone = undefined;
     pending.followed = undefined;
-    if (pending.holds === 0) this.#context.requestBudget.release(pending.frame.length);
+    if (pending.holds === 0) this.#context.requestMemory.release(pending.memory);
     for (let first = this.#pending.peek(); first?.answered === true; first = this.#pending.peek()) {
       this.#pending.shift();
       this.#startedCount -= 1;
       if (first.response !== undefined) this.#send(first.response, first.responseBytes, first.sent);
     }
     this.start();
-    if (this.#leftover !== undefined && !this.#waitsForMemory && this.#pending.length < MAX_IN_FLIGHT) this.#resume();
+    if (this.#leftover !== undefined && this.#waiter === undefined && this.#pending.length < MAX_IN_FLIGHT)
+      this.#resume();
     else this.#updateReading();
   }
 
@@ -318,7 +354,7 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
       assert(held, 'memory is let go once');
       held = false;
       pending.holds -= 1;
-      if (pending.holds === 0 && pending.answered) this.#context.requestBudget.release(pending.frame.length);
+      if (pending.holds === 0 && pending.answered) this.#context.requestMemory.release(pending.memory);
     };
   }
 
@@ -377,9 +413,12 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
   #end(dropsWaiting: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.#partial !== undefined) this.#context.requestBudget.release(this.#partial.length);
+    const partial = this.#partial;
     this.#partial = undefined;
     this.#leftover = undefined;
+    if (this.#waiter !== undefined) this.#context.requestMemory.forget(this.#waiter);
+    this.#waiter = undefined;
+    if (partial !== undefined) this.#context.requestMemory.release(partial.memory);
     if (dropsWaiting) this.#dropWaiting();
     const gone: (() => void)[] = [];
     for (let index = 0; index < this.#startedCount; index += 1) {
@@ -395,7 +434,7 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
       if (index < this.#startedCount) started.push(pending);
       else {
         this.#waitingBytes -= pending.frame.length;
-        this.#context.requestBudget.release(pending.frame.length);
+        this.#context.requestMemory.release(pending.memory);
       }
     }
     for (const pending of started) this.#pending.push(pending);
@@ -405,7 +444,10 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
     if (this.#ended) return;
     const unsent = this.#sentBytes - this.#flushedBytes;
     const mustPause =
-      this.#waitsForMemory || this.#waitsForTurn || this.#pending.length >= MAX_IN_FLIGHT || unsent > MAX_UNSENT_BYTES;
+      this.#waiter !== undefined ||
+      this.#waitsForTurn ||
+      this.#pending.length >= MAX_IN_FLIGHT ||
+      unsent > MAX_UNSENT_BYTES;
     if (mustPause === this.#paused) return;
     this.#paused = mustPause;
     if (mustPause) this.#connection.pause();

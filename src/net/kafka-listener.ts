@@ -2,14 +2,15 @@ import type { Clock, Connection, Endpoint, Listener, Logger, Mono, Network, Rece
 import type { Handler } from './exchange.ts';
 import { type ConnectionContext, KafkaConnection } from './kafka-connection.ts';
 import { MemoryBudget } from './memory-budget.ts';
+import { RequestMemory } from './request-memory.ts';
 
 /** Room for one read of any connection; larger frames are read into buffers of their own. */
 const SLAB_BYTES = 128 * 1024;
 /** A peer that takes nothing of its answers for so long is reset. */
 const STALL_MS = 30_000;
 /** A peer that has begun a request and does not go on with it is reset after STALL_MS, or after this while others wait for its memory. */
-const STALL_UNDER_PRESSURE_MS = 5_000;
-const SWEEP_MS = 5_000;
+const STALL_UNDER_PRESSURE_MS = 2_000;
+const SWEEP_MS = 1_000;
 
 export interface KafkaListenerOptions {
   readonly maxRequestBytes: number;
@@ -31,7 +32,7 @@ export interface ListenerStats {
 /** The Kafka protocol's listeners: accepts connections within limits and sweeps those that idle or stall. */
 export class KafkaListener {
   readonly stats: ListenerStats = { connections: 0, accepted: 0, refusedConnections: 0, refusedRequests: 0 };
-  readonly requestBudget: MemoryBudget;
+  readonly requestMemory: RequestMemory;
   readonly responseBudget: MemoryBudget;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -42,6 +43,7 @@ export class KafkaListener {
   readonly #connections = new Set<KafkaConnection>();
   readonly #perIp = new Map<string, number>();
   readonly #sweeper: Timer;
+  #sweptAt: Mono;
   #listeners: Listener[] = [];
   #serving = false;
 
@@ -49,9 +51,10 @@ export class KafkaListener {
     this.#clock = ports.clock;
     this.#logger = ports.logger;
     this.#options = options;
-    this.requestBudget = new MemoryBudget(options.requestMemoryBytes);
+    this.requestMemory = new RequestMemory(options.requestMemoryBytes);
     this.responseBudget = new MemoryBudget(options.responseMemoryBytes);
     this.#sweeper = ports.clock.timer(() => this.#sweep());
+    this.#sweptAt = ports.clock.now();
     this.#handle = handle;
   }
 
@@ -60,6 +63,7 @@ export class KafkaListener {
     const context = this.#contextOf(name);
     const listener = await network.listen(at, (connection) => this.#accept(connection, context));
     this.#listeners.push(listener);
+    this.#sweptAt = this.#clock.now();
     this.#sweeper.arm(SWEEP_MS);
     return listener.at;
   }
@@ -80,14 +84,14 @@ export class KafkaListener {
   async close(): Promise<void> {
     this.#sweeper.disarm();
     await this.stopAccepting();
-    for (const connection of [...this.#connections]) connection.reset();
+    for (const connection of [...this.#connections]) connection.leave();
   }
 
   #contextOf(listenerName: string): ConnectionContext {
     return {
       listenerName,
       slab: this.#slab,
-      requestBudget: this.requestBudget,
+      requestMemory: this.requestMemory,
       responseBudget: this.responseBudget,
       maxRequestBytes: this.#options.maxRequestBytes,
       now: () => this.#clock.now(),
@@ -134,7 +138,10 @@ export class KafkaListener {
 
   #sweep(): void {
     const now = this.#clock.now();
-    const patienceMs = this.requestBudget.freeBytes === 0 ? STALL_UNDER_PRESSURE_MS : STALL_MS;
+    // Whoever could not go on because this process stood still has done nothing wrong.
+    const stoodStill = now - this.#sweptAt > 2 * SWEEP_MS;
+    this.#sweptAt = now;
+    const patienceMs = this.requestMemory.isAwaited ? STALL_UNDER_PRESSURE_MS : STALL_MS;
     for (const connection of [...this.#connections]) {
       if (isOlder(connection.idleSince, now, this.#options.maxIdleMs)) connection.reset();
       else if (isOlder(connection.stalledSince, now, STALL_MS)) {
@@ -143,7 +150,7 @@ export class KafkaListener {
           `connection closed: it took nothing of its answers for ${STALL_MS} ms`,
         );
         connection.reset();
-      } else if (isOlder(connection.unfinishedSince, now, patienceMs)) {
+      } else if (!stoodStill && isOlder(connection.unfinishedSince, now, patienceMs)) {
         this.#logger.warn(
           { remote: connection.remote },
           `connection closed: a request that it began did not go on for ${patienceMs} ms`,

@@ -1,21 +1,25 @@
 /** The node's part as a broker: listeners for Kafka clients, partitions, group coordinators, and its registration. */
+
 import { ALL_APIS } from '#api/all-apis';
 import { Dispatcher } from '#api/dispatch';
 import { assert } from '#base/assert';
 import type { Deadlines } from '#base/deadlines';
-import type { Endpoint, IoError, Ports } from '#base/ports';
+import { listenFailure } from '#base/listen-failure';
+import type { Endpoint, Ports } from '#base/ports';
 import { type BrokerListener, ResourceType } from '#metadata/records';
 import type { NewTopic } from '#metadata/topics';
+import type { BrokerConfig } from '#model/broker-config';
 import { ErrorCode } from '#model/errors';
 import { SUPPORTED_FEATURES } from '#model/features';
 import type { NodeId } from '#model/ids';
-import { OFFSETS_TOPIC } from '#model/internal-topics';
+import { OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from '#model/internal-topics';
 import { type ListenerAddress, parseListener } from '#model/listener';
 import type { ParsedBrokerConfig } from '#model/parse-broker-config';
 import { newUuid } from '#model/uuids';
 import { KafkaListener } from '#net/kafka-listener';
 import { Broker, brokerLayers, type ControllerClient } from '#runtime/broker';
 import { BrokerLifecycle } from '#runtime/broker-lifecycle';
+import { BrokerConnections } from '#runtime/broker-requests';
 import { DamagedReplicas } from '#runtime/damaged-replicas';
 import { DirectoryReports } from '#runtime/directory-reports';
 import { EndOffsets } from '#runtime/end-offsets';
@@ -26,6 +30,7 @@ import { ProducerIds } from '#runtime/producer-ids';
 import { ReplicaFetchers } from '#runtime/replica-fetchers';
 import { ReplicationThrottle } from '#runtime/replication-throttle';
 import { TopicCreator } from '#runtime/topic-creator';
+import { TransactionHost, transactionsTopic } from '#runtime/transaction-host';
 import type { LogStore } from '#storage/log-store';
 import { NodeError } from './node-error.ts';
 import type { NodeIdentity, NodeQuorum } from './node-quorum.ts';
@@ -43,6 +48,7 @@ export interface NodeBroker {
   readonly fetchers: ReplicaFetchers;
   readonly isr: IsrUpdates;
   readonly endOffsets: EndOffsets;
+  readonly requests: BrokerConnections;
   readonly damaged: DamagedReplicas;
 }
 
@@ -75,11 +81,16 @@ export async function openBroker(
       rate: () => broker.config.followerReplicationThrottledRate,
       replicasOf: (partition) => partitions.configOf(partition).followerReplicationThrottledReplicas,
     }),
+    onAppended: (sizeBytes) => {
+      broker.traffic.replicationBytesIn += sizeBytes;
+    },
     isInSync: ({ topicId, index }) => image.topicById(topicId)?.partitions[index]?.isr.includes(node.id) === true,
     endpointOf,
     brokerEpoch,
   });
   opened.push(async () => fetchers.close());
+  const requests = new BrokerConnections(ports, deadlines, { self: node.id, endpointOf });
+  opened.push(async () => requests.close());
   const isr = new IsrUpdates({
     clock: ports.clock,
     self: node.id,
@@ -106,7 +117,9 @@ export async function openBroker(
     store,
     logger: ports.logger,
     followers: fetchers,
+    clock: ports.clock,
     layers,
+    moveBytesPerSecond: () => broker.config.replicaAlterLogDirsIoMaxBytesPerSecond,
   });
   const controller: ControllerClient = {
     async submit(operation, command, timeoutMs) {
@@ -119,12 +132,14 @@ export async function openBroker(
       return quorum.leaderId;
     },
   };
+  const producerIds = new ProducerIds(() => allocateProducerIds(broker));
   const broker: Broker = new Broker(
     { ports, nodeId: node.id, given, config, image, controller, store },
     {
       deadlines,
+      requests,
       partitions,
-      producerIds: new ProducerIds(() => allocateProducerIds(broker)),
+      producerIds,
       topicCreator: new TopicCreator((name) => createOnRequest(broker, name), ports.logger),
       groups: new GroupHost({
         ports,
@@ -135,10 +150,22 @@ export async function openBroker(
         config: () => broker.config,
         createOffsetsTopic: () => broker.topicCreator.request(OFFSETS_TOPIC),
       }),
+      transactions: new TransactionHost({
+        ports,
+        nodeId: node.id,
+        image,
+        partitions,
+        deadlines,
+        requests,
+        producerIds,
+        config: () => broker.config,
+        createTransactionsTopic: () => broker.topicCreator.request(TRANSACTIONS_TOPIC),
+      }),
     },
   );
   broker.servedApis = ALL_APIS.map(({ key }) => key);
   partitions.observeLeadership(broker.groups);
+  partitions.observeLeadership(broker.transactions);
   const dispatcher = new Dispatcher(broker, ALL_APIS);
   const listener = new KafkaListener(
     ports,
@@ -168,6 +195,7 @@ export async function openBroker(
         features: SUPPORTED_FEATURES.map(({ name, min, max }) => ({ name, min, max })),
       },
       cleanBrokerEpoch: store.cleanBrokerEpoch,
+      fullDirectories: () => store.directories.filter(({ isFull }) => isFull).map(({ id }) => id),
       onRefused: (reason) => ports.fatal(new NodeError(`the node is no broker of its cluster any more: ${reason}`)),
     },
   );
@@ -188,7 +216,7 @@ export async function openBroker(
   const endOffsets = new EndOffsets(ports, { partitions, image, endpointOf, wantedMax: config.metricsPartitionLimit });
   opened.push(async () => endOffsets.close());
   store.onDirectoryOffline = () => reports.directoryFailed();
-  return { broker, listener, listeners, lifecycle, reports, fetchers, isr, endOffsets, damaged };
+  return { broker, listener, listeners, lifecycle, reports, fetchers, isr, endOffsets, requests, damaged };
 }
 
 /** Registers this process, opens what it leads, and goes on when the controller has let clients come. */
@@ -204,7 +232,8 @@ export async function joinAsBroker({ broker, lifecycle, isr }: NodeBroker, { quo
   });
   quorum.publisher.subscribe((delta) => {
     partitions.apply(delta);
-    broker.groups.topicsDeleted(delta.topicsDeleted);
+    broker.groups.topicsChanged(delta);
+    if (delta.partitions.length > 0 || delta.topicsDeleted.length > 0) broker.transactions.leadersChanged();
     if (delta.configs.some(({ type }) => type === ResourceType.Broker)) broker.refreshConfig();
     if (lifecycle.registered?.fenced === false) letIn();
   });
@@ -215,7 +244,7 @@ export async function joinAsBroker({ broker, lifecycle, isr }: NodeBroker, { quo
   await partitions.settled();
 }
 
-/** Where followers fetch: the named listener, else the first. */
+/** Where brokers reach it: the named listener, else the first. */
 function interBrokerEndpoint(listeners: readonly BrokerListener[], name: string | undefined): Endpoint | undefined {
   return (name === undefined ? undefined : listeners.find((listener) => listener.name === name)) ?? listeners[0];
 }
@@ -246,9 +275,7 @@ async function bind(ports: Ports, listener: KafkaListener, name: string, at: End
   try {
     return await listener.bind(ports.network, name, at);
   } catch (cause) {
-    const { code, message } = cause as IoError;
-    const reason = code === 'EEXIST' ? 'the address is in use' : message;
-    throw new NodeError(`${name} cannot listen on ${at.host}:${at.port}: ${reason}`, { cause });
+    throw new NodeError(`${name} cannot listen on ${at.host}:${at.port}: ${listenFailure(cause)}`, { cause });
   }
 }
 
@@ -275,9 +302,15 @@ async function createOnRequest(broker: Broker, name: string) {
     assignments: [],
     configs: new Map(),
   };
-  const topic = name === OFFSETS_TOPIC ? { ...offsetsTopic(broker.config), id } : asDefault;
+  const internal = internalTopic(name, broker.config);
+  const topic = internal === undefined ? asDefault : { ...internal, id };
   const created = await broker.controller.submit('createTopics', { topics: [topic], validateOnly: false }, DECISION_MS);
   if (typeof created === 'string') return { error: ErrorCode.RequestTimedOut, message: `the controller: ${created}` };
   const [outcome] = created;
   return { error: outcome?.errorCode ?? ErrorCode.UnknownServerError, message: outcome?.message ?? null };
+}
+
+function internalTopic(name: string, config: BrokerConfig): NewTopic | undefined {
+  if (name === OFFSETS_TOPIC) return offsetsTopic(config);
+  return name === TRANSACTIONS_TOPIC ? transactionsTopic(config) : undefined;
 }

@@ -1,7 +1,9 @@
 /** The node's part in the metadata quorum: its peers, its replica of the log, and the controller that it is while it leads. */
+
 import { assert } from '#base/assert';
 import type { Deadlines } from '#base/deadlines';
-import type { Endpoint, IoError, Ports } from '#base/ports';
+import { listenFailure } from '#base/listen-failure';
+import type { Endpoint, Ports } from '#base/ports';
 import type { NodeId, Uuid } from '#model/ids';
 import { parseEndpoint } from '#model/listener';
 import type { ParsedBrokerConfig } from '#model/parse-broker-config';
@@ -121,7 +123,7 @@ export async function openQuorum(
   opened.push(async () => sessions.stop());
   const upkeep = new ControllerUpkeep(
     ports.clock,
-    { quorum, controller },
+    { quorum, controller, sessions },
     {
       balancesLeaders: config.autoLeaderRebalanceEnable,
       checkMs: config.leaderImbalanceCheckIntervalSeconds * 1000,
@@ -148,9 +150,7 @@ async function listen(peers: PeerNetwork, listener: string, listed: Endpoint | u
   try {
     return await peers.listen(bound, { host: advertised.host, port: advertised.port });
   } catch (cause) {
-    const { code, message } = cause as IoError;
-    const reason = code === 'EEXIST' ? 'the address is in use' : message;
-    throw new NodeError(`the peer listener cannot listen on ${listener}: ${reason}`, { cause });
+    throw new NodeError(`the peer listener cannot listen on ${listener}: ${listenFailure(cause)}`, { cause });
   }
 }
 

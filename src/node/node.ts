@@ -183,6 +183,7 @@ export class Node {
     part.leaderless.stop();
     broker?.isr.stop();
     broker?.endOffsets.close();
+    broker?.requests.close();
     broker?.damaged.stop();
     broker?.fetchers.close();
     await part.quorum.close();

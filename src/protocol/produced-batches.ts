@@ -7,6 +7,7 @@ import {
   codecOf,
   isControl,
   isLogAppendTime,
+  isTransactional,
   NO_TIMESTAMP,
   patchMaxTimestamp,
   readBatchHeader,
@@ -78,6 +79,8 @@ function checkHeader(header: BatchHeader): RefusedBatches | undefined {
     const message = `producer id ${producerId} with epoch ${producerEpoch} and sequence ${baseSequence}`;
     return refused(ErrorCode.InvalidRecord, message);
   }
+  if (producerId < 0 && isTransactional(header))
+    return refused(ErrorCode.InvalidRecord, 'a transaction without a producer');
   if (isLogAppendTime(header)) {
     return refused(ErrorCode.InvalidTimestamp, 'the timestamp type LogAppendTime is the broker’s to set');
   }

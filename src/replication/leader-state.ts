@@ -105,6 +105,13 @@ export class LeaderState {
     return this.#followers.get(id);
   }
 
+  /** Where the logs of the followers that live start, by what they have told: the least; -1 while one has told nothing. */
+  leastStartOf(lives: (id: NodeId) => boolean): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (const [id, { logStartOffset }] of this.#followers) if (lives(id)) least = Math.min(least, logStartOffset);
+    return least;
+  }
+
   /** Says whether the high watermark has moved. The same epoch, another state: what was proposed is decided if it is later. */
   changed(view: PartitionView, minIsr: number, now: Mono): boolean {
     assert(view.leaderEpoch === this.#view.leaderEpoch && view.isr.includes(this.#self), 'one state, one leader epoch');

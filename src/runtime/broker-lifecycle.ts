@@ -14,6 +14,8 @@ export interface BrokerLifecycleOptions {
   readonly registration: Omit<Registration, 'brokerEpoch' | 'fenced'>;
   /** Of the process that was stopped cleanly before this one, if the disks say so (KIP-966). */
   readonly cleanBrokerEpoch?: number | undefined;
+  /** Log directories of this node that have no room now. */
+  fullDirectories(): readonly Uuid[];
   /** It cannot be a broker of this cluster: a sentence for the user. */
   readonly onRefused: (reason: string) => void;
 }
@@ -137,12 +139,14 @@ export class BrokerLifecycle {
       this.#replaced();
       return;
     }
+    const fullDirectories = this.#options.fullDirectories();
     const heartbeat: Heartbeat = {
       id: this.#id,
       brokerEpoch,
       incarnation: this.#incarnation,
       appliedIndex: this.#quorum.appliedIndex,
       wantsWork: this.#wantsWork,
+      ...(fullDirectories.length > 0 && { fullDirectories }),
     };
     const answer = this.#quorum.isActive
       ? this.#host.heartbeat(heartbeat)

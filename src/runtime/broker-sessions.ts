@@ -2,9 +2,10 @@ import type { Clock, Timer } from '#base/ports';
 import { BrokerLiveness } from '#metadata/broker-liveness';
 import type { BrokerCommand } from '#metadata/broker-states';
 import { ErrorCode } from '#model/errors';
-import type { NodeId } from '#model/ids';
+import type { NodeId, Uuid } from '#model/ids';
 import type { PlantedBugs } from '#model/planted-bugs';
 import type { Heartbeat, HeartbeatAnswer } from './controller-protocol.ts';
+import { FullDirectories } from './full-directories.ts';
 import type { MetadataController } from './metadata-controller.ts';
 import type { MetadataQuorum } from './metadata-quorum.ts';
 import type { PeerNetwork } from './peer-network.ts';
@@ -35,6 +36,9 @@ export class BrokerSessions {
   readonly #liveness: BrokerLiveness;
   readonly #timer: Timer;
   readonly #votersTimer: Timer;
+  readonly #full = new FullDirectories();
+  /** A directory has been full for long enough to be left. */
+  onDirectoryFull: () => void = () => {};
   readonly #unfencing = new Set<NodeId>();
   readonly #probing = new Set<NodeId>();
   #isActive = false;
@@ -78,6 +82,11 @@ export class BrokerSessions {
     return this.#isActive ? this.#liveness.sessionCount : 0;
   }
 
+  /** Where leaders should not be, and should not return to. */
+  fullDirectories(): readonly Uuid[] {
+    return this.#full.current(this.#clock.now());
+  }
+
   heard(heartbeat: Heartbeat): HeartbeatAnswer {
     if (!this.#isActive) return { errorCode: ErrorCode.NotController };
     const { id, brokerEpoch, incarnation } = heartbeat;
@@ -89,6 +98,8 @@ export class BrokerSessions {
     this.#liveness.heard(id, broker.brokerEpoch, this.#clock.now());
     // It knows its own registration, and so all that was decided before it came.
     const isCaughtUp = heartbeat.appliedIndex >= brokerEpoch;
+    const full = (heartbeat.fullDirectories ?? []).filter((directory) => broker.directories.includes(directory));
+    if (this.#full.note(full, this.#clock.now())) this.onDirectoryFull();
     if (broker.fenced && heartbeat.wantsWork && isCaughtUp) void this.#unfence(id, broker.brokerEpoch);
     this.#carryOut();
     return { errorCode: ErrorCode.None, fenced: broker.fenced };
@@ -117,6 +128,7 @@ export class BrokerSessions {
     if (leaderId !== undefined && leaderId !== self.id) this.#formerLeader = leaderId;
     if (isActive === this.#isActive) return;
     this.#isActive = isActive;
+    this.#full.clear();
     if (!isActive) {
       this.#timer.disarm();
       this.#votersTimer.disarm();

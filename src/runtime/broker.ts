@@ -9,6 +9,7 @@ import { SUPPORTED_FEATURES, type SupportedFeature } from '#model/features';
 import type { NodeId } from '#model/ids';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import type { LogStore } from '#storage/log-store';
+import type { BrokerRequests } from './broker-requests.ts';
 import type { Submitted } from './controller-link.ts';
 import type { QuorumDescription } from './controller-protocol.ts';
 import { FetchSessions } from './fetch-sessions.ts';
@@ -18,6 +19,8 @@ import type { ProducerIds } from './producer-ids.ts';
 import { ReplicationThrottle } from './replication-throttle.ts';
 import type { TopicCreator } from './topic-creator.ts';
 import { Traffic } from './traffic.ts';
+import type { TransactionHost } from './transaction-host.ts';
+import { TransactionVerifier } from './transaction-verifier.ts';
 
 /** The way to the active controller: resolves once the decision's records are committed here and their effects are done. */
 export interface ControllerClient {
@@ -59,6 +62,10 @@ export class Broker {
   readonly producerIds: ProducerIds;
   readonly topicCreator: TopicCreator;
   readonly groups: GroupHost;
+  readonly transactions: TransactionHost;
+  /** To other brokers, and to this one as if it were another. */
+  readonly requests: BrokerRequests;
+  readonly verifier: TransactionVerifier;
   servedApis: readonly number[] = [];
   readonly #given: ReadonlyMap<string, string>;
   #config: BrokerConfig;
@@ -70,6 +77,8 @@ export class Broker {
       producerIds: ProducerIds;
       topicCreator: TopicCreator;
       groups: GroupHost;
+      transactions: TransactionHost;
+      requests: BrokerRequests;
       deadlines: Deadlines;
     },
   ) {
@@ -85,6 +94,15 @@ export class Broker {
     this.producerIds = services.producerIds;
     this.topicCreator = services.topicCreator;
     this.groups = services.groups;
+    this.transactions = services.transactions;
+    this.requests = services.requests;
+    this.verifier = new TransactionVerifier({
+      clock: parts.ports.clock,
+      deadlines: services.deadlines,
+      image: parts.image,
+      requests: services.requests,
+      config: () => this.#config,
+    });
     this.leaderThrottle = new ReplicationThrottle({
       clock: parts.ports.clock,
       self: parts.nodeId,

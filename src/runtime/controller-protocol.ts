@@ -26,6 +26,8 @@ export interface Heartbeat {
   readonly appliedIndex: number;
   /** It has opened what it leads, and wants clients. */
   readonly wantsWork: boolean;
+  /** Its log directories that have no room now; undefined: none. */
+  readonly fullDirectories?: readonly Uuid[];
 }
 
 export interface HeartbeatAnswer {

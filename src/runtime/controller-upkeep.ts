@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '#base/ports';
 import type { MetadataDelta } from '#metadata/delta';
+import type { BrokerSessions } from './broker-sessions.ts';
 import type { MetadataController } from './metadata-controller.ts';
 import type { MetadataQuorum } from './metadata-quorum.ts';
 
@@ -10,7 +11,10 @@ export interface ControllerUpkeepOptions {
   readonly checkMs: number;
 }
 
-/** After a broker has come or replicas have caught up, things are looked at so much later: until then more may have come. */
+/**
+ * After a broker has come or replicas have caught up, things are looked at so much later: until then more may have come. While a directory
+ * is full, or was a moment ago, they are looked at as often.
+ */
 const SOON_MS = 5_000;
 /** Leaders that change in one decision; the next one follows at once, and lets others in between. */
 const LEADERS_MAX = 200;
@@ -19,11 +23,15 @@ const GROWING_MS = 250;
 /** Partitions of internal topics that get more replicas at a time. */
 const MOVES_MAX = 10;
 
-/** What the active controller does unasked: preferred leaders come back, internal topics grow with the cluster. Idle on every other node. */
+/**
+ * What the active controller does unasked: leaders leave directories that are full, preferred leaders come back, internal topics grow
+ * with the cluster. Idle on every other node.
+ */
 export class ControllerUpkeep {
   readonly #clock: Clock;
   readonly #quorum: MetadataQuorum;
   readonly #controller: MetadataController;
+  readonly #sessions: BrokerSessions;
   readonly #options: ControllerUpkeepOptions;
   readonly #timer: Timer;
   /** When the timer is due. */
@@ -33,12 +41,18 @@ export class ControllerUpkeep {
 
   constructor(
     clock: Clock,
-    parts: { readonly quorum: MetadataQuorum; readonly controller: MetadataController },
+    parts: {
+      readonly quorum: MetadataQuorum;
+      readonly controller: MetadataController;
+      readonly sessions: BrokerSessions;
+    },
     options: ControllerUpkeepOptions,
   ) {
     this.#clock = clock;
     this.#quorum = parts.quorum;
     this.#controller = parts.controller;
+    this.#sessions = parts.sessions;
+    parts.sessions.onDirectoryFull = () => this.#lookWithin(0);
     this.#options = options;
     this.#timer = clock.timer(() => void this.#look());
     parts.quorum.onRole(() => this.#lookWithin(SOON_MS));
@@ -66,14 +80,28 @@ export class ControllerUpkeep {
     this.#isWorking = true;
     const grown = await this.#controller.submit('growInternalTopics', { movesMax: MOVES_MAX });
     const isGrowing = typeof grown === 'object' && grown.response.moving > 0;
+    await this.#leaveFull();
     if (this.#options.balancesLeaders) await this.#balance();
     this.#isWorking = false;
-    this.#lookWithin(isGrowing ? GROWING_MS : this.#options.checkMs);
+    const isAnyFull = this.#sessions.fullDirectories().length > 0;
+    this.#lookWithin(isGrowing ? GROWING_MS : isAnyFull ? SOON_MS : this.#options.checkMs);
+  }
+
+  async #leaveFull(): Promise<void> {
+    while (!this.#stopped) {
+      const directories = this.#sessions.fullDirectories();
+      if (directories.length === 0) return;
+      const command = { directories, changesMax: LEADERS_MAX };
+      const decided = await this.#controller.submit('leaveFullDirectories', command);
+      if (typeof decided !== 'object' || !decided.response.isPartial) return;
+      await new Promise<void>((resolve) => this.#clock.defer(resolve));
+    }
   }
 
   async #balance(): Promise<void> {
     while (!this.#stopped) {
-      const decided = await this.#controller.submit('balanceLeaders', { changesMax: LEADERS_MAX });
+      const fullDirectories = this.#sessions.fullDirectories();
+      const decided = await this.#controller.submit('balanceLeaders', { fullDirectories, changesMax: LEADERS_MAX });
       if (typeof decided !== 'object' || !decided.response.isPartial) return;
       await new Promise<void>((resolve) => this.#clock.defer(resolve));
     }

@@ -9,19 +9,25 @@ const RECORD_FRAME_BYTES_MAX = 32;
 
 /**
  * The records of one decision as uncompressed batches of at most `batchBytesMax` each, for one append. Offsets are the log's to assign.
- * 'too-large': a record fits in no batch.
+ * `producer`: they belong to its transaction. 'too-large': a record fits in no batch.
  */
 export function coordinatorBatches(
   records: readonly CoordinatorRecord[],
   timestamp: Timestamp,
   batchBytesMax: number,
   codecs: Codecs,
+  producer?: { readonly producerId: number; readonly producerEpoch: number } | undefined,
 ): { readonly bytes: Uint8Array; readonly headers: readonly BatchHeader[] } | 'too-large' {
   const groups = grouped(records, batchBytesMax);
   if (groups === 'too-large') return groups;
   const batches = groups.map((group) =>
     buildBatch(
-      { baseOffset: 0, leaderEpoch: -1, records: group.map(({ key, value }) => ({ timestamp, key, value })) },
+      {
+        baseOffset: 0,
+        leaderEpoch: -1,
+        ...(producer === undefined ? {} : { ...producer, transactional: true }),
+        records: group.map(({ key, value }) => ({ timestamp, key, value })),
+      },
       codecs,
     ),
   );

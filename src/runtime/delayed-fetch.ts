@@ -1,6 +1,9 @@
+import { at } from '#base/assert';
 import type { Deadline, Deadlines } from '#base/deadlines';
+import type { AbortedTransaction } from '#log/transaction-index';
 import { ErrorCode } from '#model/errors';
 import { type NodeId, type Offset, offset } from '#model/ids';
+import { lastOffset, readBatchHeader } from '#protocol/record-batch';
 import type { FetchTarget } from './fetch-sessions.ts';
 import type { Partition, WatchedEnd, Watcher } from './partition.ts';
 
@@ -39,12 +42,13 @@ export interface PartitionFetch {
   readonly preferredReplica?: NodeId | undefined;
   /** Up to where could be read. */
   readonly limit: number;
+  /** For a read_committed reader: those that have records in the chunks. */
+  readonly aborted?: readonly AbortedTransaction[];
   /** The buffer of the chunks, to be released when they are sent. */
   readonly lease?: { release(): void } | undefined;
 }
 
 const NO_BYTES: readonly Uint8Array[] = [];
-const NOTHING_COMMITTED = offset(0);
 
 /** One go over all targets. */
 interface Attempt {
@@ -142,7 +146,10 @@ export class DelayedFetch implements Watcher {
       const place = attempt.next;
       const target = targets[place] as FetchTarget;
       const found = this.#lookup(target);
-      const refused = typeof found === 'number' ? failure(target, undefined, found) : this.#refuse(target, found);
+      const refused =
+        typeof found === 'number'
+          ? failure(target, undefined, found)
+          : refuse(target, found, this.#plan.reader === 'follower');
       if (refused !== undefined) {
         results[place] = refused;
         attempt.failed = true;
@@ -150,6 +157,12 @@ export class DelayedFetch implements Watcher {
         continue;
       }
       const partition = found as Partition;
+      if (!this.#isServed(partition)) {
+        // Those who can wait do; the rest asks again.
+        results[place] = failure(target, partition, ErrorCode.OffsetNotAvailable);
+        attempt.next += 1;
+        continue;
+      }
       const preferredReplica = this.#plan.nearer?.(target, partition);
       if (preferredReplica !== undefined) {
         results[place] = { ...success(target, partition, partition.highWatermark), preferredReplica };
@@ -210,20 +223,17 @@ export class DelayedFetch implements Watcher {
 
   #readLimit(partition: Partition): Offset {
     if (this.#plan.reader === 'follower') return partition.writtenOffset;
-    // What was committed before this epoch is not known yet: nothing is served.
-    if (!partition.isReady) return NOTHING_COMMITTED;
     return this.#plan.reader === 'read-committed' ? partition.lastStableOffset : partition.highWatermark;
   }
 
-  #refuse(target: FetchTarget, partition: Partition): PartitionFetch | undefined {
-    const refused = refuse(target, partition, this.#plan.reader === 'follower');
-    if (refused !== undefined || partition.isReady || this.#plan.reader === 'follower') return refused;
-    // Those who can wait do; the rest asks again.
-    return this.#expired ? failure(target, partition, ErrorCode.OffsetNotAvailable) : undefined;
+  /** Before its leader knows what was committed before its epoch, clients are given nothing, and told of no high watermark. */
+  #isServed(partition: Partition): boolean {
+    return this.#plan.reader === 'follower' || partition.isReady;
   }
 
-  #isOutdated({ partition, limit, highWatermark }: PartitionFetch): boolean {
+  #isOutdated({ partition, error, limit, highWatermark }: PartitionFetch): boolean {
     if (partition === undefined) return false;
+    if (error === ErrorCode.OffsetNotAvailable) return this.#isServed(partition);
     if (partition.log === undefined || this.#readLimit(partition) !== limit) return true;
     return this.#plan.reader !== 'follower' && partition.highWatermark !== highWatermark;
   }
@@ -262,13 +272,34 @@ export class DelayedFetch implements Watcher {
     for (const partition of this.#watched) partition.unwatch(this, this.#watchedEnd);
     this.#watched = [];
     if (this.#deadline !== undefined) this.#deadlines.cancel(this.#deadline);
-    this.#done(results);
+    this.#done(this.#plan.reader === 'read-committed' ? results.map(withAborted) : results);
   }
 
   #releaseReserved(): void {
     if (this.#reservedBytes > 0) this.#budget.release(this.#reservedBytes);
     this.#reservedBytes = 0;
   }
+}
+
+/** All that began below what was read are decided, since nothing is read beyond the last stable offset: the log knows how. */
+function withAborted(result: PartitionFetch): PartitionFetch {
+  const { target, partition, sizeBytes, chunks, limit } = result;
+  const log = partition?.log;
+  if (sizeBytes === 0 || log === undefined) return result;
+  const end = endOf(at(chunks, chunks.length - 1)) ?? limit;
+  return { ...result, aborted: log.abortedTransactions(offset(target.fetchOffset), offset(end)) };
+}
+
+/** The offset after the last of whole batches; undefined if they make no sense, which is the reader's to find out. */
+function endOf(chunk: Uint8Array): number | undefined {
+  let end: number | undefined;
+  for (let batchAt = 0; batchAt < chunk.length; ) {
+    const header = readBatchHeader(chunk, batchAt);
+    if (typeof header === 'string') return undefined;
+    end = lastOffset(header) + 1;
+    batchAt += header.sizeBytes;
+  }
+  return end;
 }
 
 /** Whether a follower's log is a part of its leader's, up to where it fetches. */
@@ -295,6 +326,12 @@ function refuse(target: FetchTarget, partition: Partition, byFollower: boolean):
     }
   }
   if (target.fetchOffset <= log.logEndOffset) return undefined;
+  const latest = log.epochs.latest();
+  if (byFollower && latest !== undefined) {
+    // Its log is empty, so that no epoch tells: it starts above all that a leader has that was elected uncleanly.
+    const diverging = { epoch: latest.epoch, endOffset: log.logEndOffset };
+    return { ...success(target, partition, partition.highWatermark), diverging };
+  }
   // A consumer may be ahead of a follower that it reads from (KIP-392).
   return failure(target, partition, partition.leads ? ErrorCode.OffsetOutOfRange : ErrorCode.OffsetNotAvailable);
 }

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '#base/ports';
 import type { MetadataImage } from '#metadata/image';
 import type { AssignedReplica } from '#metadata/replica-directories';
+import { ErrorCode } from '#model/errors';
 import type { NodeId, Uuid } from '#model/ids';
 import type { LogStore } from '#storage/log-store';
 import type { BrokerLifecycle } from './broker-lifecycle.ts';
@@ -90,7 +91,9 @@ export class DirectoryReports implements ReplicaObserver {
     if (failed.length === 0) return true;
     const { brokerEpoch } = registered;
     const command = { id: this.#id, brokerEpoch, directories: failed };
-    return typeof (await this.#link.submit('failDirectories', command, SUBMIT_MS)) === 'object';
+    const answer = await this.#link.submit('failDirectories', command, SUBMIT_MS);
+    // Refused, it was of an earlier registration of this node.
+    return typeof answer === 'object' && answer.errorCode === ErrorCode.None;
   }
 
   async #reportReplicas(): Promise<boolean> {
@@ -98,7 +101,7 @@ export class DirectoryReports implements ReplicaObserver {
     if (replicas.length === 0) return true;
     const { brokerEpoch } = this.#lifecycle;
     const answer = await this.#link.submit('assignReplicas', { id: this.#id, brokerEpoch, replicas }, SUBMIT_MS);
-    if (typeof answer !== 'object') return false;
+    if (typeof answer !== 'object' || answer.errorCode !== ErrorCode.None) return false;
     // Also what was refused: the topic is gone, or another report says better.
     for (const { topicId, partition } of replicas) this.#unreported.delete(`${topicId}-${partition}`);
     return true;

@@ -1,9 +1,18 @@
 import type { Deadlines } from '#base/deadlines';
 import type { Ports, Random } from '#base/ports';
 import { coordinatorPartition } from '#coordinator/coordinator-partition';
-import { failedJoin, failedOffsetCommit, failedOffsetDelete, failedSync } from '#coordinator/failures';
+import {
+  failedConsumerHeartbeat,
+  failedJoin,
+  failedOffsetCommit,
+  failedOffsetDelete,
+  failedSync,
+} from '#coordinator/failures';
 import type {
+  ConsumerHeartbeatCommand,
+  ConsumerHeartbeatResponse,
   DeletedGroup,
+  DescribedConsumerGroup,
   DescribedGroup,
   HeartbeatCommand,
   HeartbeatResponse,
@@ -22,16 +31,20 @@ import type {
   SyncGroupCommand,
   SyncGroupResponse,
 } from '#coordinator/group-commands';
-import type { GroupConfig } from '#coordinator/group-config';
+import type { GroupConfig, MigrationPolicy } from '#coordinator/group-config';
 import type { ObservedGroup } from '#coordinator/group-shard';
+import type { MetadataDelta } from '#metadata/delta';
 import type { MetadataImage } from '#metadata/image';
+import { ResourceType } from '#metadata/records';
 import type { NewTopic } from '#metadata/topics';
 import type { BrokerConfig } from '#model/broker-config';
-import { ErrorCode } from '#model/errors';
-import type { NodeId, Uuid } from '#model/ids';
+import { ErrorCode, type FailureCode } from '#model/errors';
+import { consumerGroupSettings } from '#model/group-config';
+import type { NodeId } from '#model/ids';
 import { OFFSETS_TOPIC } from '#model/internal-topics';
+import type { WithinTransaction } from './coordinator-driver.ts';
 import { GroupPartition } from './group-partition.ts';
-import type { Partition } from './partition.ts';
+import type { AppendOutcome, Partition } from './partition.ts';
 import type { LeadershipObserver, PartitionTable } from './partition-table.ts';
 
 export interface GroupHostParts {
@@ -68,14 +81,16 @@ export class GroupHost implements LeadershipObserver {
 
   ready(partition: Partition): void {
     if (partition.topic !== OFFSETS_TOPIC) return;
-    const { ports, deadlines, partitions, config } = this.#parts;
+    const { ports, deadlines, partitions, config, image } = this.#parts;
     const hosted = new GroupPartition(partition, {
       clock: ports.clock,
       codecs: ports.codecs,
       logger: ports.logger,
       random: this.#random,
       deadlines,
+      topics: image,
       groupConfig: () => groupConfig(config()),
+      configOf: (groupId) => consumerGroupSettings(image.configs(ResourceType.Group, groupId), config()),
       commitTimeoutMs: () => config().offsetsCommitTimeoutMs,
       batchBytesMax: () => partitions.configOf(partition).maxMessageBytes,
     });
@@ -88,10 +103,19 @@ export class GroupHost implements LeadershipObserver {
     this.#hosted.delete(partition.index);
   }
 
-  /** The offsets committed for these topics are forgotten. */
-  topicsDeleted(topics: readonly { readonly name: string; readonly id: Uuid }[]): void {
-    if (topics.length === 0) return;
-    for (const hosted of this.#hosted.values()) hosted.topicsDeleted(topics);
+  /** The offsets committed for deleted topics are forgotten; groups that subscribe to changed ones get another target. */
+  topicsChanged({ topicsDeleted, topicsCreated, partitions, brokers }: MetadataDelta): void {
+    if (topicsDeleted.length > 0) for (const hosted of this.#hosted.values()) hosted.topicsDeleted(topicsDeleted);
+    const created = topicsCreated.map(({ name }) => name);
+    const changed = new Set<string>();
+    for (const { topic, before, after } of partitions) {
+      if (before === undefined || before.replicas !== after.replicas) changed.add(topic);
+    }
+    // With a broker its rack comes, or changes.
+    const affected =
+      brokers.length > 0 && this.#hasRacks ? [...this.#parts.image.topics()].map(({ name }) => name) : [...changed];
+    if (created.length === 0 && affected.length === 0) return;
+    for (const hosted of this.#hosted.values()) hosted.topicsChanged(created, affected);
   }
 
   /** Undefined while there is no coordinator: the client asks again, and meanwhile the offsets topic is made. */
@@ -125,6 +149,13 @@ export class GroupHost implements LeadershipObserver {
     return hosted?.readNow((shard, now) => shard.heartbeat(command, now), failed) ?? failed(ErrorCode.NotCoordinator);
   }
 
+  consumerHeartbeat(command: ConsumerHeartbeatCommand): Promise<ConsumerHeartbeatResponse> {
+    const failed = (errorCode: ErrorCode) => failedConsumerHeartbeat(errorCode, null);
+    const hosted = this.#hostedFor(command.groupId);
+    const refused = Promise.resolve(failed(ErrorCode.NotCoordinator));
+    return hosted?.ask((shard, now) => shard.consumerHeartbeat(command, now), failed) ?? refused;
+  }
+
   leaveGroup(command: LeaveGroupCommand): Promise<LeaveGroupResponse> {
     const failed = (errorCode: ErrorCode) => ({ errorCode, members: [] });
     const hosted = this.#hostedFor(command.groupId);
@@ -141,6 +172,34 @@ export class GroupHost implements LeadershipObserver {
       hosted?.ask((shard, now) => shard.offsetCommit(command, now), failed) ??
       Promise.resolve(failed(ErrorCode.NotCoordinator))
     );
+  }
+
+  /** The partition that holds the group's offsets, while its groups are served here. */
+  servedPartition(groupId: string): Partition | FailureCode {
+    const hosted = this.#hostedFor(groupId);
+    if (hosted === undefined) return ErrorCode.NotCoordinator;
+    return hosted.error === ErrorCode.None ? hosted.partition : hosted.error;
+  }
+
+  /** Within a transaction that has been verified for `servedPartition`. */
+  txnOffsetCommit(command: OffsetCommitCommand, transaction: WithinTransaction): Promise<OffsetCommitResponse> {
+    const failed = (error: ErrorCode) => failedOffsetCommit(command, error);
+    const hosted = this.#hostedFor(command.groupId);
+    return (
+      hosted?.ask((shard, now) => shard.txnOffsetCommit(command, now), failed, transaction) ??
+      Promise.resolve(failed(ErrorCode.NotCoordinator))
+    );
+  }
+
+  /** See GroupPartition.endTransaction. */
+  endTransaction(
+    partition: number,
+    producerId: number,
+    aborted: boolean,
+    append: () => AppendOutcome,
+  ): Promise<ErrorCode> {
+    const hosted = this.#hosted.get(partition);
+    return hosted?.endTransaction(producerId, aborted, append) ?? Promise.resolve(ErrorCode.NotLeaderOrFollower);
   }
 
   offsetFetch(command: OffsetFetchCommand): Promise<OffsetFetchResponse> {
@@ -194,6 +253,16 @@ export class GroupHost implements LeadershipObserver {
   }
 
   /** As describeGroups. */
+  consumerGroupDescribe(groupIds: readonly string[]): Promise<readonly (DescribedConsumerGroup | UnservedGroup)[]> {
+    return this.#eachPartition<DescribedConsumerGroup | UnservedGroup>(groupIds, (hosted, ids) =>
+      hosted.read(
+        (shard) => shard.consumerGroupDescribe(ids),
+        (errorCode) => unserved(ids, errorCode),
+      ),
+    );
+  }
+
+  /** As describeGroups. */
   deleteGroups(groupIds: readonly string[]): Promise<readonly DeletedGroup[]> {
     return this.#eachPartition(groupIds, (hosted, ids) =>
       hosted.ask(
@@ -224,6 +293,11 @@ export class GroupHost implements LeadershipObserver {
     let unfenced = 0;
     for (const { fenced } of image.brokers.values()) if (!fenced) unfenced += 1;
     return unfenced >= config().offsetsTopicReplicationFactor;
+  }
+
+  get #hasRacks(): boolean {
+    for (const { rack } of this.#parts.image.brokers.values()) if (rack !== null) return true;
+    return false;
   }
 
   #hostedFor(groupId: string): GroupPartition | undefined {
@@ -260,5 +334,8 @@ function groupConfig(config: BrokerConfig): GroupConfig {
     offsetMetadataSizeMax: config.offsetMetadataMaxBytes,
     offsetsRetentionMs: config.offsetsRetentionMinutes * 60_000,
     offsetsRetentionCheckIntervalMs: config.offsetsRetentionCheckIntervalMs,
+    consumerGroupSizeMax: config.groupConsumerMaxSize,
+    consumerAssignors: config.groupConsumerAssignors,
+    migrationPolicy: config.groupConsumerMigrationPolicy.toLowerCase() as MigrationPolicy,
   };
 }

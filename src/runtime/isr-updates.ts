@@ -40,6 +40,8 @@ export class IsrUpdates {
   /** Since the start. */
   shrinkCount = 0;
   expandCount = 0;
+  /** Refused by the controller: the state was another, or who should come in may not. */
+  failedCount = 0;
   #isSending = false;
   #isStopped = false;
 
@@ -117,7 +119,10 @@ export class IsrUpdates {
       if (this.#proposed.get(partition) === proposal) this.#proposed.delete(partition);
       // Refused as it is, in the very state that it was made in. After any other error the state is another, as the metadata will tell.
       if (errorCode === ErrorCode.IneligibleReplica) partition.isrRefused(proposal);
-      if (errorCode !== ErrorCode.None) continue;
+      if (errorCode !== ErrorCode.None) {
+        this.failedCount += 1;
+        continue;
+      }
       if (proposal.isr.length < (sizes[place] ?? 0)) this.shrinkCount += 1;
       else this.expandCount += 1;
     }

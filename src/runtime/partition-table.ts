@@ -1,5 +1,5 @@
 import { assert } from '#base/assert';
-import type { Logger } from '#base/ports';
+import type { Clock, Logger } from '#base/ports';
 import type { MetadataDelta, PartitionDelta, TopicRemoval } from '#metadata/delta';
 import type { MetadataImage } from '#metadata/image';
 import { type Partition as PartitionState, ResourceType } from '#metadata/records';
@@ -11,13 +11,16 @@ import { parseTopicConfig, type TopicConfig } from '#model/topic-config';
 import type { LogStore } from '#storage/log-store';
 import type { PartitionLog } from '#storage/partition-log';
 import { Partition, type PartitionHome } from './partition.ts';
-import { ReplicaMoves } from './replica-moves.ts';
+import { ReplicaMoves, type ReplicaMovesParts } from './replica-moves.ts';
+import { ReplicationThrottle } from './replication-throttle.ts';
+import { TopicTraffic } from './traffic.ts';
 
 interface TopicEntry {
   readonly name: string;
   readonly id: Uuid;
   config: TopicConfig;
   readonly partitions: (Partition | undefined)[];
+  readonly traffic: TopicTraffic;
   /** Of each partition here: the last state that was brought into effect. */
   readonly states: (PartitionState | undefined)[];
 }
@@ -49,7 +52,10 @@ export interface PartitionTableParts {
   readonly store: LogStore;
   readonly logger: Logger;
   readonly followers: Followers;
+  readonly clock: Clock;
   layers(): BrokerLayers;
+  /** What replicas that move between this node's directories may copy. */
+  moveBytesPerSecond(): number;
 }
 
 /**
@@ -76,8 +82,15 @@ export class PartitionTable {
     this.#image = parts.image;
     this.#store = parts.store;
     this.#logger = parts.logger;
-    const { store, logger } = parts;
-    this.moves = new ReplicaMoves({ store, logger, replaceLog: (...args) => this.#replaceLog(...args) });
+    const { store, logger, clock } = parts;
+    const throttle = new ReplicationThrottle({
+      clock,
+      self: this.#node,
+      rate: () => parts.moveBytesPerSecond(),
+      replicasOf: () => ['*'],
+    });
+    const replaceLog: ReplicaMovesParts['replaceLog'] = (...args) => this.#replaceLog(...args);
+    this.moves = new ReplicaMoves({ store, logger, clock, throttle, replaceLog });
   }
 
   observeReplicas(observer: ReplicaObserver): void {
@@ -128,6 +141,20 @@ export class PartitionTable {
     return topic.config;
   }
 
+  /** Of its topic, for as long as this node has replicas of it; undefined if they have gone meanwhile. */
+  trafficOf({ topicId }: Partition): TopicTraffic | undefined {
+    return this.#byId.get(topicId)?.traffic;
+  }
+
+  /** Of each topic that this node has replicas of. */
+  *traffic(): IterableIterator<readonly [topic: string, traffic: TopicTraffic]> {
+    for (const { name, traffic } of this.#byId.values()) yield [name, traffic];
+  }
+
+  get topicCount(): number {
+    return this.#byId.size;
+  }
+
   isInternal(topic: string): boolean {
     return isInternalTopic(topic);
   }
@@ -143,6 +170,8 @@ export class PartitionTable {
       const topic = this.#image.topic(log.topic);
       const state = topic !== undefined && topic.id === log.topicId ? topic.partitions[log.partition] : undefined;
       if (state?.replicas.includes(this.#node)) continue;
+      const future = this.#store.claimFuture(log);
+      if (future !== undefined) await this.#store.dropFuture(future);
       this.#logger.warn(
         { log: partitionName(log.topic, log.partition), topicId: log.topicId },
         'a log that the metadata does not know is set aside',
@@ -187,9 +216,8 @@ export class PartitionTable {
     if (!after.replicas.includes(this.#node)) {
       if (known === undefined || held === undefined) return;
       known.partitions[index] = undefined;
-      const { log } = held;
       this.#retire(held, ErrorCode.NotLeaderOrFollower);
-      if (log !== undefined) await this.#store.delete(log);
+      await this.#dropLog(topic, topicId, index, held);
       return;
     }
     const partition = held ?? (await this.#open(this.#entry(topic, topicId), index));
@@ -231,21 +259,26 @@ export class PartitionTable {
     if (found !== undefined) found.updateConfig(entry.config);
     const partition = new Partition(this.#parts.home, name, id, index, log);
     entry.partitions[index] = partition;
+    if (log !== undefined) this.moves.resume(partition, log);
     return partition;
   }
 
   /**
    * Between two deltas: the replica stands still, as one that is not here, while `replace` runs, and goes on with the log that it gives.
-   * A leader leads on in its epoch, with all that it had appended.
+   * A leader leads on in its epoch, with all that it had appended; false if it cannot now, because it has proposed another ISR, of which
+   * it would not know any more.
    */
-  #replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<void> {
-    this.#applied = this.#applied.then(async () => {
+  #replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<boolean> {
+    let isNow = true;
+    const replaced = this.#applied.then(async () => {
       const { topic, topicId, index } = partition;
       const entry = this.#byId.get(topicId);
       const state = entry?.states[index];
       await partition.whenWhole();
       const { log } = partition;
       if (state === undefined || entry?.partitions[index] !== partition || log === undefined) return;
+      isNow = partition.leadership?.isProposing !== true;
+      if (!isNow) return;
       entry.partitions[index] = undefined;
       this.#retire(partition, ErrorCode.NotLeaderOrFollower);
       const next = await replace(log);
@@ -264,7 +297,8 @@ export class PartitionTable {
       await this.#assume(replica, state);
       for (const observer of this.#replicaObservers) observer.opened(replica);
     });
-    return this.#applied;
+    this.#applied = replaced;
+    return replaced.then(() => isNow);
   }
 
   async #replaceDamaged(partition: Partition): Promise<boolean> {
@@ -287,11 +321,17 @@ export class PartitionTable {
     if (entry !== undefined) this.#byName.delete(name);
     for (const partition of entry?.partitions ?? [])
       if (partition !== undefined) this.#retire(partition, ErrorCode.UnknownTopicOrPartition);
-    for (const { partition } of partitions) {
-      // Also the log of a partition that is offline: it must not be taken for that of a later topic of this name.
-      const log = this.#store.get(name, partition);
-      if (log?.topicId === id) await this.#store.delete(log);
-    }
+    for (const { partition } of partitions) await this.#dropLog(name, id, partition, entry?.partitions[partition]);
+  }
+
+  /**
+   * Also the log of a partition that is offline, and one that was being made when the replica retired: it must not be taken for that of a
+   * later topic of this name, nor for what a later replica has.
+   */
+  async #dropLog(topic: string, topicId: Uuid, index: number, retired: Partition | undefined): Promise<void> {
+    await retired?.whenRestarted();
+    const log = this.#store.get(topic, index);
+    if (log?.topicId === topicId) await this.#store.delete(log);
   }
 
   #resign(partition: Partition): void {
@@ -325,7 +365,7 @@ export class PartitionTable {
   #entry(name: string, id: Uuid): TopicEntry {
     let entry = this.#byId.get(id);
     if (entry === undefined) {
-      entry = { name, id, config: this.#configFor(name), partitions: [], states: [] };
+      entry = { name, id, config: this.#configFor(name), partitions: [], states: [], traffic: new TopicTraffic() };
       this.#byId.set(id, entry);
       this.#byName.set(name, entry);
     }

@@ -1,11 +1,13 @@
 import { assert } from '#base/assert';
 import { Fifo } from '#base/fifo';
 import type { Mono } from '#base/ports';
+import type { EndMarker } from '#log/end-marker';
 import type { EpochEnd } from '#log/leader-epoch-cache';
+import { type ProducedBatch, type Verification, Verifications } from '#log/verifications';
 import { ErrorCode, type FailureCode } from '#model/errors';
 import { type LeaderEpoch, leaderEpoch, type NodeId, type Offset, offset, type Uuid } from '#model/ids';
 import type { PlantedBugs } from '#model/planted-bugs';
-import type { BatchHeader } from '#protocol/record-batch';
+import { type BatchHeader, isTransactional } from '#protocol/record-batch';
 import type { FollowerFetch } from '#replication/follower-progress';
 import { type ActiveBroker, type IsrProposal, LeaderState, type PartitionView } from '#replication/leader-state';
 import type { LogListener, PartitionLog } from '#storage/partition-log';
@@ -15,8 +17,8 @@ export interface Watcher {
   advanced(): void;
 }
 
-/** What a watcher waits for: more that is committed, or, as a follower, more that is written. */
-export type WatchedEnd = 'committed' | 'written';
+/** What a watcher waits for: more that is committed, or, as a follower, more that is written; or less, at the start of replicas' logs. */
+export type WatchedEnd = 'committed' | 'written' | 'trimmed';
 
 interface PendingAck {
   /** Answered once everything up to it is durable, or committed. */
@@ -80,10 +82,16 @@ export class Partition implements LogListener {
   /** Bounded by the request memory of the connections, as `#commits`: each entry belongs to a request in flight. */
   readonly #acks = new Fifo<PendingAck>();
   readonly #commits = new Fifo<PendingAck>();
-  readonly #watchers: Readonly<Record<WatchedEnd, Set<Watcher>>> = { committed: new Set(), written: new Set() };
+  readonly #watchers: Readonly<Record<WatchedEnd, Set<Watcher>>> = {
+    committed: new Set(),
+    written: new Set(),
+    trimmed: new Set(),
+  };
+  readonly #verifications = new Verifications();
   /** While a follower's log is being cut. */
   #cut: Promise<void> | undefined;
   #cutEnded: (() => void) | undefined;
+  #restarting: Promise<void> | undefined;
 
   constructor(home: PartitionHome, topic: string, topicId: Uuid, index: number, log: PartitionLog | undefined) {
     this.#home = home;
@@ -122,14 +130,22 @@ export class Partition implements LogListener {
     return this.#highWatermark;
   }
 
-  /** Below it no transaction is open; what read_committed consumers may read. */
+  /** Below it no transaction is open, of what the log still has; what read_committed consumers may read. */
   get lastStableOffset(): Offset {
-    return this.#log?.producers.lastStableOffset(this.#highWatermark) ?? this.#highWatermark;
+    const log = this.#log;
+    if (log === undefined) return this.#highWatermark;
+    return Math.max(log.producers.lastStableOffset(this.#highWatermark), log.logStartOffset) as Offset;
   }
 
   /** How far a follower may read: what is in the leader's files, and cannot be taken back for want of room. */
   get writtenOffset(): Offset {
     return this.#log?.writtenOffset ?? offset(0);
+  }
+
+  /** Where the logs of the leader and of its followers that live all start at the least; undefined unless it leads. */
+  lowWatermark(lives: (id: NodeId) => boolean): number | undefined {
+    if (this.#leader === undefined || this.#log === undefined) return undefined;
+    return Math.min(this.#log.logStartOffset, this.#leader.leastStartOf(lives));
   }
 
   /** How far this follower is behind what its leader has committed, in records; 0 on a leader. */
@@ -147,6 +163,7 @@ export class Partition implements LogListener {
     if (log === undefined) return;
     assert(this.#cut === undefined, 'a log that leads is whole');
     this.#drop(ErrorCode.NotLeaderOrFollower);
+    this.#verifications.clear();
     log.assignEpoch(view.leaderEpoch);
     this.#leader = new LeaderState({
       self,
@@ -177,6 +194,8 @@ export class Partition implements LogListener {
     if (leader.isUnderMinIsr)
       for (const { done } of this.#commits.drain()) done(ErrorCode.NotEnoughReplicasAfterAppend);
     this.#lookForNewcomers(leader);
+    // Whoever was waited for may be no replica any more, or dead.
+    this.#wake('trimmed');
   }
 
   /** FENCED or UNKNOWN_LEADER_EPOCH if the client's epoch is not ours; −1 is not checked (KIP-320). */
@@ -192,27 +211,56 @@ export class Partition implements LogListener {
   }
 
   /**
-   * Appends whole validated batches, which the log owns from here on. Duplicates of an idempotent producer are not
-   * appended again: their first offsets are the outcome. Acknowledged by `whenDurable` or `whenCommitted`.
+   * Before a transaction's first batch is appended here: what goes with that append once the coordinator has confirmed it. 'open': the
+   * transaction has begun here already, and nothing is to be verified. `adds`: the coordinator is to add the partition.
    */
-  append(bytes: Uint8Array, headers: readonly BatchHeader[]): AppendOutcome {
-    if (this.#leader === undefined) {
-      const error = this.#log === undefined ? ErrorCode.KafkaStorageError : ErrorCode.NotLeaderOrFollower;
-      return { error };
-    }
+  beginVerification(header: ProducedBatch, adds: boolean): Verification | 'open' | FailureCode {
     const log = this.#log;
-    if (log === undefined) return { error: ErrorCode.KafkaStorageError };
+    if (log === undefined) return ErrorCode.KafkaStorageError;
+    if (this.#leader === undefined) return ErrorCode.NotLeaderOrFollower;
+    const { producerId, producerEpoch } = header;
+    const error = log.producers.checkEpoch(producerId, producerEpoch);
+    if (error !== ErrorCode.None) return error;
+    return log.producers.hasOpenTransaction(producerId, producerEpoch)
+      ? 'open'
+      : this.#verifications.begin(header, adds);
+  }
+
+  /**
+   * Appends whole validated batches, which the log owns from here on. Duplicates of an idempotent producer are not
+   * appended again: their first offsets are the outcome. Acknowledged by `whenDurable` or `whenCommitted`. `verification`: see
+   * `beginVerification`; 'waived' if the broker is not to verify.
+   */
+  append(
+    bytes: Uint8Array,
+    headers: readonly BatchHeader[],
+    verification?: Verification | 'waived' | undefined,
+  ): AppendOutcome {
+    const log = this.#leadingLog();
+    if (typeof log === 'number') return { error: log };
     for (const header of headers) {
-      const check = log.producers.check(header);
+      const { producers } = log;
+      const check = this.#verifications.check(header, producers.check(header), producers, verification);
       if (check.kind === 'duplicate') {
         return { error: ErrorCode.None, baseOffset: check.baseOffset, lastOffset: check.lastOffset };
       }
       if (check.kind === 'error') return { error: check.code };
     }
-    const appended = log.append(bytes, headers, this.#leaderEpoch);
-    if (appended === 'offline') return { error: ErrorCode.KafkaStorageError };
-    if (appended === 'full') return { error: ErrorCode.KafkaStorageError, message: 'the disk is full' };
-    return { error: ErrorCode.None, baseOffset: appended.baseOffset, lastOffset: appended.lastOffset };
+    const outcome = this.#append(log, bytes, headers);
+    if (outcome.error === ErrorCode.None)
+      for (const header of headers) if (isTransactional(header)) this.#verifications.end(header.producerId);
+    return outcome;
+  }
+
+  /** Ends a transaction here, or says again that it has ended. `epochMustRise`: see ProducerStates.checkMarker. */
+  appendMarker(bytes: Uint8Array, header: BatchHeader, marker: EndMarker, epochMustRise: boolean): AppendOutcome {
+    const log = this.#leadingLog();
+    if (typeof log === 'number') return { error: log };
+    const check = log.producers.checkMarker(header, marker, epochMustRise);
+    if (check.kind === 'error') return { error: check.code };
+    const outcome = this.#append(log, bytes, [header]);
+    if (outcome.error === ErrorCode.None) this.#verifications.end(header.producerId);
+    return outcome;
   }
 
   /** Calls `done` once everything up to and including `last` is durable here, or when it never will be. */
@@ -235,8 +283,10 @@ export class Partition implements LogListener {
   fetchedBy(id: NodeId, fetch: FollowerFetch): void {
     const leader = this.#leader;
     if (leader === undefined || this.#log === undefined) return;
+    const startedAt = leader.follower(id)?.logStartOffset;
     if (leader.fetched(id, fetch, this.#log.logEndOffset, this.#home.now())) this.#committed();
     if (!leader.view.isr.includes(id) && !leader.isProposing && leader.isCaughtUp(id)) this.#home.events.isrDue(this);
+    if (startedAt !== fetch.logStartOffset) this.#wake('trimmed');
   }
 
   /** See LeaderState.propose. */
@@ -272,7 +322,11 @@ export class Partition implements LogListener {
     const log = this.#log;
     if (log === undefined || this.leads || this.#cut !== undefined) return;
     this.#beginCut();
-    log.truncateTo(to, () => this.#endCut());
+    this.#lowerTo(to);
+    log.truncateTo(to, () => {
+      this.#lowerTo(log.logEndOffset);
+      this.#endCut();
+    });
   }
 
   /** Nothing of a follower's log is of use: it goes on at `startOffset` (KIP-101's full truncation). */
@@ -281,10 +335,12 @@ export class Partition implements LogListener {
     if (log === undefined || this.leads || this.#cut !== undefined) return;
     this.#beginCut();
     log.listener = undefined;
-    void this.#home.restart(log, startOffset).then((made) => {
+    this.#restarting = this.#home.restart(log, startOffset).then((made) => {
+      this.#restarting = undefined;
       if (this.#log !== log) return;
       this.#log = made;
       this.#highWatermark = startOffset;
+      this.#leaderHighWatermark = startOffset;
       if (made !== undefined) this.#hold(made);
       this.#endCut();
     });
@@ -305,6 +361,11 @@ export class Partition implements LogListener {
   /** Resolves when no cut is under way. */
   async whenWhole(): Promise<void> {
     await this.#cut;
+  }
+
+  /** Resolves when no log is being made for it, also if it has retired: then somebody else owns what was made. */
+  async whenRestarted(): Promise<void> {
+    await this.#restarting;
   }
 
   watch(watcher: Watcher, end: WatchedEnd = 'committed'): void {
@@ -346,6 +407,18 @@ export class Partition implements LogListener {
     this.#goOffline(error);
   }
 
+  #leadingLog(): PartitionLog | FailureCode {
+    if (this.#log === undefined) return ErrorCode.KafkaStorageError;
+    return this.#leader === undefined ? ErrorCode.NotLeaderOrFollower : this.#log;
+  }
+
+  #append(log: PartitionLog, bytes: Uint8Array, headers: readonly BatchHeader[]): AppendOutcome {
+    const appended = log.append(bytes, headers, this.#leaderEpoch);
+    if (appended === 'offline') return { error: ErrorCode.KafkaStorageError };
+    if (appended === 'full') return { error: ErrorCode.KafkaStorageError, message: 'the disk is full' };
+    return { error: ErrorCode.None, baseOffset: appended.baseOffset, lastOffset: appended.lastOffset };
+  }
+
   #goOffline(error: ErrorCode): void {
     if (this.#log !== undefined) this.#log.listener = undefined;
     this.#log = undefined;
@@ -359,6 +432,7 @@ export class Partition implements LogListener {
     for (const queue of [this.#acks, this.#commits]) for (const ack of queue.drain()) ack.done(error);
     this.#wake('committed');
     this.#wake('written');
+    this.#wake('trimmed');
   }
 
   #beginCut(): void {
@@ -399,6 +473,17 @@ export class Partition implements LogListener {
     if (this.#log === undefined) return;
     this.#log.highWatermark = end;
     this.#log.producers.highWatermarkAdvanced(end);
+  }
+
+  /**
+   * Below the high watermark a log is cut only for a leader that was elected uncleanly: what was committed above `end` is lost, and what
+   * comes there next is another history.
+   */
+  #lowerTo(end: Offset): void {
+    this.#leaderHighWatermark = Math.min(this.#leaderHighWatermark, end) as Offset;
+    if (this.#highWatermark <= end) return;
+    this.#highWatermark = end;
+    if (this.#log !== undefined) this.#log.highWatermark = end;
   }
 
   #followHighWatermark(): void {

@@ -1,4 +1,3 @@
-import { Fifo } from '#base/fifo';
 import { type ProducerId, producerId } from '#model/ids';
 
 export interface ProducerIdBlock {
@@ -11,9 +10,8 @@ export class ProducerIds {
   readonly #allocate: () => Promise<ProducerIdBlock | undefined>;
   #next = 0;
   #end = 0;
-  #allocating = false;
-  /** Bounded by the requests in flight. */
-  readonly #waiting = new Fifo<(id: ProducerId | undefined) => void>();
+  /** Whether there are ids again, once it is known. */
+  #refilling: Promise<boolean> | undefined;
 
   /** `allocate` resolves to undefined if the controller cannot allot a block now. */
   constructor(allocate: () => Promise<ProducerIdBlock | undefined>) {
@@ -21,32 +19,42 @@ export class ProducerIds {
   }
 
   /** Resolves to undefined if no id can be had now: the client tries again. */
-  next(): Promise<ProducerId | undefined> {
-    return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-      this.#serve();
-    });
-  }
-
-  #serve(): void {
-    while (this.#waiting.length > 0 && this.#next < this.#end) {
-      const id = producerId(this.#next);
-      this.#next += 1;
-      this.#waiting.shift()(id);
+  async next(): Promise<ProducerId | undefined> {
+    for (;;) {
+      const id = this.take();
+      if (id !== undefined) return id;
+      // Others may be quicker, as many as a block has ids.
+      if (!(await this.#refilled())) return undefined;
     }
-    if (this.#waiting.length > 0 && !this.#allocating) void this.#refill();
   }
 
-  async #refill(): Promise<void> {
-    this.#allocating = true;
+  /** One at once, for a decision that cannot wait; undefined: there is none, and a block is being asked for. */
+  take(): ProducerId | undefined {
+    if (this.#next === this.#end) {
+      void this.#refilled();
+      return undefined;
+    }
+    const id = producerId(this.#next);
+    this.#next += 1;
+    return id;
+  }
+
+  /** Resolves when `take` has one, unless others are quicker or none can be had now. */
+  async whenSome(): Promise<void> {
+    if (this.#next === this.#end) await this.#refilled();
+  }
+
+  #refilled(): Promise<boolean> {
+    this.#refilling ??= this.#refill();
+    return this.#refilling;
+  }
+
+  async #refill(): Promise<boolean> {
     const block = await this.#allocate();
-    this.#allocating = false;
-    if (block === undefined) {
-      for (const resolve of this.#waiting.drain()) resolve(undefined);
-      return;
-    }
+    this.#refilling = undefined;
+    if (block === undefined) return false;
     this.#next = block.first;
     this.#end = block.first + block.count;
-    this.#serve();
+    return true;
   }
 }

@@ -46,6 +46,8 @@ export interface ReplicaFetcherOptions {
   readonly undurableBytesMax: number;
   readonly planted: PlantedBugs;
   readonly throttle: ReplicationThrottle;
+  /** Whole batches have been taken in. */
+  onAppended(sizeBytes: number): void;
   /** Whether this node's replica is in sync by the metadata. */
   isInSync(partition: Partition): boolean;
   /** Of the leader's inter-broker listener; undefined while it is not registered. */
@@ -395,6 +397,9 @@ export class ReplicaFetcher {
     if (errorCode !== ErrorCode.None) return this.#retryLater(followed);
     if (divergingEpoch.epoch >= 0) {
       const { epoch, endOffset } = divergingEpoch;
+      // Above it both have nothing in common, and below it this log has nothing.
+      if (endOffset < log.logStartOffset)
+        return this.#cut(followed, offset(Math.max(0, answer.logStartOffset)), 'restart');
       const diverging = { epoch: epoch as LeaderEpoch, endOffset: offset(Math.max(0, endOffset)) };
       const to = this.#options.planted.has('truncate-to-high-watermark')
         ? // PLANTED BUG truncate-to-high-watermark: what is above the follower's high watermark goes, as before KIP-101.
@@ -404,34 +409,40 @@ export class ReplicaFetcher {
     }
     const chunks = answer.records ?? [];
     const bytes = chunks.length === 1 ? at(chunks, 0) : Buffer.concat(chunks);
-    if (bytes.length > 0 && !this.#append(followed, bytes)) return;
-    followed.retryMs = RETRY_MS;
+    const appended = bytes.length === 0 ? 'taken' : this.#append(followed, bytes);
+    if (appended === 'refused') return;
+    if (appended === 'taken') followed.retryMs = RETRY_MS;
+    // Also where there is no room for more: what the leader has deleted makes some.
+    const startedAt = partition.log?.logStartOffset;
     partition.leaderIsAt(offset(Math.max(0, answer.highWatermark)), offset(Math.max(0, answer.logStartOffset)));
+    // Whoever has deleted records waits until the leader knows that they are gone here.
+    if (partition.log?.logStartOffset !== startedAt) this.#note(followed);
   }
 
-  /** Whether the answer was taken in. */
-  #append(followed: Followed, bytes: Uint8Array): boolean {
+  /** Whether the answer was taken in. 'busy': there is no room, or the log has gone; it is asked for again. */
+  #append(followed: Followed, bytes: Uint8Array): 'taken' | 'busy' | 'refused' {
     const { partition, leaderEpoch } = followed;
     const { log } = partition;
-    if (log === undefined) return false;
+    if (log === undefined) return 'refused';
     const batches = replicatedBatches(bytes, log.logEndOffset, leaderEpoch, this.#ports.codecs);
     if (batches.kind === 'damaged') return this.#refuse(followed, batches.reason);
     if (batches.kind === 'straddling') {
       if (log.logEndOffset > log.logStartOffset) return this.#refuse(followed, 'a batch begins within the log');
       // The leader's log starts within this batch: the follower's begins with the whole of it.
       this.#cut(followed, offset(batches.baseOffset), 'restart', () => this.#append(followed, batches.bytes));
-      return false;
+      return 'refused';
     }
-    if (batches.headers.length === 0) return true;
+    if (batches.headers.length === 0) return 'taken';
     if (partition.appendReplicated(batches.bytes, batches.headers) !== 'appended') {
       this.#retryLater(followed);
-      return false;
+      return 'busy';
     }
     followed.undurable.push({ end: log.logEndOffset, sizeBytes: batches.bytes.length });
     this.#undurableBytes += batches.bytes.length;
+    this.#options.onAppended(batches.bytes.length);
     this.#note(followed);
     this.#throttle(followed, batches.bytes.length);
-    return true;
+    return 'taken';
   }
 
   /** What was fetched for a reassignment, say, is paid for by a pause (KIP-73). */
@@ -466,12 +477,12 @@ export class ReplicaFetcher {
     });
   }
 
-  #refuse(followed: Followed, reason: string): false {
+  #refuse(followed: Followed, reason: string): 'refused' {
     const { topic, index } = followed.partition;
     const { leader } = this.#options;
     this.#ports.logger.error({ partition: partitionName(topic, index), leader, reason }, 'a fetched batch is refused');
     this.#pause(followed, DAMAGED_RETRY_MS);
-    return false;
+    return 'refused';
   }
 
   #retryLater(followed: Followed): void {

@@ -16,6 +16,8 @@ export interface ReplicaFetchersOptions {
   readonly partitionMaxBytes: number;
   readonly responseMaxBytes: number;
   readonly throttle: ReplicationThrottle;
+  /** See ReplicaFetcherOptions. */
+  onAppended(sizeBytes: number): void;
   isInSync(partition: Partition): boolean;
   /** Of a broker's inter-broker listener; undefined while it is not registered. */
   endpointOf(broker: NodeId): Endpoint | undefined;

@@ -1,5 +1,5 @@
 /** Replicas on their way from one data directory of this node to another (KIP-113). */
-import type { Logger } from '#base/ports';
+import type { Clock, Logger, Timer } from '#base/ports';
 import { type Offset, offset, partitionName } from '#model/ids';
 import { readBatchHeader } from '#protocol/record-batch';
 import { replicatedBatches } from '#protocol/replicated-batches';
@@ -7,36 +7,50 @@ import type { LogDirectory } from '#storage/log-directory';
 import type { LogStore } from '#storage/log-store';
 import type { PartitionLog } from '#storage/partition-log';
 import type { Partition } from './partition.ts';
+import type { ReplicationThrottle } from './replication-throttle.ts';
 
 export interface ReplicaMovesParts {
   readonly store: LogStore;
   readonly logger: Logger;
-  /** Runs `replace` while nobody appends to the partition's log, which is given, and serves from what it resolves to; see PartitionTable. */
-  replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<void>;
+  readonly clock: Pick<Clock, 'timer'>;
+  /** For all replicas that move; what is left when a replica stands still is copied at once. */
+  readonly throttle: ReplicationThrottle;
+  /**
+   * Runs `replace` while nobody appends to the partition's log, which is given, and serves from what it resolves to; see PartitionTable.
+   * False: not now.
+   */
+  replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<boolean>;
 }
 
 interface Move {
   readonly partition: Partition;
   readonly to: LogDirectory;
+  /** The copy that an earlier run has left, until the move takes it. */
+  left: PartitionLog | undefined;
   isCancelled: boolean;
 }
 
 /** In memory at a time, but for a single batch that is larger. */
 const CHUNK_BYTES = 1024 * 1024;
+/** From a try to take the replica's place to the next. */
+const RETRY_MS = 20;
 
 /**
  * Moves one replica after the other. A copy grows in the other directory, batch by batch and checked, up to what is committed, while the
- * replica goes on; then the replica stands still for as long as the rest takes, and goes on with the copy. Whatever goes wrong before,
- * or a restart, leaves the replica where it is.
+ * replica goes on; then the replica stands still for as long as the rest takes, and goes on with the copy. Whatever goes wrong before
+ * leaves the replica where it is; after a restart the copy grows on, unless it is none of the log any more.
  */
 export class ReplicaMoves {
   readonly #parts: ReplicaMovesParts;
   /** By partition name, at most one for each replica here; the first is under way. */
   readonly #moves = new Map<string, Move>();
   #isMoving = false;
+  readonly #pause: Timer;
+  #endPause: (() => void) | undefined;
 
   constructor(parts: ReplicaMovesParts) {
     this.#parts = parts;
+    this.#pause = parts.clock.timer(() => this.#endPause?.());
   }
 
   /** In place of any other move of the replica that is not done. */
@@ -45,7 +59,18 @@ export class ReplicaMoves {
     const known = this.#moves.get(name);
     if (known?.partition === partition && known.to === to) return;
     this.cancel(partition);
-    this.#moves.set(name, { partition, to, isCancelled: false });
+    this.#begin(partition, to, undefined);
+  }
+
+  /** Goes on with the move that a restart has cut short, if there was one. */
+  resume(partition: Partition, log: PartitionLog): void {
+    const left = this.#parts.store.claimFuture(log);
+    if (left !== undefined) this.#begin(partition, left.directory, left);
+  }
+
+  #begin(partition: Partition, to: LogDirectory, left: PartitionLog | undefined): void {
+    const name = partitionName(partition.topic, partition.index);
+    this.#moves.set(name, { partition, to, left, isCancelled: false });
     if (this.#isMoving) return;
     this.#isMoving = true;
     to.supervise('the moves of replicas', this.#moveAll());
@@ -55,8 +80,13 @@ export class ReplicaMoves {
   cancel({ topic, index }: Partition): void {
     const name = partitionName(topic, index);
     const move = this.#moves.get(name);
-    if (move !== undefined) move.isCancelled = true;
+    if (move === undefined) return;
+    move.isCancelled = true;
     this.#moves.delete(name);
+    const { left, to } = move;
+    move.left = undefined;
+    if (left !== undefined) to.supervise('the end of a move', this.#parts.store.dropFuture(left));
+    this.#endPause?.();
   }
 
   async #moveAll(): Promise<void> {
@@ -79,28 +109,56 @@ export class ReplicaMoves {
     const { store } = this.#parts;
     const { partition, to } = move;
     const { log } = partition;
-    if (log === undefined || move.isCancelled) return 'the replica is gone';
-    const copy = new Copy(log, this.#parts);
-    let failure = await copy.begin(to);
-    for (let isBehind = true; isBehind && failure === undefined; ) {
-      const { end } = copy;
-      if (move.isCancelled) failure = 'another directory was asked for';
-      else if (partition.log !== log) failure = 'the replica has begun anew, or is gone';
-      else failure = await copy.advance(partition.highWatermark);
-      isBehind = copy.end > end;
+    const { left } = move;
+    move.left = undefined;
+    if (log === undefined || move.isCancelled) {
+      if (left !== undefined) await store.dropFuture(left);
+      return 'the replica is gone';
     }
-    if (failure === undefined) {
-      failure = 'the replica is gone';
-      await this.#parts.replaceLog(partition, async (present) => {
-        failure = move.isCancelled || present !== log ? 'the replica has begun anew' : await copy.complete();
-        if (failure !== undefined) return present;
+    const copy = new Copy(log, this.#parts);
+    let failure = left !== undefined && (await copy.resume(left)) ? undefined : await copy.begin(to);
+    for (let isDone = false; !isDone && failure === undefined; ) {
+      failure = await this.#catchUp(move, log, copy);
+      if (failure !== undefined) break;
+      let outcome: string | undefined = 'the replica is gone';
+      isDone = await this.#parts.replaceLog(partition, async (present) => {
+        outcome = move.isCancelled || present !== log ? 'the replica has begun anew' : await copy.complete();
+        if (outcome !== undefined) return present;
         const made = await store.promote(present, copy.future);
-        if (made === undefined) failure = 'the other data directory does not take it';
+        if (made === undefined) outcome = 'the other data directory does not take it';
         return made ?? present;
       });
+      if (isDone) failure = outcome;
+      else await new Promise<void>((resolve) => to.clock.timer(() => resolve()).arm(RETRY_MS));
     }
     if (failure !== undefined) await copy.drop();
     return failure;
+  }
+
+  /** Copies what is committed. Why it failed. */
+  async #catchUp(move: Move, log: PartitionLog, copy: Copy): Promise<string | undefined> {
+    const { partition } = move;
+    for (let end: Offset | undefined; end !== copy.end; ) {
+      await this.#whenAllowed();
+      if (move.isCancelled) return 'another directory was asked for';
+      if (partition.log !== log) return 'the replica has begun anew, or is gone';
+      end = copy.end;
+      const failure = await copy.advance(partition.highWatermark);
+      if (failure !== undefined) return failure;
+    }
+    return undefined;
+  }
+
+  /** Until the throttle lets more be copied, or a move is cancelled. */
+  async #whenAllowed(): Promise<void> {
+    const { delayMs } = this.#parts.throttle;
+    if (delayMs === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#endPause = resolve;
+      this.#pause.arm(delayMs);
+    });
+    this.#endPause = undefined;
+    this.#pause.disarm();
   }
 }
 
@@ -136,13 +194,29 @@ class Copy {
     const start = offset(header === 'incomplete' ? logStartOffset : Math.min(header.baseOffset, logStartOffset));
     this.#future = await this.#parts.store.createFuture(this.#log, to, start);
     if (this.#future === undefined) return 'the other data directory does not take it';
+    this.#listen(this.#future);
+    return undefined;
+  }
+
+  /** Whether `left`, a copy that has grown before, is part of the log still; it is dropped if it is not. */
+  async resume(left: PartitionLog): Promise<boolean> {
+    this.#future = left;
+    this.#listen(left);
+    const { logStartOffset, logEndOffset } = this.#log;
+    const meets = left.logEndOffset >= logStartOffset && left.logEndOffset <= logEndOffset;
+    if (meets && !left.directory.isOffline && this.#isPrefix()) return true;
+    await this.drop();
+    this.#future = undefined;
+    return false;
+  }
+
+  #listen(future: PartitionLog): void {
     const wake = (): void => this.#wake?.();
     const refuse = (): void => {
       this.#isRefused = true;
       wake();
     };
-    this.#future.listener = { written: () => {}, durable: wake, rejected: refuse, failed: refuse };
-    return undefined;
+    future.listener = { written: () => {}, durable: wake, rejected: refuse, failed: refuse };
   }
 
   /** Copies some batches more, if there are any that end below `upTo`; durable when it resolves. */
@@ -157,6 +231,7 @@ class Copy {
     if (batches.kind === 'damaged') return batches.reason;
     if (batches.kind === 'straddling' || batches.headers.length === 0) return 'the copy ends within a batch';
     if (typeof future.appendReplicated(batches.bytes, batches.headers) === 'string') return 'there is no room';
+    this.#parts.throttle.moved(batches.bytes.length);
     while (!this.#isRefused && future.durableOffset < future.logEndOffset)
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

@@ -5,6 +5,7 @@ import { CleanedTransactions } from '#log/cleaned-transactions';
 import { type CleanableRange, segmentGroups } from '#log/compaction-plan';
 import { readEndMarker } from '#log/end-marker';
 import type { HashSeed } from '#log/key-hash';
+import type { EpochStart } from '#log/leader-epoch-cache';
 import { OffsetMap } from '#log/offset-map';
 import type { LastOfProducer } from '#log/producer-state';
 import type { BatchVisitor } from '#log/segment-scan';
@@ -29,6 +30,7 @@ export interface CleanedLog {
   readonly segments: readonly Segment[];
   readonly aborted: readonly AbortedTransaction[];
   readonly lastOfProducers: ReadonlyMap<number, LastOfProducer>;
+  readonly epochs: readonly EpochStart[];
   /** The log was closed or cut: what was begun is of no use. */
   isOver(): boolean;
   /** Puts the finished segment in the place of its sources; false if these are not what they were. */
@@ -67,12 +69,15 @@ const RECORDS_BYTES_MAX = 128 * 1024 * 1024;
 export class CompactionRun {
   readonly #log: CleanedLog;
   readonly #settings: RunSettings;
+  /** Offsets; as many as there are leader epochs in the log. */
+  readonly #epochStarts: ReadonlySet<number>;
   #readBytes = 0;
   #writtenBytes = 0;
 
   constructor(log: CleanedLog, settings: RunSettings) {
     this.#log = log;
     this.#settings = settings;
+    this.#epochStarts = new Set(log.epochs.map(({ startOffset }) => startOffset));
   }
 
   /** Rejects with IoError or Uncleanable. */
@@ -149,7 +154,8 @@ export class CompactionRun {
     const end = at(sources, sources.length - 1).endOffset;
     let isChanged = sources.length > 1;
     const visit: BatchVisitor = (header, _position, bytes) => {
-      const mustStay = lastOffset(header) + 1 === end;
+      // A follower that is given the log learns from its batches where each epoch began, and tells others where histories part.
+      const mustStay = lastOffset(header) + 1 === end || this.#epochStarts.has(header.baseOffset);
       const left = filter.filter(bytes, header, mustStay, (transaction) => cleaned.abort(transaction));
       if (left === 'same') return cleaned.add(batchBytes(bytes, header), header);
       isChanged = true;

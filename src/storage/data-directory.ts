@@ -37,7 +37,9 @@ export class DirectoryError extends Error {
 export interface DirectoryContent {
   readonly logs: readonly FoundLog[];
   readonly unidentified: readonly Unidentified[];
-  /** Folders of deleted topics and of moves that were not done, to be removed. */
+  /** Copies of logs that stand in other directories, as far as they had grown. The topics' names may be cut. */
+  readonly futures: readonly FoundLog[];
+  /** Folders of deleted topics, and copies of which nobody can tell what they are, to be removed. */
   readonly doomed: readonly string[];
   /** Logs that the offset checkpoints speak of, whether or not they are there. */
   readonly savedNames: ReadonlySet<string>;
@@ -66,7 +68,10 @@ export async function claimDirectory({ random }: StoragePorts, disk: Disk, nodeI
   if (parsed.error !== undefined)
     throw new DirectoryError('damaged', `${disk.path}: ${META_PROPERTIES}: ${parsed.error}`);
   if (parsed.value.nodeId !== nodeId) {
-    throw new DirectoryError('foreign', `${disk.path} belongs to node ${parsed.value.nodeId}, not ${nodeId}`);
+    throw new DirectoryError(
+      'foreign',
+      `${disk.path} belongs to node ${parsed.value.nodeId}, not ${nodeId}: each node has a data directory (log.dirs) and an id (node.id) of its own`,
+    );
   }
   return parsed.value;
 }
@@ -87,14 +92,20 @@ export async function openDirectory({ codecs, logger }: StoragePorts, disk: Disk
   }
   const logs: FoundLog[] = [];
   const unidentified: Unidentified[] = [];
+  const futures: FoundLog[] = [];
   await eachOf(names, IDENTIFY_PARALLEL, async (name) => {
     const found = await identifyLog(disk, name);
-    if (found === undefined) return;
+    if (found === undefined) {
+      const future = await identifyLog(disk, name, '-future');
+      if (future?.topicId !== undefined) futures.push(future);
+      return;
+    }
     if (found.topicId === undefined) unidentified.push(found);
     else logs.push(found);
   });
   // Their order came from the disk's timing.
-  logs.sort((a, b) => (a.folder < b.folder ? -1 : 1));
+  for (const each of [logs, futures]) each.sort((a, b) => (a.folder < b.folder ? -1 : 1));
+  const isFuture = new Set(futures.map(({ folder }) => folder));
   const { generation, synced } = await recoverJournal(disk, codecs, logs, (records) => {
     logger.info({ directory: disk.path, records }, 'the commit journal was replayed');
   });
@@ -108,7 +119,11 @@ export async function openDirectory({ codecs, logger }: StoragePorts, disk: Disk
   return {
     logs,
     unidentified,
-    doomed: names.filter((name) => /^-(delete|future)$/.test(parseLogDirName(name)?.suffix ?? '')),
+    futures,
+    doomed: names.filter((name) => {
+      const suffix = parseLogDirName(name)?.suffix;
+      return suffix === '-delete' || (suffix === '-future' && !isFuture.has(name));
+    }),
     savedNames: new Set([...recoveryPoints.keys(), ...logStarts.keys(), ...cleaned.keys()]),
     pointOf(topic, partition) {
       const name = partitionName(topic, partition);

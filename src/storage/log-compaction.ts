@@ -1,6 +1,7 @@
 import { assert, at } from '#base/assert';
 import type { Timestamp } from '#base/ports';
 import { type CleanableRange, cleanableRange, isDue } from '#log/compaction-plan';
+import type { EpochStart } from '#log/leader-epoch-cache';
 import type { LastOfProducer } from '#log/producer-state';
 import type { AbortedTransaction } from '#log/transaction-index';
 import type { Offset } from '#model/ids';
@@ -25,6 +26,7 @@ export interface CompactionHost {
   /** Below it everything is committed, decided, and synced in its own files. */
   stableOffset(): Offset;
   lastOfProducers(): ReadonlyMap<number, LastOfProducer>;
+  epochs(): readonly EpochStart[];
   abortedTransactions(from: Offset, upTo: Offset): readonly AbortedTransaction[];
   /** It takes no changes: it is closed, or being cut. */
   isBusy(): boolean;
@@ -142,6 +144,7 @@ export class LogCompaction {
       segments: known,
       aborted: this.#host.abortedTransactions(first.baseOffset, range.end),
       lastOfProducers: this.#host.lastOfProducers(),
+      epochs: this.#host.epochs(),
       isOver: () => this.#stopped || cuts !== this.#cuts || this.#host.isBusy() || directory.isOffline,
       replace: (sources, cleaned, segment) =>
         this.#host.queued(async () => !log.isOver() && (await this.#replace(sources, cleaned, segment))),
@@ -157,12 +160,17 @@ export class LogCompaction {
       if (failure instanceof Uncleanable) {
         this.#uncleanable = failure.message;
         directory.logger.error({ log: folder, reason: failure.message }, 'a log cannot be compacted');
-      } else if (codeOf(failure) !== 'ENOENT' || segments.includes(first)) {
-        // A segment that retention has taken meanwhile is no failure.
+      } else if (codeOf(failure) !== 'ENOENT' || !(await this.#isTaken(known))) {
         directory.caught(`compaction of ${folder}`, failure);
       }
       return undefined;
     }
+  }
+
+  /** Whether retention or a cut has taken some of the segments: their files go before they leave the list. */
+  async #isTaken(known: readonly Segment[]): Promise<boolean> {
+    await this.#host.queued(async () => {});
+    return known.some((segment) => !this.#host.segments.includes(segment));
   }
 
   /** See segment-swap.ts. False: the sources are not what they were. */

@@ -62,10 +62,14 @@ export interface LoadPoint {
 const PRODUCERS_MAX = 10_000;
 const PRODUCER_EXPIRATION_MS = 86_400_000;
 
-/** Undefined if the folder is no live log's, or one's that was being made when the node died. */
-export async function identifyLog(disk: Disk, folder: string): Promise<FoundLog | Unidentified | undefined> {
+/** Undefined if the folder is not of the kind that the suffix tells, or one's that was being made when the node died. */
+export async function identifyLog(
+  disk: Disk,
+  folder: string,
+  suffix: '' | '-future' = '',
+): Promise<FoundLog | Unidentified | undefined> {
   const name = parseLogDirName(folder);
-  if (name === undefined || name.suffix !== '') return undefined;
+  if (name === undefined || name.suffix !== suffix) return undefined;
   const { topic, partition } = name;
   const text = await readText(disk, joinPath(folder, PARTITION_METADATA));
   const parsed = text === undefined ? { error: 'missing' } : parsePartitionMetadata(text);

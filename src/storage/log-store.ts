@@ -10,7 +10,7 @@ import { defaultLogConfig, type LogConfig } from './log-config.ts';
 import { LogDirectory, type StoragePorts } from './log-directory.ts';
 import { createLog, type LoadPoint, loadLog, type Quarantined, type SharedParts } from './log-loader.ts';
 import { PartitionLog } from './partition-log.ts';
-import { ReplicaFutures } from './replica-futures.ts';
+import { type FoundFuture, ReplicaFutures } from './replica-futures.ts';
 import { TailCache } from './tail-cache.ts';
 
 export interface LogStoreOptions {
@@ -124,7 +124,9 @@ export class LogStore {
   static async open(ports: StoragePorts & Pick<Ports, 'disks'>, options: LogStoreOptions): Promise<LogStore> {
     const store = new LogStore(ports, options);
     assert(ports.disks.length > 0, 'a node has a data directory');
-    for (const [place, disk] of ports.disks.entries()) await store.#openDisk(disk, place === 0);
+    const futures: FoundFuture[] = [];
+    for (const [place, disk] of ports.disks.entries()) futures.push(...(await store.#openDisk(disk, place === 0)));
+    await store.#adoptFutures(futures);
     store.#timer.arm(CHECKPOINT_MS);
     store.cleaner.start();
     return store;
@@ -215,11 +217,14 @@ export class LogStore {
     await this.#change(() => this.#remove(log, log.config.fileDeleteDelayMs));
   }
 
-  /** In place of `log`, whose records are of no use any more: an empty one that starts at `startOffset`. Undefined as for `create`. */
+  /**
+   * In place of `log`, whose records are of no use any more: an empty one that starts at `startOffset`, also in a directory that is full:
+   * what leaves it makes room. Undefined as for `create`.
+   */
   restart(log: PartitionLog, startOffset: Offset): Promise<PartitionLog | undefined> {
     return this.#change(async () => {
       await this.#remove(log, 0);
-      return this.#create(log.topic, log.topicId, log.partition, log.config, startOffset);
+      return this.#create(log.topic, log.topicId, log.partition, log.config, startOffset, true);
     });
   }
 
@@ -254,6 +259,11 @@ export class LogStore {
   /** An empty log in another directory, to hold a copy of `log` from `startOffset` on. Undefined if the directory does not take it. */
   createFuture(log: PartitionLog, directory: LogDirectory, startOffset: Offset): Promise<PartitionLog | undefined> {
     return this.#change(() => this.#futures.create(log, directory, startOffset));
+  }
+
+  /** The copy of `log` that an earlier run has left, given once: whoever takes it lets it grow on, or drops it. */
+  claimFuture(log: PartitionLog): PartitionLog | undefined {
+    return this.#futures.claim(log);
   }
 
   /** The copy is not wanted any more; nothing happens if it has taken its place, or failed to. */
@@ -299,13 +309,14 @@ export class LogStore {
     partition: number,
     config: LogConfig,
     startOffset: Offset = offset(0),
+    alsoWhereFull = false,
   ): Promise<PartitionLog | undefined> {
     const name = partitionName(topic, partition);
     assert(!this.#logs.has(name), `${name} is there already`);
     if (this.#isPartial || !(await this.#makeWay(topic, topicId, partition))) return undefined;
     await this.#releasing.get(name);
-    const byLoad = this.directories.filter(({ isOffline, isFull }) => !isOffline && !isFull);
-    byLoad.sort((a, b) => a.logCount - b.logCount);
+    const byLoad = this.directories.filter(({ isOffline, isFull }) => !isOffline && (alsoWhereFull || !isFull));
+    byLoad.sort((a, b) => Number(a.isFull) - Number(b.isFull) || a.logCount - b.logCount);
     for (const directory of byLoad) {
       try {
         const found = { folder: logDirName(topic, partition), topic, partition, topicId };
@@ -320,11 +331,12 @@ export class LogStore {
     return undefined;
   }
 
-  async #openDisk(disk: Disk, isFirst: boolean): Promise<void> {
+  /** Gives the copies of logs that were found. */
+  async #openDisk(disk: Disk, isFirst: boolean): Promise<readonly FoundFuture[]> {
     const { nodeId, minFreeBytes, journalFileBytes = JOURNAL_FILE_BYTES, journalAbove = JOURNAL_ABOVE } = this.#options;
     const onOffline = (_directory: LogDirectory, reason: string): void => this.#wentOffline(reason);
     const meta = isFirst ? await claimDirectory(this.#ports, disk, nodeId) : await this.#claim(disk);
-    if (meta === undefined) return;
+    if (meta === undefined) return [];
     const directoryOptions = { minFreeBytes, journalFileBytes, journalAbove, onOffline };
     try {
       const content = await openDirectory(this.#ports, disk);
@@ -349,9 +361,25 @@ export class LogStore {
           this.#quarantine({ ...found, directory, reason: 'another data directory holds the partition, too' }, point);
         }
       });
+      return content.futures.map((found) => ({
+        directory,
+        found,
+        point: content.pointOf(found.topic, found.partition),
+      }));
     } catch (failure) {
       if (isFirst || (codeOf(failure) === undefined && !(failure instanceof DirectoryError))) throw failure;
       this.#openedOffline(disk, meta, failure as Error);
+      return [];
+    }
+  }
+
+  /** What they are copies of may be in a directory that could not be read: then they are left as they are. */
+  async #adoptFutures(futures: readonly FoundFuture[]): Promise<void> {
+    if (this.#isPartial) return;
+    for (const each of futures) {
+      const { topicId, partition } = each.found;
+      const log = [...this.#logs.values()].find((known) => known.topicId === topicId && known.partition === partition);
+      await this.#futures.adopt(each, log);
     }
   }
 

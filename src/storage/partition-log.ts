@@ -148,6 +148,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
         startOffset: () => this.#start,
         stableOffset: () => Math.min(this.producers.lastStableOffset(this.#committed), this.#recoveryPoint) as Offset,
         lastOfProducers: () => this.producers.lastOfEach(),
+        epochs: () => this.epochs.entries,
         abortedTransactions: (from, upTo) => this.abortedTransactions(from, upTo),
         isBusy: () => this.#isClosed || this.#rewinding !== undefined,
         queued: (work) => this.#queued(work),

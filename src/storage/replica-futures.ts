@@ -1,7 +1,7 @@
 import { logDirName, renamedLogDirName } from '#log/file-names';
 import { type Offset, offset, partitionName } from '#model/ids';
 import type { LogDirectory } from './log-directory.ts';
-import { createLog, loadLog, type SharedParts } from './log-loader.ts';
+import { createLog, type FoundLog, type LoadPoint, loadLog, type SharedParts } from './log-loader.ts';
 import { PartitionLog } from './partition-log.ts';
 
 /** The store that logs move within. */
@@ -18,10 +18,19 @@ export interface MovingHost {
   drop(future: PartitionLog, folder: string): Promise<void>;
 }
 
+/** A copy that an earlier run has left. */
+export interface FoundFuture {
+  readonly directory: LogDirectory;
+  readonly found: FoundLog;
+  readonly point: LoadPoint;
+}
+
 /** Logs that grow in another data directory until they take the place of one that is served there. */
 export class ReplicaFutures {
   readonly #host: MovingHost;
   readonly #futures = new Set<PartitionLog>();
+  /** Of those, the ones that were found at the start, by the log that they are of, until their growth goes on. */
+  readonly #unclaimed = new Map<PartitionLog, PartitionLog>();
 
   constructor(host: MovingHost) {
     this.#host = host;
@@ -54,6 +63,36 @@ export class ReplicaFutures {
       directory.caught(`creation of ${folder}`, failure);
       return undefined;
     }
+  }
+
+  /**
+   * Takes up what an earlier run has left, or lets its folder go: a copy goes on if it is the first that is found of a log in another
+   * directory. What had not reached its files is copied again.
+   */
+  async adopt({ directory, found, point }: FoundFuture, log: PartitionLog | undefined): Promise<void> {
+    const isWanted = log !== undefined && log.directory !== directory && !this.#unclaimed.has(log);
+    try {
+      if (isWanted && !directory.isOffline) {
+        const shared = { ...this.#host.shared(directory), config: log.config };
+        const loaded = await loadLog(directory, { ...found, topic: log.topic }, { ...point, isClean: false }, shared);
+        if (loaded instanceof PartitionLog) {
+          this.#futures.add(loaded);
+          this.#unclaimed.set(log, loaded);
+          return;
+        }
+        directory.logger.warn({ log: found.folder, reason: loaded.reason }, 'a copy of a replica begins anew');
+      }
+    } catch (failure) {
+      directory.caught(`the copy ${found.folder}`, failure);
+    }
+    if (!directory.isOffline) this.#host.doom(directory, found.folder);
+  }
+
+  /** See LogStore.claimFuture. */
+  claim(log: PartitionLog): PartitionLog | undefined {
+    const future = this.#unclaimed.get(log);
+    this.#unclaimed.delete(log);
+    return future;
   }
 
   /** See LogStore.dropFuture. */

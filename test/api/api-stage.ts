@@ -2,8 +2,8 @@ import type { Api } from '#api/api';
 import { Deadlines } from '#base/deadlines';
 import { ResourceType } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
-import { nodeId } from '#model/ids';
-import { isInternalTopic, OFFSETS_TOPIC } from '#model/internal-topics';
+import { nodeId, producerId } from '#model/ids';
+import { isInternalTopic, OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from '#model/internal-topics';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import { parseTopicConfig } from '#model/topic-config';
 import type { Exchange } from '#net/exchange';
@@ -16,6 +16,10 @@ import { type Broker, brokerLayers, type ControllerClient } from '#runtime/broke
 import type { QuorumDescription } from '#runtime/controller-protocol';
 import { GroupHost } from '#runtime/group-host';
 import type { Partition } from '#runtime/partition';
+import { type ProducerIdBlock, ProducerIds } from '#runtime/producer-ids';
+import { Traffic } from '#runtime/traffic';
+import { TransactionHost } from '#runtime/transaction-host';
+import type { TransactionalProducer, TransactionVerifier } from '#runtime/transaction-verifier';
 import { countingRandom } from '../coordinator/fixtures.ts';
 import { TestCluster } from '../metadata/support.ts';
 import { FakeClock } from '../runtime/fake-clock.ts';
@@ -44,8 +48,20 @@ export class ApiStage {
   readonly broker: Broker;
   /** What the controller answers instead, if not undefined; 'never' leaves the request without an answer. */
   refusal: 'busy' | 'full' | 'stopped' | 'never' | undefined;
+  /** What the controller allots; undefined: nothing. */
+  producerIdBlock: ProducerIdBlock | undefined = { first: producerId(1000), count: 1000 };
+  /** What brokers answer to requests of this one; undefined: nothing. */
+  askedOfBrokers: (request: unknown) => Promise<unknown> = () => Promise.resolve(undefined);
   /** What the active controller says of the quorum; undefined: there is none. */
   quorum: QuorumDescription | undefined;
+  /** What coordinators say of the transactions that brokers verify; asked for by transactional id. */
+  readonly verdicts = new Map<string, ErrorCode | Promise<ErrorCode>>();
+  /** By API: the requests that have let the next one of their connection begin. */
+  readonly reachedLog: number[] = [];
+  /** The producers that were verified. */
+  readonly verified: TransactionalProducer[] = [];
+  /** Whether brokers may add partitions to transactions. */
+  transactionVersion = 2;
   readonly #partitions = new Map<string, Partition>();
 
   constructor(settings: Readonly<Record<string, string>> = {}) {
@@ -78,6 +94,7 @@ export class ApiStage {
         this.#partitions.get(`${topic}/${index}`) ?? ErrorCode.UnknownTopicOrPartition,
       configOf: ({ topic }: Partition) => parseTopicConfig(image.configs(ResourceType.Topic, topic), new Map()),
       isInternal: isInternalTopic,
+      trafficOf: () => undefined,
       replicaByName: (topic: string, index: number) =>
         this.#partitions.get(`${topic}/${index}`) ??
         (image.partition(topic, index) === undefined
@@ -97,6 +114,18 @@ export class ApiStage {
       config: () => parsed.config,
       createOffsetsTopic: quiet,
     });
+    const producerIds = new ProducerIds(async () => this.producerIdBlock);
+    const transactions = new TransactionHost({
+      ports,
+      nodeId: ME,
+      image,
+      partitions,
+      deadlines,
+      requests: { send: (_to, _api, _version, request) => this.askedOfBrokers(request) as Promise<undefined> },
+      producerIds,
+      config: () => parsed.config,
+      createTransactionsTopic: quiet,
+    });
     this.broker = {
       ports,
       nodeId: ME,
@@ -109,6 +138,10 @@ export class ApiStage {
       deadlines,
       partitions,
       groups,
+      traffic: new Traffic(),
+      verifier: this.#verifier,
+      transactions,
+      producerIds,
       store: {
         directories: this.directories,
         logs: () => this.logs.values(),
@@ -144,6 +177,12 @@ export class ApiStage {
     return this;
   }
 
+  /** With the topic that holds transactions. */
+  withTransactions(): this {
+    this.topic(TRANSACTIONS_TOPIC, 4);
+    return this;
+  }
+
   partition(topic: string, index: number): Partition {
     const partition = this.#partitions.get(`${topic}/${index}`);
     if (partition === undefined) throw new Error(`no partition ${topic}-${index}`);
@@ -172,6 +211,8 @@ export class ApiStage {
         remote: { host: '10.0.0.7', port: 5000 },
         listenerName: 'PLAINTEXT',
         respond: (chunks: readonly Uint8Array[]) => resolve(Buffer.concat(chunks)),
+        reachedLog: () => this.reachedLog.push(api.key),
+        holdMemory: () => () => {},
       } as unknown as Exchange;
       const header = {
         apiKey: api.key,
@@ -189,6 +230,23 @@ export class ApiStage {
     return wire.read(reader, version);
   }
 
+  get #verifier(): Pick<TransactionVerifier, 'adds' | 'verify'> {
+    return {
+      adds: (clientMay) => clientMay && this.transactionVersion >= 2,
+      verify: async (appends, producer) => {
+        this.verified.push(producer);
+        const begun = appends.map(({ partition, header }) => partition.beginVerification(header, producer.adds));
+        const error = (await this.verdicts.get(producer.transactionalId)) ?? ErrorCode.None;
+        if (error !== ErrorCode.None) return appends.map(() => ({ error }));
+        return begun.map((verification) =>
+          typeof verification === 'number'
+            ? { error: verification }
+            : { error: ErrorCode.None, verification: verification === 'open' ? undefined : verification },
+        );
+      },
+    };
+  }
+
   #openPartitions(): void {
     for (const topic of this.cluster.image.topics()) {
       for (const { partition: index } of topic.partitions) {
@@ -200,6 +258,7 @@ export class ApiStage {
         this.logs.set(key, log);
         this.#partitions.set(key, partition);
         this.broker.groups.ready(partition);
+        this.broker.transactions.ready(partition);
       }
     }
     this.clock.turn();

@@ -208,10 +208,11 @@ describe('Produce', () => {
     ['two batches', Buffer.concat([batch(), batch()]), ErrorCode.InvalidRecord],
     ['a control batch', altered(batch(), ATTRIBUTES, CONTROL), ErrorCode.InvalidRecord],
     [
-      'a transaction',
+      'a transaction of nobody who is named',
       altered(batch({ producerId: 5, producerEpoch: 0, baseSequence: 0 }), ATTRIBUTES, TRANSACTIONAL),
-      ErrorCode.InvalidTxnState,
+      ErrorCode.TransactionalIdAuthorizationFailed,
     ],
+    ['a transaction without a producer', altered(batch(), ATTRIBUTES, TRANSACTIONAL), ErrorCode.InvalidRecord],
     ['an offset delta that does not fit its count', altered(batch(), LAST_OFFSET_DELTA, 5), ErrorCode.InvalidRecord],
     [
       'more records claimed than there are',

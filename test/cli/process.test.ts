@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -52,6 +52,18 @@ describe('odradek as a process', { timeout: 2 * timeoutMs }, () => {
     expect(lastLine(output)).toBe(`odradek: PLAINTEXT cannot listen on 127.0.0.1:${port}: the address is in use`);
     expect(status).toBe(1);
     expect(existsSync(join(dataDir('port'), '.lock'))).toBe(false);
+  });
+
+  test('says which Node it needs, and ends with exit code 2, where it is run by an older one', async () => {
+    const older = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '22.23.1' } })`;
+    const args = ['--import', `data:text/javascript,${encodeURIComponent(older)}`, main, 'start'];
+    const { status, output } = await run(process.execPath, args, { timeoutMs, env: nodeEnvironment() });
+    expect(output).toBe(`odradek: Node 24 or newer is needed, and ${process.execPath} is 22.23.1\n`);
+    expect(status).toBe(2);
+    const { engines } = JSON.parse(readFileSync(join(repositoryRoot, 'package.json'), 'utf8')) as {
+      readonly engines: { readonly node: string };
+    };
+    expect(engines.node).toBe('>=24');
   });
 
   test('ends with a sentence and exit code 1 when the HTTP port is in use', async () => {

@@ -1,5 +1,9 @@
 import type { Random } from '#base/ports';
-import type { GroupConfig } from '#coordinator/group-config';
+import type { ConsumerGroupConfig, GroupConfig } from '#coordinator/group-config';
+import type { TopicsView } from '#coordinator/topics-view';
+import type { Topic } from '#metadata/image';
+import type { Partition, RegisteredBroker } from '#metadata/records';
+import { type NodeId, nodeId, type Uuid } from '#model/ids';
 
 /** Kafka's defaults, but no initial delay. */
 export function testConfig(overrides: Partial<GroupConfig> = {}): GroupConfig {
@@ -11,8 +15,75 @@ export function testConfig(overrides: Partial<GroupConfig> = {}): GroupConfig {
     offsetMetadataSizeMax: 4_096,
     offsetsRetentionMs: 7 * 24 * 3_600_000,
     offsetsRetentionCheckIntervalMs: 600_000,
+    consumerGroupSizeMax: 2_147_483_647,
+    consumerAssignors: ['uniform', 'range'],
+    migrationPolicy: 'bidirectional',
     ...overrides,
   };
+}
+
+/** Kafka's defaults, but no assignment interval. */
+export function testGroupConfig(overrides: Partial<ConsumerGroupConfig> = {}): ConsumerGroupConfig {
+  return { sessionTimeoutMs: 45_000, heartbeatIntervalMs: 5_000, assignmentIntervalMs: 0, ...overrides };
+}
+
+/** Of a shard: a config, an empty image. */
+export function testParts() {
+  return {
+    config: testConfig(),
+    random: countingRandom(),
+    topics: new TestTopics(),
+    configOf: () => testGroupConfig(),
+  };
+}
+
+/** `orders` and the like: an id that says the name. */
+export function topicId(name: string, made = 1): Uuid {
+  return `${name.padEnd(20, '_')}${made}A` as Uuid;
+}
+
+/** A metadata image of topics alone, which a test changes as it goes. */
+export class TestTopics implements TopicsView {
+  readonly brokers = new Map<NodeId, RegisteredBroker>();
+  index = 1;
+  readonly #topics = new Map<string, Topic>();
+
+  constructor(partitionCounts: Readonly<Record<string, number>> = {}) {
+    for (const [name, count] of Object.entries(partitionCounts)) this.set(name, count);
+  }
+
+  /** Partition n is on broker n modulo the brokers, if there are any. */
+  set(name: string, partitionCount: number, made = 1): void {
+    const nodes = [...this.brokers.keys()];
+    const partitions = Array.from({ length: partitionCount }, (_, partition) => {
+      const replica = nodes[partition % Math.max(1, nodes.length)];
+      return { partition, replicas: replica === undefined ? [] : [replica] } as unknown as Partition;
+    });
+    this.index += 1;
+    this.#topics.set(name, { name, id: topicId(name, made), partitions });
+  }
+
+  rack(id: number, rack: string): void {
+    this.brokers.set(nodeId(id), { rack } as RegisteredBroker);
+  }
+
+  remove(name: string): void {
+    this.index += 1;
+    this.#topics.delete(name);
+  }
+
+  topics(): IterableIterator<Topic> {
+    return this.#topics.values();
+  }
+
+  topic(name: string): Topic | undefined {
+    return this.#topics.get(name);
+  }
+
+  topicById(id: Uuid): Topic | undefined {
+    for (const topic of this.#topics.values()) if (topic.id === id) return topic;
+    return undefined;
+  }
 }
 
 /** Its secrets count 1, 2, 3, …, in the last bytes. */

@@ -6,7 +6,7 @@ import { readGroupRecord } from '#coordinator/group-records';
 import { GroupShard } from '#coordinator/group-shard';
 import { ErrorCode } from '#model/errors';
 import { ZERO_UUID } from '#model/ids';
-import { countingRandom, subscription, testConfig } from './fixtures.ts';
+import { countingRandom, subscription, testConfig, testParts } from './fixtures.ts';
 
 const GROUP = 'g';
 const TOPIC = 'orders';
@@ -75,7 +75,7 @@ class World {
   readonly #committed = new Map<number, number>();
   /** Member ids that left, or whose instance has a new id. */
   readonly #gone = new Set<string>();
-  #shard = new GroupShard({ config: this.#config, random: this.#random });
+  #shard = new GroupShard({ ...testParts(), config: this.#config, random: this.#random });
   #now = 1_000;
   #token = 0;
   #offset = 0;
@@ -129,7 +129,7 @@ class World {
   /** The log alone gives the same offsets, and the same group while no rebalance is under way. */
   checkReplay(): void {
     const fresh = this.#reloaded();
-    const everything = { groupId: GROUP, topics: null, requireStable: false };
+    const everything = { groupId: GROUP, topics: null, memberId: null, memberEpoch: -1, requireStable: false };
     const offsets = this.#shard.offsetFetch(everything);
     expect(fresh.offsetFetch(everything)).toEqual(offsets);
     const fetched = offsets.topics.flatMap(({ partitions }) =>
@@ -199,6 +199,7 @@ class World {
         memberId: who.memberId,
         groupInstanceId: who.groupInstanceId,
         retentionTimeMs: -1,
+        staleEpochKnown: true,
         topics: [
           {
             name: TOPIC,
@@ -254,7 +255,7 @@ class World {
   }
 
   #reloaded(): GroupShard {
-    const shard = new GroupShard({ config: this.#config, random: this.#random });
+    const shard = new GroupShard({ ...testParts(), config: this.#config, random: this.#random });
     for (const record of this.log) shard.replay(record);
     expect(shard.loaded(this.#instant())).toEqual({ records: [], replies: [] });
     return shard;

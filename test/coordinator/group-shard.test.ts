@@ -11,7 +11,7 @@ import { GroupShard } from '#coordinator/group-shard';
 import { newMemberId } from '#coordinator/member-id';
 import { ErrorCode } from '#model/errors';
 import { ZERO_UUID } from '#model/ids';
-import { countingRandom, subscription, testConfig } from './fixtures.ts';
+import { countingRandom, subscription, testConfig, testParts } from './fixtures.ts';
 
 const START = { mono: 0, wall: 1_700_000_000_000 };
 const NO_FILTER = { statesFilter: [], typesFilter: [] };
@@ -21,7 +21,7 @@ function later(ms: number) {
 }
 
 function newShard(overrides: Partial<GroupConfig> = {}): GroupShard {
-  const shard = new GroupShard({ config: testConfig(overrides), random: countingRandom() });
+  const shard = new GroupShard({ ...testParts(), config: testConfig(overrides), random: countingRandom() });
   shard.loaded(START);
   return shard;
 }
@@ -50,6 +50,7 @@ function committing(groupId: string, name: string, partitions: number, metadata 
     memberId: '',
     groupInstanceId: null,
     retentionTimeMs: -1,
+    staleEpochKnown: true,
     topics: [
       {
         name,
@@ -98,7 +99,7 @@ describe('bytes are borrowed: overwritten after the call they change nothing', (
     overwrite(assignment);
     expect(synced.replies[0]?.response).toMatchObject({ assignment: new Uint8Array(Buffer.from('mine')) });
     replayed(shard, synced);
-    const fresh = new GroupShard({ config: testConfig(), random: countingRandom() });
+    const fresh = new GroupShard({ ...testParts(), config: testConfig(), random: countingRandom() });
     for (const record of synced.records) fresh.replay(record);
     for (const { value } of synced.records) overwrite(value ?? new Uint8Array());
     fresh.loaded(START);
@@ -196,12 +197,13 @@ describe('bounds', () => {
 });
 
 test('before it is loaded a shard has no deadlines', () => {
-  const shard = new GroupShard({ config: testConfig(), random: countingRandom() });
+  const shard = new GroupShard({ ...testParts(), config: testConfig(), random: countingRandom() });
   expect(shard.nextDeadline()).toBe(Number.POSITIVE_INFINITY);
 });
 
 test('a group of a log older than Kafka 2.1, which does not say when it became empty, keeps offsets for the retention after their commit', () => {
   const shard = new GroupShard({
+    ...testParts(),
     config: testConfig({ offsetsRetentionMs: 1_000, offsetsRetentionCheckIntervalMs: 500 }),
     random: countingRandom(),
   });

@@ -12,7 +12,7 @@ import { readGroupRecord } from '#coordinator/group-records';
 import { GroupShard } from '#coordinator/group-shard';
 import { ErrorCode, errorName } from '#model/errors';
 import { type Uuid, ZERO_UUID } from '#model/ids';
-import { countingRandom, subscription, testConfig } from './fixtures.ts';
+import { countingRandom, subscription, testConfig, testParts } from './fixtures.ts';
 
 const UUID = /-0{8}-0{4}-40{3}-80{3}-([0-9a-f]{12})/g;
 const WALL_AT_START = 1_700_000_000_000;
@@ -114,6 +114,7 @@ export class ScriptedShard {
             memberId: line.words[1]?.includes('=') === false ? memberId : '',
             groupInstanceId,
             retentionTimeMs: line.number('retention', -1),
+            staleEpochKnown: true,
             topics: partitions.map((word) => {
               const [topic, partition, offset] = parsePartition(word);
               return {
@@ -151,6 +152,8 @@ export class ScriptedShard {
                   partitionIndexes: [partition],
                 };
               }),
+          memberId: null,
+          memberEpoch: -1,
           requireStable: false,
         });
         return response.topics.flatMap(({ name, partitions }) =>
@@ -260,7 +263,7 @@ export class ScriptedShard {
   }
 
   #newShard(): GroupShard {
-    const shard = new GroupShard({ config: this.#config, random: this.#random });
+    const shard = new GroupShard({ ...testParts(), config: this.#config, random: this.#random });
     if (this.log.length === 0) shard.loaded({ mono: 1_000, wall: WALL_AT_START });
     return shard;
   }
@@ -339,7 +342,7 @@ function replyText(reply: Reply): string {
 
 function recordText(record: CoordinatorRecord): string {
   const read = readGroupRecord(record);
-  if (read.kind === 'unknown') return '  log unknown';
+  if (read.kind === 'unknown' || read.kind === 'consumer') return `  log ${read.kind}`;
   if (read.kind === 'offset') {
     const { groupId, topic, partition, value } = read;
     if (value === undefined) return `  log offset ${groupId} ${topic}-${partition} gone`;

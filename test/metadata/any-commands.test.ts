@@ -32,6 +32,7 @@ interface Step {
     | 'elect'
     | 'electUncleanly'
     | 'balance'
+    | 'leaveFull'
     | 'addVoter'
     | 'removeVoter'
     | 'replaceVoter'
@@ -47,7 +48,7 @@ const anyStep: fc.Arbitrary<Step> = fc.record({
   // Those that move partitions come more often.
   do: fc.oneof(
     fc.constantFrom<Step['do']>('unfence', 'fence', 'alterIsr', 'register'),
-    fc.constantFrom<Step['do']>('alterIsr', 'reassign', 'drain', 'elect', 'balance', 'create'),
+    fc.constantFrom<Step['do']>('alterIsr', 'reassign', 'drain', 'elect', 'balance', 'leaveFull', 'create'),
     fc.constantFrom<Step['do']>('unregister', 'fenceTwo', 'failDirectory', 'assign', 'config', 'cancel', 'unfence'),
     fc.constantFrom<Step['do']>(
       'electUncleanly',
@@ -172,6 +173,12 @@ function perform(cluster: TestCluster, step: Step): void {
     case 'balance':
       cluster.run('balanceLeaders', { changesMax: 1 + (choice % 3) });
       break;
+    case 'leaveFull': {
+      const directories = [...cluster.image.brokers.values()].flatMap((broker) => broker.directories);
+      const full = directories.filter((_, i) => (choice >> i) % 2 === 0);
+      cluster.run('leaveFullDirectories', { directories: full, changesMax: 1 + (choice % 3) });
+      break;
+    }
     case 'addVoter':
       cluster.run('addVoter', { clusterId: null, voter: voterOf(step) });
       break;

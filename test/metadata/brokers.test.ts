@@ -12,8 +12,10 @@ describe('bootstrap', () => {
     expect(image.cluster).toMatchObject({ targetSize: 3, voters: [{ id: 1, host: 'localhost', port: 9093 }] });
     expect([...image.features.values()].map(({ name, level }) => [name, level])).toEqual([
       ['eligible.leader.replicas.version', 1],
+      ['group.version', 1],
       ['kraft.version', 1],
       ['metadata.version', 30],
+      ['transaction.version', 2],
     ]);
     expect(image.featuresEpoch).toBe(1);
   });
@@ -113,13 +115,14 @@ describe('registration', () => {
     const all = [
       { name: 'metadata.version', min: 1, max: 99 },
       { name: 'kraft.version', min: 1, max: 1 },
+      { name: 'group.version', min: 0, max: 1 },
     ];
     expect(cluster.run('registerBroker', { clusterId: testUuid(9), broker }).errorCode).toBe(
       ErrorCode.InconsistentClusterId,
     );
     expect(cluster.run('registerBroker', { clusterId, broker })).toMatchObject({
       errorCode: ErrorCode.UnsupportedVersion,
-      message: expect.stringContaining('finalized version 1 of feature kraft.version'),
+      message: expect.stringContaining('finalized version 1 of feature group.version'),
     });
     const rack = 'r'.repeat(40_000);
     expect(cluster.run('registerBroker', { clusterId, broker: { ...broker, features: all, rack } }).errorCode).toBe(

@@ -73,11 +73,24 @@ describe('UpdateFeatures (KIP-584)', () => {
     expect(levels(cluster)).toEqual([1, 27]);
   });
 
+  test('turns the epochs of transactions off and on again (transaction.version)', () => {
+    const cluster = at(27);
+    const level = () => cluster.image.features.get('transaction.version')?.level ?? 0;
+    const to = (wanted: number, upgradeType: number) =>
+      update(cluster, [{ feature: 'transaction.version', level: wanted, upgradeType }]).errorCode;
+    expect([to(2, Upgrade), level()]).toEqual([ErrorCode.None, 2]);
+    expect([to(1, Upgrade), level()]).toEqual([ErrorCode.InvalidUpdateVersion, 2]);
+    expect([to(0, SafeDowngrade), level()]).toEqual([ErrorCode.None, 0]);
+    expect([to(3, Upgrade), level()]).toEqual([ErrorCode.InvalidUpdateVersion, 0]);
+  });
+
   test('waits for every registered broker, fenced ones too', () => {
     const cluster = at(27);
     const old = [
       { name: 'metadata.version', min: 7, max: 27 },
       { name: 'kraft.version', min: 0, max: 1 },
+      { name: 'group.version', min: 0, max: 1 },
+      { name: 'transaction.version', min: 0, max: 2 },
     ];
     const broker = { id: nodeId(2), incarnation: testUuid(2), rack: null, listeners: [], directories: [testUuid(2)] };
     const clusterId = cluster.image.cluster?.id ?? testUuid(0);

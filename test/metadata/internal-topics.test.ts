@@ -3,6 +3,7 @@ import { partitionName } from '#model/ids';
 import { TestCluster } from './support.ts';
 
 const OFFSETS = '__consumer_offsets';
+const TRANSACTIONS = '__transaction_state';
 
 /** One broker with an offsets topic of four partitions; two more have come since, on racks of their own. */
 function grown(given: Readonly<Record<string, string>> = {}): TestCluster {
@@ -65,5 +66,16 @@ describe('internal topics of a cluster that has grown', () => {
       .partitions.map(({ partition, adding }) => [partitionName(OFFSETS, partition), adding]);
     expect(added.map(([, adding]) => adding?.length)).toEqual([1, 1, 1, 1]);
     expect(new Set(added.map(([, adding]) => String(adding))).size).toBe(2);
+  });
+
+  test('the one of transactions grows as that of offsets, by a factor of its own, and both share the moves', () => {
+    const cluster = grown({ 'offsets.topic.replication.factor': '1' });
+    cluster.createAssigned(TRANSACTIONS, [[1], [1]]);
+    expect([grow(cluster, 1), grow(cluster, 1), grow(cluster, 2)]).toEqual([1, 0, 1]);
+    for (const { adding } of cluster.topic(TRANSACTIONS).partitions) expect(adding.toSorted()).toEqual([2, 3]);
+    const alone = grown({ 'transaction.state.log.replication.factor': '1' });
+    alone.createAssigned(TRANSACTIONS, [[1]]);
+    expect(grow(alone)).toBe(4);
+    expect(alone.state(TRANSACTIONS).adding).toEqual([]);
   });
 });

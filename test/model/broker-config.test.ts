@@ -44,7 +44,11 @@ function errors(entries: Readonly<Record<string, string>>): readonly string[] {
 }
 
 /** Kafka's, which has them among its quotas: its list of broker configs is without them. */
-const DYNAMIC_ONLY: readonly string[] = ['follower.replication.throttled.rate', 'leader.replication.throttled.rate'];
+const DYNAMIC_ONLY: readonly string[] = [
+  'follower.replication.throttled.rate',
+  'leader.replication.throttled.rate',
+  'replica.alter.log.dirs.io.max.bytes.per.second',
+];
 
 describe('broker configs', () => {
   test("are Kafka's by name and type, but for our own", () => {
@@ -69,6 +73,8 @@ describe('broker configs', () => {
       'offsets.topic.replication.factor',
       'process.roles',
       'replica.lag.time.max.ms',
+      'transaction.state.log.min.isr',
+      'transaction.state.log.replication.factor',
     ]);
   });
 
@@ -188,6 +194,7 @@ describe('parsing the entries of a file', () => {
   ])('on %i brokers a topic has %i replicas, %s in sync at least, unless told otherwise', (size, factor, minIsr) => {
     expect(parsed({ 'cluster.target.size': String(size) }).config.defaultReplicationFactor).toBe(factor);
     expect(parsed({}, size).config.offsetsTopicReplicationFactor).toBe(factor);
+    expect(parsed({}, size).config.transactionStateLogReplicationFactor).toBe(factor);
     expect(parsed({ 'default.replication.factor': '4' }, size).config.defaultReplicationFactor).toBe(4);
     expect(sizedDefaults(size).get('min.insync.replicas')).toBe(minIsr);
   });

@@ -4,6 +4,7 @@ import type { Connection } from '#base/ports';
 import type { Exchange } from '#net/exchange';
 import { type ConnectionContext, KafkaConnection } from '#net/kafka-connection';
 import { MemoryBudget } from '#net/memory-budget';
+import { frameMemory, RequestMemory } from '#net/request-memory';
 
 const PRODUCE = 0;
 const FETCH = 1;
@@ -46,7 +47,7 @@ function setUp(options: { budgetBytes?: number; maxRequestBytes?: number } = {})
   const context: ConnectionContext = {
     listenerName: 'PLAINTEXT',
     slab: new Uint8Array(4096),
-    requestBudget: new MemoryBudget(options.budgetBytes ?? 1 << 20),
+    requestMemory: new RequestMemory(options.budgetBytes ?? 1 << 20),
     responseBudget: new MemoryBudget(1 << 20),
     maxRequestBytes: options.maxRequestBytes ?? 1 << 20,
     now: () => 0,
@@ -197,7 +198,7 @@ describe('a Kafka connection', () => {
   it('leaves large requests in the socket while they wait for one that may take long', () => {
     const { feed, started, connection, context } = setUp();
     feed(Buffer.concat([frame(FETCH, 0), frame(FETCH, 1, 50_000), frame(PRODUCE, 2, 50_000)]));
-    expect(context.requestBudget.usedBytes).toBe(12 + 50_000);
+    expect(context.requestMemory.usedBytes).toBe(12 + 50_000);
     expect(connection.paused).toBe(true);
     started[0]?.exchange.respond(...answer(0));
     expect(ids(started)).toEqual([0, 1]);
@@ -235,7 +236,7 @@ describe('a Kafka connection', () => {
     feed(Buffer.concat([frame(FETCH, 0), frame(FETCH, 1)]));
     started[0]?.exchange.refuse('unknown');
     expect(ids(started)).toEqual([0]);
-    expect(context.requestBudget.usedBytes).toBe(0);
+    expect(context.requestMemory.usedBytes).toBe(0);
   });
 
   it('keeps the memory of a request past its answer for as long as it is held, and past the connection', () => {
@@ -243,11 +244,11 @@ describe('a Kafka connection', () => {
     feed(frame(PRODUCE, 0, 100));
     const letGo = started[0]?.exchange.holdMemory();
     started[0]?.exchange.respond(...answer(0));
-    expect(context.requestBudget.usedBytes).toBe(100);
+    expect(context.requestMemory.usedBytes).toBe(100);
     kafka.closed('reset');
-    expect(context.requestBudget.usedBytes).toBe(100);
+    expect(context.requestMemory.usedBytes).toBe(100);
     letGo?.();
-    expect(context.requestBudget.usedBytes).toBe(0);
+    expect(context.requestMemory.usedBytes).toBe(0);
   });
 
   it('tells a request whose client has gone, once, and never after its answer', () => {
@@ -270,9 +271,10 @@ describe('a Kafka connection', () => {
       started.push({ id: Buffer.from(exchange.frame).readInt32BE(4), exchange });
       exchange.finish();
     };
-    expect(context.requestBudget.tryReserve(10)).toBe(true);
+    const other = frameMemory(10);
+    expect(context.requestMemory.tryGrow(other)).toBe(true);
     feed(Buffer.concat([frame(FETCH, 0), frame(FETCH, 1), frame(FETCH, 2)]));
-    context.requestBudget.release(10);
+    context.requestMemory.release(other);
     expect(ids(started)).toEqual([0, 1, 2]);
     expect(connection.paused).toBe(false);
     expect(kafka.idleSince).toBeDefined();
@@ -286,11 +288,12 @@ describe('a Kafka connection', () => {
 
   it('stops reading at the length prefix when request memory is taken, and goes on when it is free', () => {
     const { feed, started, connection, context } = setUp({ budgetBytes: 100 });
-    expect(context.requestBudget.tryReserve(100)).toBe(true);
+    const other = frameMemory(100);
+    expect(context.requestMemory.tryGrow(other)).toBe(true);
     feed(frame(FETCH, 7));
     expect(connection.paused).toBe(true);
     expect(started).toEqual([]);
-    context.requestBudget.release(100);
+    context.requestMemory.release(other);
     expect(ids(started)).toEqual([7]);
     expect(connection.paused).toBe(false);
   });
@@ -298,11 +301,33 @@ describe('a Kafka connection', () => {
   it('gives all request memory back when the connection is reset in the middle', () => {
     const { feed, kafka, started, context } = setUp();
     feed(Buffer.concat([frame(FETCH, 0), frame(FETCH, 1), frame(FETCH, 2, 500).subarray(0, 100)]));
-    expect(context.requestBudget.usedBytes).toBe(12 + 12 + 500);
+    expect(context.requestMemory.usedBytes).toBe(12 + 12 + 500);
     kafka.closed('reset');
     started[0]?.exchange.respond(...answer(0));
     expect(ids(started)).toEqual([0]);
-    expect(context.requestBudget.usedBytes).toBe(0);
+    expect(context.requestMemory.usedBytes).toBe(0);
+  });
+
+  it('ends without an error for its peer when the node goes, and starts nothing more', () => {
+    const { connection, feed, kafka, started, context } = setUp();
+    feed(Buffer.concat([frame(FETCH, 0), frame(FETCH, 1)]));
+    started[0]?.exchange.respond(...answer(0));
+    kafka.flushed(0);
+    kafka.leave();
+    expect(connection.over).toBe('end');
+    started[1]?.exchange.respond(...answer(1));
+    kafka.closed('end');
+    expect(connection.sent).toHaveLength(1);
+    expect([context.requestMemory.usedBytes, context.responseBudget.usedBytes]).toEqual([0, 0]);
+  });
+
+  it('is reset when the node goes while an answer waits to be sent, whose bytes are lent', () => {
+    const { connection, feed, kafka, started, context } = setUp();
+    feed(frame(FETCH, 0));
+    started[0]?.exchange.respond(...answer(0));
+    kafka.leave();
+    expect(connection.over).toBe('reset');
+    expect(context.responseBudget.usedBytes).toBe(0);
   });
 
   it('still does what arrived whole before a clean end: a producer with acks=0 closes at once', () => {

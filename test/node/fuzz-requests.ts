@@ -16,6 +16,7 @@ export interface FuzzTopic {
 
 const GROUP = 'fuzz-group';
 const FIRST_WITH_SCHEMA = 3;
+const PRODUCER = { transactionalId: 'fuzz-transactions', producerId: 0, producerEpoch: 0 };
 
 /** The batch in base64, as produced. */
 function batch(): string {
@@ -139,6 +140,54 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       return { includeClusterAuthorizedOperations: true };
     case ApiKey.ListGroups:
       return {};
+    case ApiKey.AddPartitionsToTxn: {
+      const topics = [{ name, partitions: [0] }];
+      if (version >= 4) return { transactions: [{ ...PRODUCER, verifyOnly: version % 2 === 0, topics }] };
+      const { transactionalId, producerId, producerEpoch } = PRODUCER;
+      return {
+        v3AndBelowTransactionalId: transactionalId,
+        v3AndBelowProducerId: producerId,
+        v3AndBelowProducerEpoch: producerEpoch,
+        v3AndBelowTopics: topics,
+      };
+    }
+    case ApiKey.AddOffsetsToTxn:
+      return { ...PRODUCER, groupId: GROUP };
+    case ApiKey.EndTxn:
+      return { ...PRODUCER, committed: version % 2 === 0 };
+    case ApiKey.WriteTxnMarkers: {
+      const { producerId, producerEpoch } = PRODUCER;
+      const topics = [{ name, partitionIndexes: [0] }];
+      const marker = { producerId, producerEpoch, transactionResult: false, topics, coordinatorEpoch: 0 };
+      return { markers: [version >= 2 ? { ...marker, transactionVersion: 2 } : marker] };
+    }
+    case ApiKey.TxnOffsetCommit: {
+      const partitions = [{ partitionIndex: 0, committedOffset: 1, committedMetadata: 'x' }];
+      return { ...PRODUCER, groupId: GROUP, topics: [{ name, partitions }] };
+    }
+    case ApiKey.DescribeProducers:
+      return { topics: [{ name, partitionIndexes: [0, 7] }] };
+    case ApiKey.DescribeTransactions:
+      return { transactionalIds: [PRODUCER.transactionalId] };
+    case ApiKey.ListTransactions:
+      return {
+        stateFilters: ['Ongoing'],
+        producerIdFilters: [],
+        ...(version >= 1 ? { durationFilter: 0 } : {}),
+        ...(version >= 2 ? { transactionalIdPattern: 'fuzz.*' } : {}),
+      };
+    case ApiKey.ConsumerGroupHeartbeat:
+      return {
+        groupId: 'fuzz-consumers',
+        memberId: 'm',
+        memberEpoch: 0,
+        rebalanceTimeoutMs: 10_000,
+        subscribedTopicNames: [name],
+        ...(version >= 1 ? { subscribedTopicRegex: 'fuzz.*' } : {}),
+        topicPartitions: [],
+      };
+    case ApiKey.ConsumerGroupDescribe:
+      return { groupIds: ['fuzz-consumers', GROUP], includeAuthorizedOperations: true };
     default:
       throw new Error(`no request for api ${apiKey}: add one`);
   }

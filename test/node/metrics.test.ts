@@ -2,196 +2,14 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse as parseYaml } from 'yaml';
-import { FaultDisk } from '#faults/fault-disk';
-import { parseBrokerConfig } from '#model/parse-broker-config';
-import { Node } from '#node/node';
-import { createCodecs } from '#platform/codecs';
 import { NodeMetrics } from '#platform/metrics';
-import { ApiKey } from '#protocol/generated/apis';
-import { writeCreateTopicsRequest } from '#protocol/generated/create-topics-request';
-import { readCreateTopicsResponse } from '#protocol/generated/create-topics-response';
-import { writeFetchRequest } from '#protocol/generated/fetch-request';
-import { readFetchResponse } from '#protocol/generated/fetch-response';
-import { writeFindCoordinatorRequest } from '#protocol/generated/find-coordinator-request';
-import { readFindCoordinatorResponse } from '#protocol/generated/find-coordinator-response';
-import { writeOffsetCommitRequest } from '#protocol/generated/offset-commit-request';
-import { readOffsetCommitResponse } from '#protocol/generated/offset-commit-response';
-import { writeProduceRequest } from '#protocol/generated/produce-request';
-import { readProduceResponse } from '#protocol/generated/produce-response';
-import { buildBatch } from '#protocol/record-batch-builder';
-import { SimWorld } from '#sim/ports/sim-world';
-import { type Family, parsePrometheus } from '../http/prometheus-text.ts';
-import { WireClient } from '../support/wire-client.ts';
+import { parsePrometheus } from '../http/prometheus-text.ts';
 import { readQuery } from './metrics-queries.ts';
+import { RACKS, type Scrape, ThreeNodes } from './three-nodes.ts';
 
 const root = join(import.meta.dirname, '../..');
-const codecs = createCodecs();
-const RACKS = ['a', 'b', 'c'];
 const RECORDS = 7;
 const COMMITTED = 3;
-
-type Scrape = ReadonlyMap<string, Family>;
-
-/** Three nodes on three racks in a simulated world, and what they tell of themselves. */
-class ThreeNodes {
-  readonly world = new SimWorld({ seed: 11, codecs });
-  readonly #memories = RACKS.map((rack) => this.world.disk(rack));
-  readonly #disks = new Map<number, FaultDisk>();
-  readonly #nodes = new Map<number, Node>();
-  readonly #metrics = new Map<number, NodeMetrics>();
-  readonly #clients = new Map<number, WireClient>();
-  #lives = 0;
-
-  async start(ids: readonly number[], config: Readonly<Record<string, string>> = {}): Promise<void> {
-    const starting = ids.map((id) => this.#start(id, config));
-    await this.world.complete(Promise.all(starting));
-  }
-
-  async #start(id: number, config: Readonly<Record<string, string>>): Promise<void> {
-    const parsed = parseBrokerConfig(
-      new Map(
-        Object.entries({
-          'node.id': String(id),
-          'broker.rack': RACKS[id - 1] ?? '',
-          listeners: `PLAINTEXT://n${id}:9092`,
-          'peer.listener': `n${id}:9093`,
-          'controller.quorum.voters': RACKS.map((_, place) => `${place + 1}@n${place + 1}:9093`).join(),
-          'cluster.target.size': '3',
-          'offsets.topic.num.partitions': '1',
-          ...config,
-        }),
-      ),
-    );
-    if ('errors' in parsed) throw new Error(parsed.errors.join());
-    const memory = this.#memories[id - 1];
-    if (memory === undefined) throw new Error(`no disk of ${id}`);
-    const disk = new FaultDisk(this.world.clock, memory, { ignoreSync: false });
-    this.#disks.set(id, disk);
-    const metrics = new NodeMetrics({ process: false });
-    const node = new Node({ ...this.world.ports(`n${id}`, { disks: [disk] }), metrics }, parsed);
-    this.#metrics.set(id, metrics);
-    this.#nodes.set(id, node);
-    await node.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.world.complete(Promise.all([...this.#nodes.values()].map((node) => node.stop())));
-  }
-
-  /** Its machine loses power. */
-  async kill(id: number): Promise<void> {
-    this.world.kill(`n${id}`);
-    const crashed = this.#disks.get(id)?.crash(this.world.random);
-    if (crashed !== undefined) await this.world.complete(crashed);
-    this.#nodes.delete(id);
-    this.#clients.delete(id);
-  }
-
-  runFor(ms: number): Promise<void> {
-    return this.world.run(this.world.clock.now() + ms);
-  }
-
-  async scrape(id: number): Promise<Scrape> {
-    return parsePrometheus((await this.#metrics.get(id)?.text()) ?? '');
-  }
-
-  client(id: number): WireClient {
-    let client = this.#clients.get(id);
-    if (client === undefined) {
-      this.#lives += 1;
-      const { network } = this.world.ports(`client-${this.#lives}`, { disks: [] });
-      client = WireClient.open(network, { host: `n${id}`, port: 9092 });
-      this.#clients.set(id, client);
-    }
-    return client;
-  }
-
-  leaderOf(topic: string, partition: number): number {
-    for (const node of this.#nodes.values()) {
-      const leader = node.view()?.image.partition(topic, partition)?.leader;
-      if (leader !== undefined && leader !== null) return leader;
-    }
-    throw new Error(`nobody leads ${topic}-${partition}`);
-  }
-
-  async createTopic(name: string, assignments: readonly (readonly number[])[]): Promise<void> {
-    const topic = {
-      name,
-      numPartitions: -1,
-      replicationFactor: -1,
-      assignments: assignments.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds })),
-      configs: [],
-    };
-    const answer = await this.world.complete(
-      this.client(1).request(
-        ApiKey.CreateTopics,
-        7,
-        { topics: [topic], timeoutMs: 10_000 },
-        writeCreateTopicsRequest,
-        readCreateTopicsResponse,
-      ),
-    );
-    expect(answer.topics[0]?.errorCode).toBe(0);
-    await this.runFor(1000);
-  }
-
-  async produce(topic: string, index: number, count: number): Promise<void> {
-    const records = Array.from({ length: count }, () => ({ timestamp: 1000, key: null, value: Buffer.from('v') }));
-    const bytes = buildBatch({ baseOffset: 0, leaderEpoch: -1, records }, codecs);
-    const topicData = [{ name: topic, partitionData: [{ index, records: [bytes] }] }];
-    const request = { transactionalId: null, acks: -1, timeoutMs: 10_000, topicData };
-    const leader = this.client(this.leaderOf(topic, index));
-    const answer = await this.world.complete(
-      leader.request(ApiKey.Produce, 9, request, writeProduceRequest, readProduceResponse),
-    );
-    expect(answer.responses[0]?.partitionResponses[0]?.errorCode).toBe(0);
-  }
-
-  async fetch(topic: string, partition: number): Promise<void> {
-    const request = {
-      maxWaitMs: 0,
-      minBytes: 1,
-      topics: [{ topic, partitions: [{ partition, fetchOffset: 0, partitionMaxBytes: 1 << 20 }] }],
-      forgottenTopicsData: [],
-    };
-    const leader = this.client(this.leaderOf(topic, partition));
-    await this.world.complete(leader.request(ApiKey.Fetch, 12, request, writeFetchRequest, readFetchResponse));
-  }
-
-  /** Commits, as somebody outside of any generation, and tells which node coordinates the group. */
-  async commit(
-    groupId: string,
-    topic: string,
-    partitions: readonly number[],
-    committedOffset: number,
-  ): Promise<number> {
-    for (;;) {
-      const found = await this.world.complete(
-        this.client(1).request(
-          ApiKey.FindCoordinator,
-          3,
-          { key: groupId, keyType: 0 },
-          writeFindCoordinatorRequest,
-          readFindCoordinatorResponse,
-        ),
-      );
-      await this.runFor(500);
-      if (found.errorCode !== 0) continue;
-      const of = partitions.map((partitionIndex) => ({ partitionIndex, committedOffset, committedMetadata: '' }));
-      const request = { groupId, memberId: '', topics: [{ name: topic, partitions: of }] };
-      const answer = await this.world.complete(
-        this.client(found.nodeId).request(
-          ApiKey.OffsetCommit,
-          8,
-          request,
-          writeOffsetCommitRequest,
-          readOffsetCommitResponse,
-        ),
-      );
-      if (answer.topics[0]?.partitions.every(({ errorCode }) => errorCode === 0)) return found.nodeId;
-    }
-  }
-}
 
 /** The values of a name's series that have these labels, of all scrapes together. */
 function readings(scrapes: readonly Scrape[], name: string, labels: Readonly<Record<string, string>> = {}): number[] {
@@ -268,6 +86,29 @@ describe('the metrics of three nodes', () => {
     expect(syncCount).toBeGreaterThanOrEqual(9);
   });
 
+  it('tell the same by topic, each from the leaders of its partitions, beside the totals of the nodes', () => {
+    for (const [ours, theirs, total] of [
+      ['odradek_topic_produce_bytes_total', 'bytesin', 'odradek_produce_bytes_total'],
+      ['odradek_topic_produce_records_total', 'messagesin', 'odradek_produce_records_total'],
+      ['odradek_topic_fetch_bytes_total', 'bytesout', 'odradek_fetch_bytes_total'],
+    ] as const) {
+      const ofTopic = readings(scrapes, ours, { topic: 'spread' });
+      expect(sum(ofTopic), ours).toBeGreaterThan(0);
+      expect(sum(ofTopic), ours).toBe(sum(readings(scrapes, total)));
+      expect(sum(readings(scrapes, ours, { topic: 'pair' })), ours).toBe(0);
+      // A name of Kafka's is a node's without a topic, and a topic's with one.
+      const alias = `kafka_server_brokertopicmetrics_${theirs}_total`;
+      expect(readings(scrapes, alias, { topic: 'spread' }), alias).toEqual(ofTopic);
+      expect(sum(readings(scrapes, alias)), alias).toBe(2 * sum(ofTopic));
+    }
+  });
+
+  it('tell of as much that followers have taken as leaders have sent', () => {
+    const received = sum(readings(scrapes, 'odradek_replication_received_bytes_total'));
+    expect(received).toBeGreaterThan(0);
+    expect(received).toBe(sum(readings(scrapes, 'odradek_replication_sent_bytes_total')));
+  });
+
   it('tell how far a group is behind, also where others lead, at its coordinator alone', async () => {
     for (const partition of ['0', '1', '2']) {
       const labels = { topic: 'spread', partition };
@@ -314,8 +155,10 @@ describe('the metrics of three nodes', () => {
       odradek_leaders: 'kafka_server_replicamanager_leadercount',
       odradek_partition_high_watermark: 'kafka_topic_partition_current_offset',
       odradek_partition_log_bytes: 'kafka_log_log_size',
-      odradek_produce_bytes_total: 'kafka_server_brokertopicmetrics_bytesin_total',
+      odradek_replication_received_bytes_total: 'kafka_server_brokertopicmetrics_replicationbytesin_total',
       odradek_group_lag_records: 'kafka_consumergroup_lag',
+      odradek_producer_ids: 'kafka_server_replicamanager_produceridcount',
+      odradek_unclean_elections_total: 'kafka_controller_controllerstats_uncleanleaderelections_total',
     };
     for (const [ours, theirs] of Object.entries(pairs)) {
       expect(readings(scrapes, theirs), theirs).toEqual(readings(scrapes, ours));
@@ -481,6 +324,10 @@ describe('the metrics of nodes in trouble', () => {
     expect(readings(scrape, 'odradek_leaders')).toEqual([5]);
     expect(readings(scrape, 'odradek_partition_high_watermark')).toHaveLength(2);
     expect(readings(scrape, 'odradek_metrics_dropped_partitions')).toEqual([3]);
+    for (const name of ['few', 'more', 'most']) await cluster.createTopic(name, [[1]]);
+    const again = [await cluster.scrape(1)];
+    expect(readings(again, 'odradek_topic_produce_bytes_total')).toHaveLength(2);
+    expect(readings(again, 'odradek_metrics_dropped_topics')).toEqual([2]);
     await cluster.stop();
   });
 });

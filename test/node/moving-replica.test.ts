@@ -32,12 +32,13 @@ class TwoDirectories {
   constructor(seed: number) {
     this.world = new SimWorld({ seed, codecs });
     this.disks = ['a', 'b'].map(
-      (name) => new FaultDisk(this.world.clock, this.world.disk(name), { ignoreSync: false }),
+      (name) => new FaultDisk(this.world.clock, this.world.disk(name), { ignoreSync: false, outlivesUsers: true }),
     );
   }
 
-  async start(): Promise<void> {
-    const parsed = parseBrokerConfig(new Map([['listeners', `PLAINTEXT://${AT.host}:${AT.port}`]]));
+  async start(config: Readonly<Record<string, string>> = {}): Promise<void> {
+    const entries = { listeners: `PLAINTEXT://${AT.host}:${AT.port}`, ...config };
+    const parsed = parseBrokerConfig(new Map(Object.entries(entries)));
     if ('errors' in parsed) throw new Error(parsed.errors.join());
     this.node = new Node(this.world.ports('n', { disks: this.disks }), parsed);
     await this.world.complete(this.node.start());
@@ -149,4 +150,26 @@ describe('a leader whose replica moves to another data directory', () => {
       await world.complete(stage.node.stop());
     },
   );
+});
+
+describe('a node that is stopped while a replica moves to another data directory', () => {
+  it('moves it on when it is back', async () => {
+    const stage = new TwoDirectories(1);
+    const { world } = stage;
+    await stage.start({ 'replica.alter.log.dirs.io.max.bytes.per.second': '1000' });
+    await world.run(() => stage.place >= 0);
+    const before = stage.place;
+    const producer = stage.client();
+    const written = Array.from({ length: 6 }, (_, made) => `${made} ${'v'.repeat(300_000)}`);
+    for (const value of written) expect(await world.complete(stage.produce(producer, value))).toBe(ErrorCode.None);
+    expect(await stage.moveTo(stage.disks[1 - before]?.path ?? '')).toBe(ErrorCode.None);
+    await world.run(world.clock.now() + 5_000);
+    expect(stage.place).toBe(before);
+    await world.complete(stage.node.stop());
+    world.kill('n');
+    await stage.start();
+    await world.run(() => stage.place === 1 - before);
+    expect(await stage.values()).toEqual(written);
+    await world.complete(stage.node.stop());
+  });
 });

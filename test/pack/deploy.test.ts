@@ -1,5 +1,4 @@
-/** What can be said of deploy/ without a container runtime: the files parse, refer to each other rightly, and keep to their rules. */
-import { execFileSync } from 'node:child_process';
+/** What can be said of deploy/ without a container runtime or a linter: the files parse, refer to each other rightly, and keep to their rules. */
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join, normalize } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -120,7 +119,8 @@ describe('deploy', () => {
     expect(names).not.toContain('');
     const of = (name: string): readonly string[] => lines.filter(([each]) => each === name).map(([, rest]) => rest);
     for (const image of of('FROM')) expect(image).toMatch(/^node:26-slim( AS \w+)?$/);
-    expect(of('USER')).toEqual(['node']);
+    // A number: whoever forbids root (Kubernetes: runAsNonRoot) cannot tell by a name.
+    expect(of('USER')).toEqual([expect.stringMatching(/^[1-9]\d*$/)]);
     expect(names.indexOf('USER')).toBeLessThan(names.indexOf('ENTRYPOINT'));
     expect(of('HEALTHCHECK')).toHaveLength(1);
     for (const form of [...of('ENTRYPOINT'), /CMD (.*)$/.exec(of('HEALTHCHECK')[0] ?? '')?.[1] ?? ''])
@@ -131,17 +131,12 @@ describe('deploy', () => {
     }
   });
 
-  test('the unit is one that systemd takes, and restarts what has failed', () => {
+  test('the unit restarts what has failed, shut in', () => {
     const unit = read('odradek.service');
     const sections = [...unit.matchAll(/^\[(\w+)\]$/gm)].map(([, name]) => name);
     expect(sections).toEqual(['Unit', 'Service', 'Install']);
     for (const line of unit.split('\n')) expect(line).toMatch(/^(#.*|\[\w+\]|[A-Z]\w*=.*|)$/);
     for (const setting of ['Restart=on-failure', 'NoNewPrivileges=true', 'ProtectSystem=strict', 'LimitNOFILE=100000'])
       expect(unit).toContain(`\n${setting}\n`);
-    const analyze = '/usr/bin/systemd-analyze';
-    if (existsSync(analyze)) {
-      const verified = execFileSync(analyze, ['verify', join(deploy, 'odradek.service')], { encoding: 'utf8' });
-      expect(verified).toBe('');
-    }
   });
 });

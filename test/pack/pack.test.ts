@@ -119,6 +119,12 @@ describe('the package', () => {
     expect((await runOrThrow(bin, ['--version'], { timeoutMs })).trim()).toBe(manifest.version);
   });
 
+  test('an older Node links the bin, so that it can say which one is needed', () => {
+    const statics = readFileSync(realpathSync(bin), 'utf8').match(/^import .*$/gm);
+    // By no name: node:module of an older one lacks some.
+    expect(statics).toEqual([expect.stringMatching(/^import \w+ from "node:module";$/)]);
+  });
+
   test('odradek start serves, and SIGTERM ends it with status 0', async () => {
     const dataDir = join(temporary.path, 'data');
     const node = await OdradekProcess.start({ ...(await freeAddress()), dataDir, main: [realpathSync(bin), 'start'] });

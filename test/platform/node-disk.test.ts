@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -34,6 +34,22 @@ describe('a data directory', () => {
     const disk = diskAt(join(await folder(), 'a/b'));
     await disk.makeDir('');
     expect(await disk.list('')).toEqual([]);
+  });
+
+  it('may be there already, and several may be made at once', async () => {
+    const path = await folder();
+    const disk = diskAt(path);
+    await Promise.all([disk.makeDir(''), disk.makeDir('a/b/c'), disk.makeDir('a/b/d'), disk.makeDir('a/b/c')]);
+    expect((await readdir(path, { recursive: true })).sort()).toEqual(['a', 'a/b', 'a/b/c', 'a/b/d']);
+  });
+
+  it('cannot be a file, nor lie in one, nor where no folder can be made, which is said and not tried for ever', async () => {
+    const path = await folder();
+    await writeFile(join(path, 'file'), '');
+    expect(await codeOf(diskAt(join(path, 'file')).makeDir(''))).toBe('EEXIST');
+    expect(await codeOf(diskAt(join(path, 'file/inner')).makeDir(''))).toBe('ENOENT');
+    // Linux answers ENOENT to whoever makes a folder in /proc; elsewhere there is none.
+    expect(await codeOf(diskAt('/proc/odradek').makeDir(''))).toMatch(/^(ENOENT|EACCES|EIO)$/);
   });
 
   it('refuses paths that lead out of it', async () => {

@@ -88,6 +88,11 @@ describe('the high watermark', () => {
     expect(stage.highWatermark).toBe(8);
   });
 
+  test('believes no follower that it has more on its disk than it has', () => {
+    const stage = new Stage().append(10).fetch(B, 4, 10).fetch(C, 10);
+    expect(stage.highWatermark).toBe(4);
+  });
+
   test('waits for members of which nothing was heard', () => {
     expect(new Stage().append(10).fetch(B, 10).highWatermark).toBe(0);
   });
@@ -144,6 +149,14 @@ describe('a proposed ISR', () => {
     expect(stage.highWatermark).toBe(5);
     stage.leader.changed(view([A, B], 8), 2, 0);
     expect(stage.highWatermark).toBe(10);
+  });
+
+  test('outlives what changes nothing but the config', () => {
+    const stage = new Stage({ isr: [A, B] }).append(5).fetch(B, 5).fetch(C, 5);
+    expect(stage.propose()).toEqual([A, B, C]);
+    stage.append(5).fetch(B, 10);
+    stage.leader.changed(view([A, B]), 1, 0);
+    expect([stage.highWatermark, stage.leader.isProposing]).toEqual([5, true]);
   });
 
   test('that is refused in the very state that it was made in counts no longer', () => {

@@ -1,13 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { Deadlines } from '#base/deadlines';
+import { endMarkerBatch } from '#log/end-marker';
 import { ErrorCode } from '#model/errors';
 import { leaderEpoch, nodeId, offset, ZERO_UUID } from '#model/ids';
 import { MemoryBudget } from '#net/memory-budget';
-import { DelayedFetch, type FetchPlan, type PartitionFetch } from '#runtime/delayed-fetch';
+import { DelayedFetch, type FetchPlan, isInStep, type PartitionFetch } from '#runtime/delayed-fetch';
 import type { FetchTarget } from '#runtime/fetch-sessions';
+import type { Partition } from '#runtime/partition';
 import { FakeClock } from './fake-clock.ts';
 import { ledPartition, viewOf } from './replica-stage.ts';
-import { StubLog } from './stub-log.ts';
+import { batchOf, codecs, StubLog } from './stub-log.ts';
 
 const BUDGET_BYTES = 10_000;
 
@@ -137,6 +139,64 @@ describe('a fetch', () => {
   });
 });
 
+describe('a read_committed fetch (KIP-98)', () => {
+  function begin({ logs, partitions }: ReturnType<typeof setUp>, producerId: number): void {
+    const [bytes, headers] = batchOf(1, { producerId, producerEpoch: 0, baseSequence: 0, transactional: true });
+    partitions[0]?.append(bytes, headers, 'waived');
+    logs[0]?.sync();
+  }
+
+  function end({ partitions }: ReturnType<typeof setUp>, producerId: number, aborted: boolean): void {
+    const marker = { aborted, coordinatorEpoch: 0 };
+    const { bytes, header } = endMarkerBatch({ producerId, producerEpoch: 0 }, marker, 1_000, codecs);
+    partitions[0]?.appendMarker(bytes, header, marker, false);
+  }
+
+  test('ends where the first transaction that is open begins, and goes on when its marker is committed', () => {
+    const stage = setUp();
+    stage.logs[0]?.fill(1);
+    begin(stage, 9);
+    stage.fetch({ reader: 'read-committed', targets: [target(0, { fetchOffset: 1 })] });
+    expect(stage.answers).toEqual([]);
+    end(stage, 9, false);
+    expect(stage.answers).toEqual([]);
+    stage.logs[0]?.sync();
+    expect(only(only(stage.answers))).toMatchObject({
+      lastStableOffset: 3,
+      highWatermark: 3,
+      sizeBytes: 200,
+      aborted: [],
+    });
+  });
+
+  test('tells who has aborted what is in its records, and of nothing beyond them', () => {
+    const stage = setUp();
+    begin(stage, 7);
+    begin(stage, 8);
+    end(stage, 8, true);
+    end(stage, 7, true);
+    begin(stage, 9);
+    end(stage, 9, true);
+    stage.logs[0]?.sync();
+    const aborted = (fetchOffset: number, maxBytes: number) => {
+      stage.answers.length = 0;
+      stage.fetch({ reader: 'read-committed', targets: [target(0, { fetchOffset, maxBytes })] });
+      return only(only(stage.answers)).aborted?.map(({ producerId, firstOffset }) => [producerId, firstOffset]);
+    };
+    expect(aborted(0, 1000)).toEqual([
+      [8, 1],
+      [7, 0],
+      [9, 4],
+    ]);
+    expect(aborted(0, 100)).toEqual([[7, 0]]);
+    expect(aborted(3, 100)).toEqual([[7, 0]]);
+    expect(aborted(4, 1000)).toEqual([[9, 4]]);
+    stage.answers.length = 0;
+    stage.fetch();
+    expect(only(only(stage.answers)).aborted).toBeUndefined();
+  });
+});
+
 describe('an error of one partition', () => {
   test.each<readonly [string, Partial<FetchTarget>, ErrorCode]>([
     ['offset above the end', { fetchOffset: 3 }, ErrorCode.OffsetOutOfRange],
@@ -185,6 +245,49 @@ describe('an error of one partition', () => {
   });
 });
 
+describe('a fetch from a leader that does not know yet what was committed before it', () => {
+  function unready() {
+    const stage = setUp(2);
+    const [log, partition] = [stage.logs[0] as StubLog, stage.partitions[0] as Partition];
+    log.fill(5);
+    const others = { replicas: [nodeId(1), nodeId(2)], isr: [nodeId(1), nodeId(2)] };
+    log.logEndOffset = offset(8);
+    partition.lead(viewOf(3, others), 1);
+    log.sync();
+    expect([partition.isReady, partition.highWatermark]).toEqual([false, 5]);
+    const catchUp = (): void =>
+      partition.fetchedBy(nodeId(2), {
+        brokerEpoch: 1,
+        fetchOffset: offset(8),
+        durableOffset: offset(8),
+        logStartOffset: 0,
+      });
+    return { ...stage, catchUp };
+  }
+
+  test('is told no high watermark, which an earlier leader may have told higher, beside what others have', () => {
+    const { logs, fetch, answers } = unready();
+    logs[1]?.fill(1);
+    fetch();
+    expect(only(answers)).toMatchObject([
+      { error: ErrorCode.OffsetNotAvailable, highWatermark: -1, lastStableOffset: -1, sizeBytes: 0 },
+      { error: ErrorCode.None, highWatermark: 1, sizeBytes: 100 },
+    ]);
+  });
+
+  test('waits for it, and asks again if it takes too long', () => {
+    const { fetch, answers, clock, catchUp } = unready();
+    fetch();
+    clock.advance(499);
+    expect(answers).toEqual([]);
+    clock.advance(1);
+    expect(only(answers)[0]).toMatchObject({ error: ErrorCode.OffsetNotAvailable });
+    fetch();
+    catchUp();
+    expect(answers[1]).toMatchObject([{ error: ErrorCode.None, highWatermark: 8, sizeBytes: 800 }, {}]);
+  });
+});
+
 describe('a reader that is nearer to another replica', () => {
   test('is told at once where to read, and given nothing here (KIP-392)', () => {
     const { logs, fetch, answers } = setUp(2);
@@ -229,6 +332,19 @@ describe('a follower', () => {
     expect(sizes()).toEqual([]);
     waiting.hurry();
     expect(sizes()).toEqual([[0]]);
+  });
+
+  test('with nothing that could be compared, beyond the end of the log, is told where that is', () => {
+    const { logs, partitions, fetch, answers } = setUp();
+    only(logs).fill(10);
+    const beyond = target(0, { fetchOffset: 15 });
+    fetch({ reader: 'follower', targets: [beyond] });
+    expect(answers[0]).toMatchObject([
+      { error: ErrorCode.None, diverging: { epoch: 0, endOffset: 10 }, logStartOffset: 0 },
+    ]);
+    expect(isInStep(beyond, only(partitions))).toBe(false);
+    fetch({ targets: [beyond] });
+    expect(answers[1]).toMatchObject([{ error: ErrorCode.OffsetOutOfRange }]);
   });
 
   test('below the start of the log is told where that is', () => {

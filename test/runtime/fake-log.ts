@@ -1,7 +1,15 @@
+import { readEndMarker } from '#log/end-marker';
 import { ProducerStates } from '#log/producer-state';
 import { type LeaderEpoch, type Offset, offset, ZERO_UUID } from '#model/ids';
 import { createCodecs } from '#platform/codecs';
-import { type BatchHeader, batchBytes, lastOffset, patchBatch, readBatchHeader } from '#protocol/record-batch';
+import {
+  type BatchHeader,
+  batchBytes,
+  isControl,
+  lastOffset,
+  patchBatch,
+  readBatchHeader,
+} from '#protocol/record-batch';
 import type { LogListener, PartitionLog } from '#storage/partition-log';
 import type { FakeClock } from './fake-clock.ts';
 
@@ -10,7 +18,7 @@ export class FakeLog {
   readonly topic: string;
   readonly partition: number;
   readonly topicId = ZERO_UUID;
-  readonly producers = new ProducerStates(createCodecs().crc32c, { maxProducers: 1, expirationMs: 1 });
+  readonly producers = new ProducerStates(createCodecs().crc32c, { maxProducers: 100, expirationMs: 1e9 });
   readonly batches: Uint8Array[] = [];
   listener: LogListener | undefined;
   directory: object | undefined;
@@ -45,7 +53,10 @@ export class FakeLog {
     for (const header of headers) {
       patchBatch(bytes, header.at, this.logEndOffset, epoch);
       this.batches.push(batchBytes(bytes, header));
-      this.logEndOffset = offset(this.logEndOffset + header.lastOffsetDelta + 1);
+      const last = offset(this.logEndOffset + header.lastOffsetDelta);
+      const marker = isControl(header) ? readEndMarker(bytes, header) : undefined;
+      this.producers.append(header, this.logEndOffset, last, header.maxTimestamp, marker);
+      this.logEndOffset = offset(last + 1);
     }
     if (this.immediate) this.sync();
     return { baseOffset, lastOffset: offset(this.logEndOffset - 1) };

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { Deadlines } from '#base/deadlines';
 import { coordinatorPartition } from '#coordinator/coordinator-partition';
 import type { JoinGroupCommand, OffsetCommitCommand } from '#coordinator/group-commands';
+import { endMarkerBatch } from '#log/end-marker';
+import type { MetadataDelta } from '#metadata/delta';
 import type { MetadataImage } from '#metadata/image';
 import { ErrorCode } from '#model/errors';
 import { leaderEpoch, type NodeId, nodeId, offset, ZERO_UUID } from '#model/ids';
@@ -17,6 +19,7 @@ import { countingRandom, subscription } from '../coordinator/fixtures.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FakeLog } from './fake-log.ts';
 import { ledPartition } from './replica-stage.ts';
+import { batchOf } from './stub-log.ts';
 
 const ME = nodeId(1);
 const codecs = createCodecs();
@@ -117,6 +120,7 @@ function commit(groupId: string, committedOffset: number, metadata = ''): Offset
     memberId: '',
     groupInstanceId: null,
     retentionTimeMs: -1,
+    staleEpochKnown: true,
     topics: [
       {
         name: 'orders',
@@ -131,8 +135,20 @@ function committed(errorCode: ErrorCode) {
   return { topics: [{ name: 'orders', topicId: ZERO_UUID, partitions: [{ partitionIndex: 0, errorCode }] }] };
 }
 
+function topicDeleted(name: string): MetadataDelta {
+  return {
+    index: 2,
+    topicsCreated: [],
+    topicsDeleted: [{ name, id: ZERO_UUID, partitions: [] }],
+    partitions: [],
+    configs: [],
+    brokers: [],
+    cluster: false,
+  };
+}
+
 function fetchOf(groupId: string) {
-  return { groupId, topics: null, requireStable: true };
+  return { groupId, memberId: null, memberEpoch: -1, topics: null, requireStable: true };
 }
 
 function fetched(groupId: string, committedOffset: number) {
@@ -370,6 +386,61 @@ describe('loading', () => {
     expect(await now(stage.host.offsetFetch(fetchOf('g')))).toMatchObject({ errorCode: ErrorCode.None });
   });
 
+  test('offsets of transactions are loaded with what their markers decided, and with what is still open', async () => {
+    const before = new Stage().opened();
+    const begin = async (producerId: number, groupId: string, committedOffset: number) => {
+      const [, [header]] = batchOf(1, { producerId, producerEpoch: 0, baseSequence: -1, transactional: true });
+      const partition = before.host.servedPartition(groupId);
+      if (typeof partition === 'number' || header === undefined) throw new Error('nothing is served');
+      const verification = partition.beginVerification(header, false);
+      if (typeof verification !== 'object') throw new Error('nothing to verify');
+      const transaction = { producerId, producerEpoch: 0, verification };
+      void before.host.txnOffsetCommit(commit(groupId, committedOffset), transaction);
+      before.log.sync();
+    };
+    const end = (producerId: number, aborted: boolean) => {
+      const marker = { aborted, coordinatorEpoch: 0 };
+      const { bytes, header } = endMarkerBatch({ producerId, producerEpoch: 0 }, marker, 1_000, codecs);
+      const [partition] = before.partitions as [Partition];
+      return before.host.endTransaction(0, producerId, aborted, () =>
+        partition.appendMarker(bytes, header, marker, false),
+      );
+    };
+    await begin(1, 'committed', 11);
+    await begin(2, 'aborted', 12);
+    await begin(3, 'open', 13);
+    const answers = [end(1, false), end(2, true)];
+    expect(await now(Promise.all(answers))).toBe('pending');
+    before.log.sync();
+    expect(await Promise.all(answers)).toEqual([ErrorCode.None, ErrorCode.None]);
+    const after = new Stage();
+    after.open(0, before.log);
+    after.clock.turn();
+    for (const host of [before.host, after.host]) {
+      expect(await now(host.offsetFetch(fetchOf('committed')))).toEqual(fetched('committed', 11));
+      expect(await now(host.offsetFetch(fetchOf('aborted')))).toMatchObject({ topics: [] });
+      const topics = [{ name: 'orders', topicId: ZERO_UUID, partitionIndexes: [0] }];
+      const open = await now(
+        host.offsetFetch({ groupId: 'open', memberId: null, memberEpoch: -1, topics, requireStable: true }),
+      );
+      expect(open).toMatchObject({ topics: [{ partitions: [{ errorCode: ErrorCode.UnstableOffsetCommit }] }] });
+    }
+  });
+
+  test('a marker that comes while groups load is not written: its coordinator comes again', async () => {
+    const before = new Stage().opened();
+    void before.host.offsetCommit(commit('g', 7));
+    before.log.sync();
+    const stage = new Stage();
+    stage.open(0, before.log);
+    const never = () => {
+      throw new Error('written');
+    };
+    expect(await stage.host.endTransaction(0, 1, false, never)).toBe(ErrorCode.NotLeaderOrFollower);
+    expect(await stage.host.endTransaction(7, 1, false, never)).toBe(ErrorCode.NotLeaderOrFollower);
+    expect(stage.host.servedPartition('g')).toBe(ErrorCode.CoordinatorLoadInProgress);
+  });
+
   test('records that nobody can read leave the partition unserved and are told in an error line', async () => {
     const stage = new Stage();
     const log = new FakeLog(OFFSETS_TOPIC, 0, stage.clock);
@@ -397,7 +468,7 @@ describe('loading', () => {
     before.log.sync();
     const after = new Stage();
     after.open(0, before.log);
-    after.host.topicsDeleted([{ name: 'orders', id: ZERO_UUID }]);
+    after.host.topicsChanged(topicDeleted('orders'));
     after.clock.turn();
     before.log.sync();
     expect(await now(after.host.offsetFetch(fetchOf('g')))).toMatchObject({ errorCode: ErrorCode.None, topics: [] });

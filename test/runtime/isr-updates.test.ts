@@ -16,6 +16,8 @@ const LAG_MS = 5000;
 interface Asked {
   readonly isr: readonly number[];
   answer(errorCode: ErrorCode): Promise<void>;
+  /** What the way to the controller says instead. */
+  fail(why: unknown): Promise<void>;
 }
 
 /** One partition that this node leads, and a controller that answers when the test says so. */
@@ -44,6 +46,10 @@ class Stage {
           isr: partitions[0]?.isr.map(({ id }) => id) ?? [],
           answer: async (errorCode) => {
             resolve({ errorCode: ErrorCode.None, message: null, partitions: partitions.map(() => ({ errorCode })) });
+            for (let turns = 0; turns < 10; turns += 1) await undefined;
+          },
+          fail: async (why) => {
+            resolve(why);
             for (let turns = 0; turns < 10; turns += 1) await undefined;
           },
         });
@@ -113,6 +119,21 @@ describe('changes of an ISR', () => {
     await stage.asked[0]?.answer(ErrorCode.IneligibleReplica);
     stage.fetch(C);
     expect(stage.isr).toHaveLength(2);
+  });
+
+  test.each([
+    ['that nobody answers', 'timeout'],
+    ['of a process that the controller does not know', { errorCode: ErrorCode.StaleBrokerEpoch, partitions: [] }],
+  ])('%s may have been made: they are asked for again, and their members count', async (_, failure) => {
+    const stage = new Stage([ME, B]);
+    stage.fetch(C);
+    await stage.asked[0]?.fail(failure);
+    expect(stage.partition.leadership?.isProposing).toBe(true);
+    stage.clock.advance(100);
+    expect(stage.isr).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
   });
 
   test('that come too late wait for what the metadata say', async () => {

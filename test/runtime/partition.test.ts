@@ -1,8 +1,12 @@
 import { describe, expect, test } from 'vitest';
+import { endMarkerBatch } from '#log/end-marker';
+import type { Verification } from '#log/verifications';
 import { ErrorCode, errorName } from '#model/errors';
-import { offset, producerId } from '#model/ids';
-import { ledPartition, viewOf } from './replica-stage.ts';
-import { batchOf, StubLog } from './stub-log.ts';
+import { leaderEpoch, nodeId, offset, producerId } from '#model/ids';
+import type { BatchHeader } from '#protocol/record-batch';
+import { Partition } from '#runtime/partition';
+import { homeOf, ledPartition, viewOf } from './replica-stage.ts';
+import { batchOf, codecs, StubLog } from './stub-log.ts';
 
 function setUp() {
   const log = new StubLog();
@@ -63,6 +67,22 @@ describe('acknowledgements of a partition', () => {
     expect(answers.at(-1)).toBe('7: KAFKA_STORAGE_ERROR');
   });
 
+  test('of all replicas fail when too few are left in sync: the high watermark would not move', () => {
+    const { log, partition, answers } = setUp();
+    const [me, other] = [nodeId(1), nodeId(2)];
+    const replicas = [me, other];
+    partition.lead(viewOf(6, { replicas, isr: replicas }), 2);
+    partition.append(...batchOf(1));
+    log.sync();
+    partition.whenCommitted(offset(0), (error) => answers.push(errorName(error)));
+    expect(answers).toEqual([]);
+    partition.changed(viewOf(6, { replicas, isr: [me], partitionEpoch: 1 }), 2);
+    expect(answers).toEqual(['NOT_ENOUGH_REPLICAS_AFTER_APPEND']);
+    partition.whenCommitted(offset(0), (error) => answers.push(errorName(error)));
+    expect(answers.at(1)).toBe('NOT_ENOUGH_REPLICAS_AFTER_APPEND');
+    expect(partition.highWatermark).toBe(0);
+  });
+
   test('fail with the reason of the retirement', () => {
     const { partition, answers, ask } = setUp();
     ask(0);
@@ -90,6 +110,57 @@ describe('appending to a partition', () => {
     expect(log.logEndOffset).toBe(6);
     expect(partition.append(...batchOf(1, by(7)))).toEqual({ error: ErrorCode.OutOfOrderSequenceNumber });
     expect(log.logEndOffset).toBe(6);
+  });
+
+  test('says of a marker what its coordinator has to know, and takes it as the end of the transaction', () => {
+    const { log, partition } = setUp();
+    const by = { producerId: producerId(9), producerEpoch: 3, baseSequence: 0, transactional: true };
+    const [bytes, headers] = batchOf(1, by);
+    const verification = partition.beginVerification(headers[0] as BatchHeader, false);
+    expect(partition.append(bytes, headers, verification as Verification)).toMatchObject({ error: ErrorCode.None });
+    const end = (producerEpoch: number, coordinatorEpoch: number, epochMustRise = false) => {
+      const marker = { aborted: true, coordinatorEpoch };
+      const batch = endMarkerBatch({ producerId: 9, producerEpoch }, marker, 1_000, codecs);
+      return errorName(partition.appendMarker(batch.bytes, batch.header, marker, epochMustRise).error);
+    };
+    log.fill(1);
+    expect([partition.highWatermark, partition.lastStableOffset]).toEqual([2, 0]);
+    expect(end(2, 0)).toBe('INVALID_PRODUCER_EPOCH');
+    expect(end(3, 0, true)).toBe('INVALID_PRODUCER_EPOCH');
+    expect(end(4, 7, true)).toBe('NONE');
+    expect(end(4, 6)).toBe('TRANSACTION_COORDINATOR_FENCED');
+    expect(partition.lastStableOffset).toBe(0);
+    log.sync();
+    expect(partition.lastStableOffset).toBe(3);
+    partition.follow(leaderEpoch(6));
+    expect(end(5, 8)).toBe('NOT_LEADER_OR_FOLLOWER');
+  });
+
+  test('the last stable offset is within the log, also where the start of an open transaction was deleted', () => {
+    const { log, partition } = setUp();
+    partition.append(
+      ...batchOf(3, { producerId: 9, producerEpoch: 0, baseSequence: 0, transactional: true }),
+      'waived',
+    );
+    log.sync();
+    expect(partition.lastStableOffset).toBe(0);
+    log.logStartOffset = offset(2);
+    expect(partition.lastStableOffset).toBe(2);
+  });
+
+  test('of a transaction begins anew with each leader: what was verified before is worth nothing', () => {
+    const { partition } = setUp();
+    const by = { producerId: producerId(9), producerEpoch: 0, baseSequence: 0, transactional: true };
+    const [bytes, headers] = batchOf(1, by);
+    const begin = () => partition.beginVerification(headers[0] as BatchHeader, false);
+    const before = begin();
+    partition.lead(viewOf(6), 1);
+    expect(partition.append(bytes, headers, before as Verification)).toEqual({ error: ErrorCode.InvalidTxnState });
+    const after = begin();
+    expect(partition.append(bytes, headers, after as Verification)).toMatchObject({ error: ErrorCode.None });
+    expect(begin()).toBe('open');
+    partition.follow(leaderEpoch(7));
+    expect(begin()).toBe(ErrorCode.NotLeaderOrFollower);
   });
 
   test('says whether the disk is full or the log offline', () => {
@@ -168,5 +239,83 @@ describe('readers of a partition', () => {
     expect(partition.endOffsetFor(7)).toEqual({ epoch: 5, endOffset: 2 });
     expect(partition.endOffsetFor(9)).toBeUndefined();
     expect(partition.endOffsetFor(-1)).toBeUndefined();
+  });
+});
+
+describe('a follower whose leader was elected uncleanly', () => {
+  /** A log that is cut when the test says so. */
+  class CuttableLog extends StubLog {
+    highWatermark = offset(0);
+    finishCut: () => void = () => {};
+
+    raiseStartTo(): void {}
+
+    truncateTo(to: number, done: () => void): void {
+      this.finishCut = () => {
+        this.logEndOffset = offset(to);
+        this.durableOffset = offset(to);
+        done();
+      };
+    }
+  }
+
+  function cutFollower() {
+    const log = new CuttableLog();
+    const partition = new Partition(homeOf(), log.topic, log.topicId, log.partition, log.asLog);
+    partition.follow(leaderEpoch(1));
+    partition.leaderIsAt(offset(9), offset(0));
+    log.fill(5);
+    log.logEndOffset = offset(7);
+    expect([partition.highWatermark, log.highWatermark]).toEqual([5, 5]);
+    partition.follow(leaderEpoch(2));
+    partition.truncateTo(offset(2));
+    return { log, partition };
+  }
+
+  test('takes for committed no more than what its log is cut to: what comes there next is another history', () => {
+    const { log, partition } = cutFollower();
+    log.sync(7);
+    expect([partition.highWatermark, log.highWatermark]).toEqual([2, 2]);
+    log.finishCut();
+    log.fill(3);
+    expect([partition.highWatermark, log.highWatermark]).toEqual([2, 2]);
+    partition.leaderIsAt(offset(4), offset(0));
+    expect([partition.highWatermark, log.highWatermark]).toEqual([4, 4]);
+  });
+
+  test('begins anew with what is committed where the leader’s log starts', async () => {
+    const [former, anew] = [new CuttableLog(), new CuttableLog()];
+    const home = { ...homeOf(), restart: async () => anew.asLog };
+    const partition = new Partition(home, former.topic, former.topicId, former.partition, former.asLog);
+    partition.follow(leaderEpoch(1));
+    partition.leaderIsAt(offset(9), offset(0));
+    former.fill(5);
+    partition.follow(leaderEpoch(2));
+    partition.restartAt(offset(1));
+    await partition.whenWhole();
+    anew.logEndOffset = offset(1);
+    anew.fill(6);
+    expect([partition.highWatermark, anew.highWatermark]).toEqual([1, 1]);
+    partition.leaderIsAt(offset(3), offset(1));
+    expect([partition.highWatermark, anew.highWatermark]).toEqual([3, 3]);
+  });
+
+  test('acknowledges as a leader what others have, not what once was', () => {
+    const { log, partition } = cutFollower();
+    log.finishCut();
+    const other = nodeId(2);
+    partition.lead(viewOf(3, { replicas: [nodeId(1), other], isr: [nodeId(1), other] }), 1);
+    partition.append(...batchOf(1));
+    const answers: string[] = [];
+    partition.whenCommitted(offset(2), (error) => answers.push(errorName(error)));
+    log.sync();
+    expect(answers).toEqual([]);
+    partition.fetchedBy(other, {
+      brokerEpoch: 1,
+      fetchOffset: offset(3),
+      durableOffset: offset(3),
+      logStartOffset: 0,
+    });
+    expect(answers).toEqual(['NONE']);
   });
 });

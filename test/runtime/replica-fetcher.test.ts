@@ -25,7 +25,10 @@ const SESSION = 77;
 
 /** A follower's log: takes batches as they are. */
 class FollowerLog extends StubLog {
+  isFull = false;
+
   appendReplicated(_bytes: Uint8Array, headers: readonly BatchHeader[]) {
+    if (this.isFull) return 'full';
     for (const header of headers) {
       this.epochs.assign(leaderEpoch(header.partitionLeaderEpoch), offset(header.baseOffset));
       this.logEndOffset = offset(header.baseOffset + header.lastOffsetDelta + 1);
@@ -33,7 +36,9 @@ class FollowerLog extends StubLog {
     return { baseOffset: this.logEndOffset, lastOffset: this.logEndOffset };
   }
 
-  raiseStartTo(): void {}
+  raiseStartTo(to: number): void {
+    this.logStartOffset = offset(Math.min(to, this.durableOffset));
+  }
 
   truncateTo(to: number, done: () => void): void {
     this.logEndOffset = offset(to);
@@ -61,6 +66,8 @@ class Stage {
   #correlationIds: number[] = [];
   throttledRate = Number.POSITIVE_INFINITY;
   isInSync = false;
+  /** Where logs were begun anew. */
+  readonly restarts: FollowerLog[] = [];
 
   constructor() {
     const connection: Connection = {
@@ -95,6 +102,7 @@ class Stage {
         rate: () => this.throttledRate,
         replicasOf: () => ['*'],
       }),
+      onAppended: () => {},
       isInSync: () => this.isInSync,
       endpoint: () => ({ host: 'h', port: 1 }),
       brokerEpoch: () => 9,
@@ -103,7 +111,17 @@ class Stage {
 
   follow(log: FollowerLog): Partition {
     const partition = new Partition(
-      homeOf({ synced: (synced) => this.fetcher.synced(synced) }),
+      {
+        ...homeOf({ synced: (synced) => this.fetcher.synced(synced) }),
+        restart: async (_log, startOffset) => {
+          const restarted = new FollowerLog(log.topic, log.partition, log.topicId);
+          restarted.logStartOffset = startOffset;
+          restarted.logEndOffset = startOffset;
+          restarted.durableOffset = startOffset;
+          this.restarts.push(restarted);
+          return restarted.asLog;
+        },
+      },
       log.topic,
       log.topicId,
       log.partition,
@@ -228,6 +246,32 @@ describe('a follower', () => {
     expect(stage.told(1)).toMatchObject([{ fetchOffset: 3 }]);
   });
 
+  test('tells by a report that its log starts where its leader does, at once: whoever deletes records waits for it', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 3), highWatermark: 3 });
+    log.sync();
+    stage.clock.turn();
+    for (const _ of stage.asked.slice(1)) await stage.answer();
+    const asked = stage.asked.length;
+    await stage.answer({ topicId: T, index: 0, highWatermark: 3, logStartOffset: 2 });
+    expect(stage.asked.length).toBe(asked + 1);
+    expect(stage.asked.at(-1)?.topics[0]?.partitions).toMatchObject([{ fetchOffset: 3, logStartOffset: 2 }]);
+  });
+
+  test('whose log is full raises its start all the same: that may make room', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 3), highWatermark: 3 });
+    log.sync();
+    stage.clock.turn();
+    log.isFull = true;
+    await stage.answer({ topicId: T, index: 0, records: batch(3, 1), highWatermark: 4, logStartOffset: 2 });
+    expect([log.logEndOffset, log.logStartOffset]).toEqual([3, 2]);
+  });
+
   test('takes no answer to a fetch from before its log lost its end: it would leave a hole', async () => {
     const stage = new Stage();
     const log = new FollowerLog('t', 0, T);
@@ -238,6 +282,37 @@ describe('a follower', () => {
     await stage.answer({ topicId: T, index: 0, records: batch(5, 3) });
     expect(log.logEndOffset).toBe(2);
     expect(stage.told(2)).toMatchObject([{ fetchOffset: 2 }]);
+  });
+
+  test('takes none either if a report has told of that end since: it is no answer to the report', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    const partition = stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 5) });
+    log.reject(2);
+    log.sync();
+    stage.fetcher.synced(partition);
+    stage.clock.turn();
+    expect([stage.asked.at(-1)?.maxBytes, stage.told(-1)]).toMatchObject([0, [{ fetchOffset: 2, durableOffset: 2 }]]);
+    await stage.answer({ topicId: T, index: 0, records: batch(5, 3) });
+    expect(log.logEndOffset).toBe(2);
+    await stage.answer();
+    expect([stage.asked.at(-1)?.maxBytes, stage.asked.length]).toEqual([5000, 4]);
+    await stage.answer({ topicId: T, index: 0, records: batch(2, 4) });
+    expect(log.logEndOffset).toBe(6);
+  });
+
+  test('takes no answer of an epoch that is over', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    const partition = stage.follow(log);
+    partition.follow(leaderEpoch(4));
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 5), highWatermark: 5 });
+    log.sync();
+    expect([log.logEndOffset, partition.highWatermark]).toEqual([0, 0]);
+    stage.fetcher.follow(partition);
+    stage.clock.turn();
+    expect(stage.asked.at(-1)?.topics[0]?.partitions).toMatchObject([{ currentLeaderEpoch: 4, fetchOffset: 0 }]);
   });
 
   test('cuts its log where the histories part, and asks again from there', async () => {
@@ -251,6 +326,23 @@ describe('a follower', () => {
     await stage.answer({ topicId: T, index: 0, diverging: { epoch: 1, endOffset: 3 } });
     expect(log.logEndOffset).toBe(3);
     expect(stage.told(1)).toMatchObject([{ fetchOffset: 3, lastFetchedEpoch: 1 }]);
+  });
+
+  test.each([
+    { its: 'records', fill: 5, diverging: { epoch: 2, endOffset: 12 } },
+    { its: 'start, which is all it has', fill: 0, diverging: { epoch: 3, endOffset: 12 } },
+  ])('begins anew where its leader does, if the histories part below its $its', async ({ fill, diverging }) => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    log.logStartOffset = offset(15);
+    log.logEndOffset = offset(15);
+    if (fill > 0) log.epochs.assign(leaderEpoch(2), offset(15));
+    log.fill(fill);
+    stage.follow(log);
+    expect(stage.told(0)).toMatchObject([{ fetchOffset: 15 + fill, lastFetchedEpoch: fill > 0 ? 2 : -1 }]);
+    await stage.answer({ topicId: T, index: 0, logStartOffset: 4, diverging });
+    expect(stage.restarts.map(({ logStartOffset }) => logStartOffset)).toEqual([4]);
+    expect(stage.told(1)).toMatchObject([{ fetchOffset: 4, lastFetchedEpoch: -1 }]);
   });
 
   test('asks no more for what it stopped following before the first answer', async () => {

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { at } from '#base/assert';
 import { ErrorCode } from '#model/errors';
-import { leaderEpoch, offset } from '#model/ids';
+import { leaderEpoch, nodeId, offset } from '#model/ids';
 import type { BatchHeader } from '#protocol/record-batch';
 import type { Partition } from '#runtime/partition';
-import { ReplicaMoves } from '#runtime/replica-moves';
+import { ReplicaMoves, type ReplicaMovesParts } from '#runtime/replica-moves';
+import { ReplicationThrottle } from '#runtime/replication-throttle';
 import type { LogDirectory } from '#storage/log-directory';
 import type { PartitionLog } from '#storage/partition-log';
 import { appended, batch, Harness, headersOf } from '../storage/support.ts';
@@ -17,6 +19,7 @@ class Stage {
   readonly moves: ReplicaMoves;
   /** What is served after a move, or after one that failed at its end. */
   served: PartitionLog | undefined;
+  bytesPerSecond = Number.POSITIVE_INFINITY;
   /** Runs before the replica stands still. */
   beforeReplacing: () => void | Promise<void> = () => {};
 
@@ -25,13 +28,13 @@ class Stage {
     this.log = log;
     this.partition = ledPartition(log);
     this.moves = new ReplicaMoves({
-      store: harness.store,
-      logger: harness.ports.logger,
+      ...partsOf(harness, () => this.bytesPerSecond),
       replaceLog: async (partition, replace) => {
         await this.beforeReplacing();
-        if (partition.log === undefined) return;
+        if (partition.log === undefined) return true;
         partition.retire(ErrorCode.NotLeaderOrFollower);
         this.served = await replace(log);
+        return true;
       },
     });
   }
@@ -43,6 +46,25 @@ class Stage {
     const stage = new Stage(harness, log);
     for (let made = 0; made < batches; made += 1) stage.append(made);
     await harness.settle();
+    return stage;
+  }
+
+  /** What a restart makes of it, with the move that was under way. */
+  async reopened(restart: () => Promise<unknown> = () => this.harness.crash()): Promise<Stage> {
+    await restart();
+    const log = this.harness.store.get('t', 0);
+    if (log === undefined) throw new Error('the log is there');
+    return new Stage(this.harness, log);
+  }
+
+  /** A move has copied a part of so many batches, and no more than that. */
+  static async interrupted(batches: number, options = {}): Promise<Stage> {
+    const stage = await Stage.open(batches, options);
+    stage.bytesPerSecond = 100_000;
+    stage.moves.begin(stage.partition, stage.other);
+    await stage.begun();
+    // The copy's files are synced now and then, as those of any log.
+    await stage.harness.settle(6_000);
     return stage;
   }
 
@@ -72,6 +94,15 @@ class Stage {
   folders(): Promise<string[]> {
     return foldersOf(this.harness);
   }
+}
+
+function partsOf(
+  { store, ports, world }: Harness,
+  rate: () => number = () => Number.POSITIVE_INFINITY,
+): Omit<ReplicaMovesParts, 'replaceLog'> {
+  const { clock } = world;
+  const throttle = new ReplicationThrottle({ clock, self: nodeId(1), rate, replicasOf: () => ['*'] });
+  return { store, logger: ports.logger, clock: ports.clock, throttle };
 }
 
 /** All folders of logs, of all directories. */
@@ -148,9 +179,8 @@ describe('a replica that moves to another data directory', () => {
     appended(moved, batch());
     await harness.settle();
     const back = new ReplicaMoves({
-      store: harness.store,
-      logger: harness.ports.logger,
-      replaceLog: async (_partition, replace) => void (await replace(moved)),
+      ...partsOf(harness),
+      replaceLog: async (_partition, replace) => (await replace(moved)) !== undefined,
     });
     back.begin(ledPartition(moved), stage.log.directory);
     await harness.settle(2_000);
@@ -226,4 +256,126 @@ describe('a replica that moves to another data directory', () => {
       expect(live).toHaveLength(1);
     },
   );
+});
+
+describe('a replica whose move a restart has cut short', () => {
+  const restarts = [
+    ['a power cut', (harness: Harness) => harness.crash()],
+    ['kill -9', (harness: Harness) => harness.kill()],
+    ['a clean shutdown', (harness: Harness) => harness.restart()],
+  ] as const;
+
+  test.each(restarts)('moves on from where its copy was: %s', async (_, restart) => {
+    const before = await Stage.interrupted(3000);
+    const { harness } = before;
+    const bytes = await harness.contents(before.log);
+    const place = harness.store.directories.indexOf(before.other);
+    const stage = await before.reopened(() => restart(harness));
+    const [copy] = harness.store.futures();
+    expect(copy?.directory).toBe(harness.store.directories[place]);
+    expect(copy?.logEndOffset).toBeGreaterThan(200);
+    expect(copy?.logEndOffset).toBeLessThan(3000);
+    stage.bytesPerSecond = 100_000;
+    stage.moves.resume(stage.partition, stage.log);
+    await harness.settle(3_000);
+    expect([...harness.store.futures()]).toEqual([copy]);
+    stage.bytesPerSecond = Number.POSITIVE_INFINITY;
+    await harness.settle(8_000);
+    const moved = harness.store.get('t', 0);
+    if (moved === undefined) return expect.unreachable();
+    expect(moved.directory).toBe(harness.store.directories[place]);
+    expect(Buffer.compare(await harness.contents(moved), bytes)).toBe(0);
+    expect([...harness.store.futures()]).toEqual([]);
+  });
+
+  test('is told of before it moves on, and stays if that is asked for: the copy goes', async () => {
+    const stage = await (await Stage.interrupted(3000)).reopened();
+    const { harness } = stage;
+    // Another move is under way.
+    const other = await harness.create('u', 0);
+    appended(other, batch());
+    stage.bytesPerSecond = 1;
+    stage.moves.begin(
+      ledPartition(other),
+      at(
+        harness.store.directories.filter((each) => each !== other.directory),
+        0,
+      ),
+    );
+    stage.moves.resume(stage.partition, stage.log);
+    expect([...harness.store.futures()].some(({ topic }) => topic === 't')).toBe(true);
+    stage.moves.cancel(stage.partition);
+    await harness.settle(70_000);
+    expect((await stage.folders()).filter((name) => name.includes('/t-'))).toEqual([
+      `${harness.store.directories.indexOf(stage.log.directory)}/t-0`,
+    ]);
+  });
+
+  test('begins its copy anew if the log was cut below the end of what was copied', async () => {
+    const stage = await (await Stage.interrupted(3000)).reopened();
+    const { harness, log } = stage;
+    await harness.world.complete(new Promise<void>((resolve) => log.truncateTo(offset(50), () => resolve())));
+    for (let made = 50; made < 3000; made += 1) stage.append(made, leaderEpoch(4));
+    await harness.settle();
+    const bytes = await harness.contents(log);
+    stage.moves.resume(stage.partition, log);
+    await harness.settle(5_000);
+    const moved = harness.store.get('t', 0);
+    if (moved === undefined) return expect.unreachable();
+    expect(moved).not.toBe(log);
+    expect(Buffer.compare(await harness.contents(moved), bytes)).toBe(0);
+  });
+
+  test('begins its copy anew if the log starts behind the end of what was copied', async () => {
+    const stage = await (await Stage.interrupted(3000)).reopened();
+    const { harness, log } = stage;
+    log.deleteRecordsBefore(offset(2900));
+    stage.moves.resume(stage.partition, log);
+    await harness.settle(5_000);
+    const moved = harness.store.get('t', 0);
+    expect(moved).not.toBe(log);
+    expect([moved?.logStartOffset, moved?.logEndOffset]).toEqual([2900, 3000]);
+  });
+
+  test.each(Array.from({ length: 20 }, (_, seed) => seed))(
+    'has all of it after any number of power cuts (seed %i)',
+    async (seed) => {
+      let stage = await Stage.open(1500, { seed });
+      const { harness } = stage;
+      const bytes = await harness.contents(stage.log);
+      const place = harness.store.directories.indexOf(stage.other);
+      stage.bytesPerSecond = 400_000;
+      stage.moves.begin(stage.partition, stage.other);
+      for (let cuts = 0; cuts < 4; cuts += 1) {
+        await harness.settle(500 + ((seed * 37 + cuts * 101) % 40) * 50);
+        stage = await stage.reopened();
+        stage.bytesPerSecond = 400_000;
+        stage.moves.resume(stage.partition, stage.log);
+      }
+      await harness.settle(20_000);
+      const found = harness.store.get('t', 0);
+      if (found === undefined) return expect.unreachable();
+      expect(Buffer.compare(await harness.contents(found), bytes)).toBe(0);
+      expect(harness.store.directories.indexOf(found.directory)).toBe(place);
+      expect(harness.store.quarantined).toEqual([]);
+      expect([...harness.store.futures()]).toEqual([]);
+    },
+  );
+});
+
+describe('replica.alter.log.dirs.io.max.bytes.per.second', () => {
+  test('bounds what moves copy in a second, and is heeded when it is changed', async () => {
+    const stage = await Stage.open(1000);
+    const { harness } = stage;
+    stage.bytesPerSecond = 200_000;
+    stage.moves.begin(stage.partition, stage.other);
+    const copied = () => [...harness.store.futures()][0]?.sizeBytes ?? 0;
+    await harness.settle(3_000);
+    // A second's worth may come at once, and one chunk is above it.
+    expect(copied()).toBeLessThanOrEqual(4 * 200_000 + (1 << 20));
+    expect(harness.store.get('t', 0)).toBe(stage.log);
+    stage.bytesPerSecond = Number.POSITIVE_INFINITY;
+    await harness.settle(8_000);
+    expect(harness.store.get('t', 0)?.directory).toBe(stage.other);
+  });
 });

@@ -1,8 +1,10 @@
+import { readEndMarker } from '#log/end-marker';
 import { LeaderEpochCache } from '#log/leader-epoch-cache';
 import { ProducerStates } from '#log/producer-state';
+import { type AbortedTransaction, TransactionIndex } from '#log/transaction-index';
 import { type LeaderEpoch, type Offset, offset, type Uuid, ZERO_UUID } from '#model/ids';
 import { createCodecs } from '#platform/codecs';
-import { type BatchHeader, readBatchHeader } from '#protocol/record-batch';
+import { type BatchHeader, isControl, readBatchHeader, writeBatchHeader } from '#protocol/record-batch';
 import { buildBatch, type NewBatch } from '#protocol/record-batch-builder';
 import type { LogListener, PartitionLog } from '#storage/partition-log';
 import type { ReadResult } from '#storage/tail-cache';
@@ -27,6 +29,7 @@ export class StubLog {
   readonly topicId: Uuid;
   readonly producers = new ProducerStates(codecs.crc32c, { maxProducers: 10, expirationMs: 1e9 });
   readonly epochs = new LeaderEpochCache();
+  readonly aborted = new TransactionIndex(offset(0));
   listener: LogListener | undefined;
   logStartOffset = offset(0);
   logEndOffset = offset(0);
@@ -57,13 +60,15 @@ export class StubLog {
     this.epochs.assign(epoch, this.logEndOffset);
   }
 
-  append(_bytes: Uint8Array, headers: readonly BatchHeader[], epoch: LeaderEpoch) {
+  append(bytes: Uint8Array, headers: readonly BatchHeader[], epoch: LeaderEpoch) {
     if (this.refusal !== undefined) return this.refusal;
     const baseOffset = this.logEndOffset;
     for (const header of headers) {
       this.epochs.assign(epoch, this.logEndOffset);
       const lastOffset = offset(this.logEndOffset + header.lastOffsetDelta);
-      this.producers.append(header, this.logEndOffset, lastOffset, header.maxTimestamp);
+      const marker = isControl(header) ? readEndMarker(bytes, header) : undefined;
+      const ended = this.producers.append(header, this.logEndOffset, lastOffset, header.maxTimestamp, marker);
+      if (ended?.aborted) this.aborted.append(ended);
       this.logEndOffset = offset(lastOffset + 1);
     }
     return { baseOffset, lastOffset: offset(this.logEndOffset - 1) };
@@ -100,15 +105,29 @@ export class StubLog {
     read.done(this.batches(read.from, read.upTo, read.maxBytes, read.minOneBatch));
   }
 
+  abortedTransactions(from: Offset, upTo: Offset): readonly AbortedTransaction[] {
+    const found: AbortedTransaction[] = [];
+    this.aborted.collect(from, upTo, found);
+    return found;
+  }
+
   updateConfig(config: unknown): void {
     this.configs.push(config);
+  }
+
+  #batch(baseOffset: number): Uint8Array {
+    const bytes = new Uint8Array(this.batchBytes);
+    const filler = { attributes: 0, lastOffsetDelta: 0, baseTimestamp: 0, maxTimestamp: 0, recordCount: 1 };
+    const nobody = { producerId: -1, producerEpoch: -1, baseSequence: -1 };
+    writeBatchHeader(bytes, { baseOffset, partitionLeaderEpoch: 0, ...filler, ...nobody }, codecs);
+    return bytes;
   }
 
   /** One batch a record. */
   batches(from: number, upTo: number, maxBytes: number, minOneBatch: boolean): ReadResult {
     const fitting = Math.max(Math.floor(maxBytes / this.batchBytes), minOneBatch ? 1 : 0);
     const count = Math.max(0, Math.min(fitting, upTo - from));
-    const chunks = Array.from({ length: count }, () => new Uint8Array(this.batchBytes));
+    const chunks = Array.from({ length: count }, (_, index) => this.#batch(from + index));
     return { chunks, sizeBytes: count * this.batchBytes };
   }
 }

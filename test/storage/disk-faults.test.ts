@@ -131,6 +131,15 @@ describe('a full disk', () => {
     expect(harness.store.get('t', 0)?.logEndOffset).toBe(2);
   });
 
+  test('takes no new logs, but an empty one in place of one that began anew: it leaves more room than it takes', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create();
+    log.directory.refuse('a test');
+    expect(await harness.world.complete(harness.store.create('u', log.topicId, 0, log.config))).toBeUndefined();
+    const made = await harness.world.complete(harness.store.restart(log, offset(7)));
+    expect([made?.logStartOffset, made?.logEndOffset]).toEqual([7, 7]);
+  });
+
   test('is refused early, below the floor of free room', async () => {
     const harness = await Harness.open({ diskBytes: 200_000, minFreeBytes: 100_000 });
     const log = await harness.create();

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Codec, type Disk } from '#base/ports';
 import { offset } from '#model/ids';
 import type { PartitionLog } from '#storage/partition-log';
-import { batchesOf, COMPACT, clean, committedRecords, committing, put, words } from './compaction-support.ts';
+import { batchesOf, COMPACT, clean, committedRecords, committing, prepared, put, words } from './compaction-support.ts';
 import { appended, batch, Harness } from './support.ts';
 
 async function opened(config = {}): Promise<{ harness: Harness; log: PartitionLog }> {
@@ -223,6 +223,27 @@ describe('compact,delete', () => {
     log.enforceRetention(5000);
     await harness.settle();
     expect([log.logStartOffset, await words(harness, log)]).toEqual([2, '2:b=1']);
+  });
+
+  test('a cleaning that finds its first segment half gone by retention ends; the directory goes on', async () => {
+    const { harness, log } = await opened({ cleanupPolicy: 'compact,delete', retentionMs: 1000, retentionBytes: -1 });
+    put(log, 'a=1 a=2', { timestamp: 1000 });
+    log.roll();
+    put(log, 'b=1 b=2', { timestamp: 9000 });
+    const run = await prepared(harness, log);
+    if (run === undefined) return expect.unreachable();
+    let isGoing = false;
+    harness.strike = (operation, path) => {
+      if (operation === 'rename' && path.endsWith('.log')) isGoing = true;
+      return isGoing && path.endsWith('.index') ? { delayMs: 50 } : undefined;
+    };
+    log.enforceRetention(5000);
+    while (!isGoing) await harness.settle(0.1);
+    expect((await harness.world.complete(run()))?.cleanedTo).toBeUndefined();
+    await harness.settle(1000);
+    expect([harness.offlineReasons, harness.store.offlineDirectoryCount]).toEqual([[], 0]);
+    expect([log.logStartOffset, await words(harness, log)]).toEqual([2, '2:b=1 3:b=2']);
+    expect(log.compaction.uncleanable).toBeUndefined();
   });
 });
 

@@ -27,14 +27,14 @@ async function gapped(harness: Harness): Promise<PartitionLog> {
   return log;
 }
 
-async function copied(harness: Harness, from: PartitionLog, partition: number): Promise<PartitionLog> {
+async function copied(harness: Harness, from: PartitionLog, partition: number, epoch = 0): Promise<PartitionLog> {
   const log = await harness.create('t', partition, { ...COMPACT, segmentBytes: 150 });
   committing(log);
   while (log.logEndOffset < from.logEndOffset) {
     const read = await harness.read(from, log.logEndOffset, from.logEndOffset, 200);
     if (typeof read === 'string') throw new Error(read);
     const bytes = Buffer.concat(read.chunks);
-    const taken = replicatedBatches(bytes, log.logEndOffset, 0, codecs);
+    const taken = replicatedBatches(bytes, log.logEndOffset, epoch, codecs);
     if (taken.kind !== 'batches' || taken.headers.length === 0) throw new Error(taken.kind);
     expect(log.appendReplicated(taken.bytes, taken.headers)).toHaveProperty('lastOffset');
     await harness.settle();
@@ -47,10 +47,11 @@ function truncated(harness: Harness, log: PartitionLog, to: number): Promise<voi
 }
 
 describe('a log with gaps', () => {
-  test('keeps records, an emptied batch of a producer, and its end', async () => {
+  test('keeps records, emptied batches of a leader epoch’s begin and of a producer, and its end', async () => {
     const harness = await Harness.open();
     const log = await gapped(harness);
     expect((await batchesOf(harness, log)).map(({ base, records }) => [base, records.length])).toEqual([
+      [0, 0],
       [6, 3],
       [18, 0],
       [21, 3],
@@ -109,13 +110,14 @@ describe('a log with gaps', () => {
   });
 
   test.each([
-    [25, 24, [6, 18, 21]],
-    [22, 21, [6, 18]],
-    [21, 21, [6, 18]],
-    [20, 9, [6]],
-    [15, 9, [6]],
-    [9, 9, [6]],
-    [3, 0, []],
+    [25, 24, [0, 6, 18, 21]],
+    [22, 21, [0, 6, 18]],
+    [21, 21, [0, 6, 18]],
+    [20, 9, [0, 6]],
+    [15, 9, [0, 6]],
+    [9, 9, [0, 6]],
+    [5, 3, [0]],
+    [2, 0, []],
   ])('cut at %i it ends at %i, behind the last batch that stays', async (to, end, bases) => {
     const harness = await Harness.open();
     const log = await gapped(harness);
@@ -153,6 +155,32 @@ describe('a log with gaps', () => {
     expect([result?.cleanedTo, log.logEndOffset, log.compaction.cleanedOffset]).toEqual([undefined, 15, 0]);
     expect((await batchesOf(harness, log)).map(({ base }) => base)).toEqual(Array.from({ length: 15 }, (_, n) => n));
     expect(log.compaction.isRunning).toBe(false);
+  });
+
+  test('whoever copies it knows where each epoch began, also if nothing is left of its first batch', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, COMPACT);
+    committing(log);
+    const put = (epoch: number, key: string, value: string): void => {
+      if (log.epochs.latest()?.epoch !== epoch) log.assignEpoch(leaderEpoch(epoch));
+      appended(log, keyed([{ key, value }]), leaderEpoch(epoch));
+    };
+    put(1, 'a', '1');
+    put(1, 'b', '1');
+    put(4, 'a', '2');
+    put(4, 'c', '1');
+    put(4, 'a', '3');
+    await clean(harness, log);
+    expect(await words(harness, log)).toBe('1:b=1 3:c=1 4:a=3');
+    const copy = await copied(harness, log, 1, 4);
+    expect(copy.epochs.entries).toEqual(log.epochs.entries);
+    // Who wrote more in epoch 1 than was committed is told by the copy, too, that the histories part at 2.
+    expect(copy.epochs.endOffsetFor(leaderEpoch(1), copy.logEndOffset)).toEqual({ epoch: 1, endOffset: 2 });
+    await clean(harness, log);
+    await clean(harness, copy);
+    expect([log.epochs.entries, copy.epochs.entries]).toEqual([copy.epochs.entries, log.epochs.entries]);
+    const again = await copied(harness, copy, 2, 4);
+    expect(again.epochs.entries).toEqual(log.epochs.entries);
   });
 
   test('epochs stay those of the history, also of batches that are gone', async () => {

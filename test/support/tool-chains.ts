@@ -1,4 +1,4 @@
-/** The tool chains of clients that npm does not bring: each is a value to use, or the reason why it is missing. */
+/** The tool chains that npm does not bring, of clients and linters: each is a value to use, or the reason why it is missing. */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,9 +30,30 @@ export async function findKcat(): Promise<string> {
 
 /** A virtual environment with test/compat/python/requirements.txt; gives its folder of commands. */
 export async function findPython(): Promise<string> {
+  return await virtualEnvironment('python', 'test/compat/python/requirements.txt');
+}
+
+/** The linters that PyPI has: hadolint, and check-jsonschema with the schema of compose files; gives their folder. */
+export async function findLinters(): Promise<string> {
+  return await virtualEnvironment('linters', 'test/pack/linters/requirements.txt');
+}
+
+/** Prometheus, beside its promtool. */
+export async function findPrometheus(): Promise<string> {
+  need('promtool', 'prometheus');
+  need('prometheus', 'prometheus');
+  return 'prometheus';
+}
+
+export async function findSystemdAnalyze(): Promise<string> {
+  need('systemd-analyze', 'systemd');
+  return 'systemd-analyze';
+}
+
+async function virtualEnvironment(name: string, requirementsPath: string): Promise<string> {
   need('python3', 'python3-venv');
-  const requirements = join(repositoryRoot, 'test/compat/python/requirements.txt');
-  const venv = join(work, 'python');
+  const requirements = join(repositoryRoot, requirementsPath);
+  const venv = join(work, name);
   await once(venv, readFileSync(requirements), async () => {
     await runOrThrow('python3', ['-m', 'venv', venv], { timeoutMs: fetchTimeoutMs });
     const pip = ['-m', 'pip', 'install', '--quiet', '--requirement', requirements];

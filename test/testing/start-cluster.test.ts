@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { Kafka, logLevel } from 'kafkajs';
 import { describe, expect, test } from 'vitest';
 import { startCluster } from '#testing/start-cluster';
@@ -63,6 +64,20 @@ describe('startCluster', { timeout: 30_000 }, () => {
     await cluster.stop();
     await cluster[Symbol.asyncDispose]();
     expect(await metadataBrokerCount(port)).toBe(0);
+  });
+
+  test('ends the connections that are open when it stops, without an error for their clients', async () => {
+    const cluster = await startCluster();
+    const client = connect(portOf(cluster.bootstrapServers), '127.0.0.1').resume();
+    const seen: string[] = [];
+    for (const event of ['end', 'error', 'close']) client.once(event, () => seen.push(event));
+    const closed = once(client, 'close');
+    await once(client, 'connect');
+    // Accepted, and a client that the node knows.
+    expect(await metadataBrokerCount(portOf(cluster.bootstrapServers))).toBe(1);
+    await cluster.stop();
+    await closed;
+    expect(seen).toEqual(['end', 'close']);
   });
 
   test('is stopped at the end of an `await using` block, also when the block throws', async () => {

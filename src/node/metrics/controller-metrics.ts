@@ -3,6 +3,7 @@ import type { RegisteredBroker } from '#metadata/records';
 import type { NodeId } from '#model/ids';
 import type { NodeQuorum } from '../node-quorum.ts';
 import { ClusterCensus, type ClusterCounts, type RackLoss } from './cluster-census.ts';
+import { ElectionCounts } from './election-counts.ts';
 import { oneOf } from './one.ts';
 
 /**
@@ -34,6 +35,23 @@ export function controllerMetrics(
     'Registered brokers that serve',
     'gauge',
     () => image.brokers.size - fenced(image.brokers),
+  );
+
+  const elections = new ElectionCounts();
+  quorum.publisher.subscribe((delta) => {
+    if (quorum.isActive) elections.observe(delta);
+  });
+  one(
+    ['odradek_unclean_elections_total', 'kafka_controller_controllerstats_uncleanleaderelections_total'],
+    'Elections of leaders that may lack acknowledged records, while this node was the active controller',
+    'counter',
+    () => elections.unclean,
+  );
+  one(
+    ['odradek_eligible_elections_total', 'kafka_controller_controllerstats_electionfromeligibleleaderreplicas_total'],
+    'Elections of eligible leader replicas, while this node was the active controller',
+    'counter',
+    () => elections.eligible,
   );
 
   const census = new ClusterCensus(clock, image, given);

@@ -18,6 +18,9 @@ export function quorumMetrics(metrics: Metrics, { quorum, peers }: NodeQuorum): 
   metrics.series('odradek_quorum_state', 'What this replica of the metadata log is: 1 for its state', 'gauge', () =>
     QUORUM_STATES.map((state) => [{ state }, Number(quorum.role === state)] as const),
   );
+  metrics.series('kafka_server_raftmetrics_current_state', 'The state alone, as its label tells it', 'gauge', () => [
+    [{ current_state: quorum.role }, 1],
+  ]);
   one(
     ['odradek_quorum_leader', 'kafka_server_raftmetrics_current_leader'],
     'The leader of the quorum; -1: none is known',
@@ -37,7 +40,12 @@ export function quorumMetrics(metrics: Metrics, { quorum, peers }: NodeQuorum): 
     () => quorum.commitIndex,
   );
   one('kafka_server_raftmetrics_log_end_offset', 'The last entry', 'gauge', () => quorum.lastIndex);
-  one('odradek_quorum_applied_index', 'The last entry in effect here', 'gauge', () => quorum.appliedIndex);
+  one(
+    ['odradek_quorum_applied_index', 'kafka_server_brokermetadatametrics_last_applied_record_offset'],
+    'The last entry in effect here',
+    'gauge',
+    () => quorum.appliedIndex,
+  );
   one('odradek_quorum_snapshot_index', 'The last entry that the snapshot covers', 'gauge', () => quorum.snapshotIndex);
   one('odradek_quorum_voters', 'Voters of the quorum', 'gauge', () => quorum.voters.length);
   one('odradek_elections_total', 'Elections that this node stood in', 'counter', () => quorum.electionCount);

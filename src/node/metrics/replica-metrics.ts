@@ -67,6 +67,22 @@ export function replicaMetrics(metrics: Metrics, parts: ReplicaMetricsParts): vo
     () => isr.expandCount,
   );
   one(
+    ['odradek_isr_updates_failed_total', ofManager('failedisrupdates_total')],
+    'Changes of in-sync replicas that this node asked for and the controller refused',
+    'counter',
+    () => isr.failedCount,
+  );
+  one(
+    ['odradek_producer_ids', ofManager('produceridcount')],
+    'Idempotent producers that the replicas here remember, one for each partition that it writes',
+    'gauge',
+    () => {
+      let total = 0;
+      for (const { log } of partitions.partitions()) total += log?.producers.size ?? 0;
+      return total;
+    },
+  );
+  one(
     ['odradek_follower_lag_max_records', 'kafka_server_replicafetchermanager_maxlag'],
     'How far the follower here that is behind most is behind what its leader has committed',
     'gauge',

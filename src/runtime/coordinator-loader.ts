@@ -1,8 +1,9 @@
 import type { Clock, Codecs, Logger } from '#base/ports';
-import type { GroupShard } from '#coordinator/group-shard';
+import type { CoordinatorRecord } from '#coordinator/effects';
+import { readEndMarker } from '#log/end-marker';
 import { type Offset, offset } from '#model/ids';
 import { ProtocolError } from '#protocol/protocol-error';
-import { isControl, lastOffset, readBatchHeader } from '#protocol/record-batch';
+import { isControl, isTransactional, lastOffset, readBatchHeader } from '#protocol/record-batch';
 import { iterateRecords } from '#protocol/records';
 import type { PartitionLog } from '#storage/partition-log';
 
@@ -14,21 +15,30 @@ const DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024;
 /** 'moved': the log no longer starts where it did; load again. 'failed': told in a log line. */
 export type LoadResult = 'loaded' | 'moved' | 'failed';
 
-/** Replays a partition of __consumer_offsets into a new shard, slice by slice, up to where the log ended when it began. */
-export class GroupLoader {
+export interface LoaderWorld {
+  readonly clock: Clock;
+  readonly codecs: Codecs;
+  readonly logger: Logger;
+  /** What the partition holds, for log lines. */
+  readonly what: string;
+}
+
+/** What is loaded. Only groups have transactions among their records, and markers that end them. */
+export interface LoadedShard {
+  replay(record: CoordinatorRecord, producerId?: number): void;
+  replayMarker?(producerId: number, aborted: boolean): void;
+}
+
+/** Replays a partition of a coordinator's topic into a new shard, slice by slice, up to where the log ended when it began. */
+export class CoordinatorLoader {
   readonly end: Offset;
   readonly #log: PartitionLog;
-  readonly #shard: GroupShard;
-  readonly #world: { readonly clock: Clock; readonly codecs: Codecs; readonly logger: Logger };
+  readonly #shard: LoadedShard;
+  readonly #world: LoaderWorld;
   readonly #done: (result: LoadResult) => void;
   #over = false;
 
-  constructor(
-    log: PartitionLog,
-    shard: GroupShard,
-    world: { readonly clock: Clock; readonly codecs: Codecs; readonly logger: Logger },
-    done: (result: LoadResult) => void,
-  ) {
+  constructor(log: PartitionLog, shard: LoadedShard, world: LoaderWorld, done: (result: LoadResult) => void) {
     this.#log = log;
     this.#shard = shard;
     this.#world = world;
@@ -68,13 +78,18 @@ export class GroupLoader {
     for (let at = 0; at < bytes.length; ) {
       const header = readBatchHeader(bytes, at);
       if (typeof header === 'string') return this.#fail(next, `the batch is ${header}`);
-      if (!isControl(header)) {
+      if (isControl(header)) {
+        const marker = readEndMarker(bytes, header);
+        if (marker !== undefined && lastOffset(header) >= from)
+          this.#shard.replayMarker?.(header.producerId, marker.aborted);
+      } else {
+        const producerId = isTransactional(header) ? header.producerId : undefined;
         const records = iterateRecords(bytes, header, this.#world.codecs, DECOMPRESSED_BYTES_MAX);
         if (typeof records === 'string') return this.#fail(next, `the records are ${records}`);
         for (const record of records) {
           if (record.offset < from || record.key === null) continue;
           try {
-            this.#shard.replay({ key: record.key, value: record.value });
+            this.#shard.replay({ key: record.key, value: record.value }, producerId);
           } catch (error) {
             if (!(error instanceof ProtocolError)) throw error;
             return this.#fail(record.offset, error.message);
@@ -91,7 +106,7 @@ export class GroupLoader {
     const { topic, partition } = this.#log;
     this.#world.logger.error(
       { topic, partition, offset: at, reason },
-      'groups cannot be loaded: their partition is not served',
+      `${this.#world.what} cannot be loaded: their partition is not served`,
     );
     this.#finish('failed');
   }

@@ -1,0 +1,30 @@
+import { coordinatorPartition } from '#coordinator/coordinator-partition';
+import { ErrorCode } from '#model/errors';
+import { OFFSETS_TOPIC } from '#model/internal-topics';
+import { readAddOffsetsToTxnRequest } from '#protocol/generated/add-offsets-to-txn-request';
+import { writeAddOffsetsToTxnResponse } from '#protocol/generated/add-offsets-to-txn-response';
+import { ApiKey } from '#protocol/generated/apis';
+import { api } from './api.ts';
+import { fencedBefore } from './transaction-errors.ts';
+
+const FIRST_WITH_PRODUCER_FENCED = 2;
+
+/** The partition that holds a group's offsets becomes part of the transaction; with transaction.version 2 clients need not ask. */
+export const addOffsetsToTxnApi = api(
+  ApiKey.AddOffsetsToTxn,
+  readAddOffsetsToTxnRequest,
+  writeAddOffsetsToTxnResponse,
+  async ({ transactionalId, producerId, producerEpoch, groupId }, { broker, header }) => {
+    const topic = broker.image.topic(OFFSETS_TOPIC);
+    if (topic === undefined) {
+      // Which also has it made.
+      broker.groups.coordinatorOf(groupId);
+      return { throttleTimeMs: 0, errorCode: ErrorCode.CoordinatorNotAvailable };
+    }
+    const partition = coordinatorPartition(groupId, topic.partitions.length);
+    const partitions = new Map([[OFFSETS_TOPIC, new Set([partition])]]);
+    const asked = { transactionalId, producerId, producerEpoch, partitions, clientVersion: 0 };
+    const error = await broker.transactions.addPartitions(asked);
+    return { throttleTimeMs: 0, errorCode: fencedBefore(FIRST_WITH_PRODUCER_FENCED, header.apiVersion, error) };
+  },
+);

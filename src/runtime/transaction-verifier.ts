@@ -1,0 +1,229 @@
+/** Before the first append of a transaction to a partition its coordinator is asked (KIP-890). */
+import type { Deadlines } from '#base/deadlines';
+import type { Clock } from '#base/ports';
+import { coordinatorPartition } from '#coordinator/coordinator-partition';
+import { fitsRecord } from '#coordinator/group-records';
+import type { ProducedBatch, Verification } from '#log/verifications';
+import type { MetadataImage } from '#metadata/image';
+import { ErrorCode } from '#model/errors';
+import { type NodeId, partitionName } from '#model/ids';
+import { TRANSACTIONS_TOPIC } from '#model/internal-topics';
+import {
+  type AddPartitionsToTxnRequestInput,
+  writeAddPartitionsToTxnRequest,
+} from '#protocol/generated/add-partitions-to-txn-request';
+import {
+  type AddPartitionsToTxnResponse,
+  readAddPartitionsToTxnResponse,
+} from '#protocol/generated/add-partitions-to-txn-response';
+import { ApiKey } from '#protocol/generated/apis';
+import type { BrokerRequests, WireApi } from './broker-requests.ts';
+import type { Partition } from './partition.ts';
+
+const ADD_PARTITIONS: WireApi<AddPartitionsToTxnRequestInput, AddPartitionsToTxnResponse> = {
+  key: ApiKey.AddPartitionsToTxn,
+  write: writeAddPartitionsToTxnRequest,
+  read: readAddPartitionsToTxnResponse,
+};
+/** The first with TRANSACTION_ABORTABLE; 4 was the first for brokers. */
+const ADD_PARTITIONS_VERSION = 5;
+/** Transactions in one request to a coordinator. */
+const BATCH_MAX = 500;
+const TRANSACTION_VERSION = 'transaction.version';
+const ADDING_VERSION = 2;
+
+/** The producer of a request, and what its client understands. */
+export interface TransactionalProducer {
+  readonly transactionalId: string;
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  /** The coordinator is to add the partitions, where it would else only confirm that they were added (transaction.version 2). */
+  readonly adds: boolean;
+  /** Whether it knows TRANSACTION_ABORTABLE. */
+  readonly knowsAbortable: boolean;
+}
+
+/** A transactional batch that is to be appended. */
+export interface VerifiedAppend {
+  readonly partition: Partition;
+  /** Its first batch. */
+  readonly header: ProducedBatch;
+}
+
+/** How an append may go on: with what `Partition.append` asks for, or not at all. */
+export type Verdict =
+  | { readonly error: typeof ErrorCode.None; readonly verification: Verification | 'waived' | undefined }
+  | { readonly error: ErrorCode; readonly verification?: undefined };
+
+export interface TransactionVerifierParts {
+  readonly clock: Pick<Clock, 'now'>;
+  readonly deadlines: Deadlines;
+  readonly image: Pick<MetadataImage, 'topic' | 'features'>;
+  readonly requests: BrokerRequests;
+  config(): {
+    readonly transactionPartitionVerificationEnable: boolean;
+    readonly addPartitionsToTxnRetryBackoffMs: number;
+    readonly addPartitionsToTxnRetryBackoffMaxMs: number;
+  };
+}
+
+/** What one producer asks of its coordinator. */
+interface Question {
+  readonly producer: TransactionalProducer;
+  readonly partitions: readonly Partition[];
+  readonly timeoutMs: number;
+  /** By partition name; those that are missing are confirmed. Called once. */
+  readonly answered: (errors: ReadonlyMap<string, ErrorCode> | ErrorCode) => void;
+}
+
+/**
+ * Asks each coordinator one request at a time, which holds the questions of all producers that came meanwhile. Of a transactional id there
+ * is one at a time: a second one waits for the next request.
+ */
+export class TransactionVerifier {
+  readonly #parts: TransactionVerifierParts;
+  /** By coordinator; while a request to it is under way. Bounded by the requests of producers that the node has memory for. */
+  readonly #waiting = new Map<NodeId, Question[]>();
+
+  constructor(parts: TransactionVerifierParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether clients of this version let the broker add partitions: not before the cluster has finalised what that belongs to. */
+  adds(clientMay: boolean): boolean {
+    return clientMay && (this.#parts.image.features.get(TRANSACTION_VERSION)?.level ?? 0) >= ADDING_VERSION;
+  }
+
+  /**
+   * One verdict per append, in their order. Those of a transaction that has begun in their partition go on at once. While the producer's
+   * transaction before is still being ended, whoever adds partitions waits a little: asking again is cheaper than for its client.
+   */
+  async verify(
+    appends: readonly VerifiedAppend[],
+    producer: TransactionalProducer,
+    timeoutMs: number,
+  ): Promise<readonly Verdict[]> {
+    const { clock, config } = this.#parts;
+    if (!producer.adds && !config().transactionPartitionVerificationEnable)
+      return appends.map(() => ({ error: ErrorCode.None, verification: 'waived' }));
+    const until = clock.now() + Math.min(config().addPartitionsToTxnRetryBackoffMaxMs, timeoutMs);
+    for (;;) {
+      const verdicts = await this.#once(appends, producer, timeoutMs);
+      const isEarly = verdicts.some(({ error }) => error === ErrorCode.ConcurrentTransactions);
+      if (!producer.adds || !isEarly || clock.now() >= until) return verdicts;
+      await this.#pause(config().addPartitionsToTxnRetryBackoffMs);
+    }
+  }
+
+  async #once(
+    appends: readonly VerifiedAppend[],
+    producer: TransactionalProducer,
+    timeoutMs: number,
+  ): Promise<readonly Verdict[]> {
+    const begun = appends.map(({ partition, header }) => partition.beginVerification(header, producer.adds));
+    const partitions = appends.flatMap(({ partition }, place) => (typeof begun[place] === 'object' ? [partition] : []));
+    const errors = partitions.length === 0 ? new Map() : await this.#ask(producer, partitions, timeoutMs);
+    return appends.map(({ partition }, place): Verdict => {
+      const verification = begun[place];
+      if (verification === undefined || verification === 'open')
+        return { error: ErrorCode.None, verification: undefined };
+      if (typeof verification === 'number') return { error: verification };
+      const error = typeof errors === 'number' ? errors : errors.get(nameOf(partition));
+      return error === undefined ? { error: ErrorCode.None, verification } : { error: asToldTo(producer, error) };
+    });
+  }
+
+  #ask(
+    producer: TransactionalProducer,
+    partitions: readonly Partition[],
+    timeoutMs: number,
+  ): Promise<ReadonlyMap<string, ErrorCode> | ErrorCode> {
+    // No coordinator has taken such an id.
+    if (!fitsRecord(producer.transactionalId)) return Promise.resolve(ErrorCode.InvalidProducerIdMapping);
+    const coordinator = this.#coordinatorOf(producer.transactionalId);
+    if (coordinator === undefined) return Promise.resolve(ErrorCode.CoordinatorNotAvailable);
+    return new Promise((answered) => {
+      const question: Question = { producer, partitions, timeoutMs, answered };
+      const waiting = this.#waiting.get(coordinator);
+      if (waiting !== undefined) waiting.push(question);
+      else {
+        this.#waiting.set(coordinator, []);
+        void this.#send(coordinator, [question]);
+      }
+    });
+  }
+
+  #coordinatorOf(transactionalId: string): NodeId | undefined {
+    const topic = this.#parts.image.topic(TRANSACTIONS_TOPIC);
+    if (topic === undefined) return undefined;
+    return topic.partitions[coordinatorPartition(transactionalId, topic.partitions.length)]?.leader ?? undefined;
+  }
+
+  async #send(coordinator: NodeId, first: readonly Question[]): Promise<void> {
+    for (let questions = first; questions.length > 0; questions = this.#next(coordinator)) {
+      const timeoutMs = Math.max(...questions.map((question) => question.timeoutMs));
+      const request = { transactions: questions.map(transactionOf) };
+      const { requests } = this.#parts;
+      const response = await requests.send(coordinator, ADD_PARTITIONS, ADD_PARTITIONS_VERSION, request, timeoutMs);
+      for (const { producer, answered } of questions) answered(answerTo(producer.transactionalId, response));
+    }
+    this.#waiting.delete(coordinator);
+  }
+
+  /** What goes into the next request; the rest waits on. */
+  #next(coordinator: NodeId): readonly Question[] {
+    const chosen = new Map<string, Question>();
+    const rest: Question[] = [];
+    for (const question of this.#waiting.get(coordinator) ?? []) {
+      const { transactionalId } = question.producer;
+      if (chosen.size >= BATCH_MAX || chosen.has(transactionalId)) rest.push(question);
+      else chosen.set(transactionalId, question);
+    }
+    this.#waiting.set(coordinator, rest);
+    return [...chosen.values()];
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#parts.deadlines.after(delayMs, resolve);
+    });
+  }
+}
+
+function nameOf({ topic, index }: Partition): string {
+  return partitionName(topic, index);
+}
+
+function transactionOf({ producer, partitions }: Question) {
+  const { transactionalId, producerId, producerEpoch, adds } = producer;
+  const topics = [...Map.groupBy(partitions, ({ topic }) => topic)].map(([name, ofTopic]) => ({
+    name,
+    partitions: ofTopic.map(({ index }) => index),
+  }));
+  return { transactionalId, producerId, producerEpoch, verifyOnly: !adds, topics };
+}
+
+function answerTo(
+  transactionalId: string,
+  response: AddPartitionsToTxnResponse | undefined,
+): ReadonlyMap<string, ErrorCode> | ErrorCode {
+  if (response === undefined) return ErrorCode.NetworkException;
+  const { errorCode, resultsByTransaction } = response;
+  // A client has no use for what another broker is not allowed to do.
+  if (errorCode === ErrorCode.ClusterAuthorizationFailed) return ErrorCode.InvalidTxnState;
+  if (errorCode !== ErrorCode.None) return errorCode as ErrorCode;
+  const result = resultsByTransaction.find((transaction) => transaction.transactionalId === transactionalId);
+  if (result === undefined) return ErrorCode.NetworkException;
+  const errors = new Map<string, ErrorCode>();
+  for (const { name, resultsByPartition } of result.topicResults)
+    for (const { partitionIndex, partitionErrorCode } of resultsByPartition)
+      if (partitionErrorCode !== ErrorCode.None)
+        errors.set(partitionName(name, partitionIndex), partitionErrorCode as ErrorCode);
+  return errors;
+}
+
+/** What producers know how to handle. */
+function asToldTo({ knowsAbortable }: TransactionalProducer, error: ErrorCode): ErrorCode {
+  if (error === ErrorCode.ProducerFenced) return ErrorCode.InvalidProducerEpoch;
+  return error === ErrorCode.TransactionAbortable && !knowsAbortable ? ErrorCode.InvalidTxnState : error;
+}
