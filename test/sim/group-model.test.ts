@@ -21,6 +21,16 @@ describe('offsets of groups', () => {
     expect([known.floorOf('g', 0), known.floorOf('g', 2), known.commitCount]).toEqual([12, -1, 6]);
   });
 
+  it('may go back to a commit that was lost on its way, as long as its member owns the partition', () => {
+    const known = model();
+    known.lost('m2', 'g', 0, 4, 8);
+    known.committed('m2', 'g', 0, 4, 11);
+    known.fetched('m3', 'g', 0, 8, known.floorOf('g', 0));
+    known.committed('m3', 'g', 0, 5, 9);
+    known.committed('m2', 'g', 0, 4, 12);
+    expect(() => known.committed('m3', 'g', 0, 5, 6)).toThrow(/rise/);
+  });
+
   it.each<readonly [string, RegExp, (known: GroupModel) => void]>([
     ['a commit of an earlier generation goes beyond a later one', /rise/, (m) => m.committed('m1', 'g', 0, 3, 10)],
     ['a commit of a later generation goes back', /rise/, (m) => m.committed('m3', 'g', 0, 5, 8)],

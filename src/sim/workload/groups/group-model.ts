@@ -6,6 +6,8 @@ interface Committed {
   readonly owner: string;
   lowest: number;
   highest: number;
+  /** Of those without an answer, which may arrive after later ones and take the offset back, as long as their owner is one. */
+  lowestLost: number;
 }
 
 interface PartitionOffsets {
@@ -24,7 +26,15 @@ export class GroupModel {
 
   /** What a fetch that is sent now must find at least. */
   floorOf(group: string, partition: number): number {
-    return this.#of(group, partition).acknowledged;
+    const { acknowledged, byGeneration } = this.#of(group, partition);
+    return Math.min(acknowledged, ...[...byGeneration.values()].map(({ lowestLost }) => lowestLost));
+  }
+
+  /** A commit was sent, and nothing came back. */
+  lost(who: string, group: string, partition: number, generation: number, offset: number): void {
+    this.owns(who, group, partition, generation);
+    const own = this.#of(group, partition).byGeneration.get(generation);
+    if (own !== undefined) own.lowestLost = Math.min(own.lowestLost, offset);
   }
 
   /** `floor`: as it was when the fetch was sent. −1: nothing is committed. */
@@ -46,7 +56,12 @@ export class GroupModel {
       () => `${who} and ${known?.owner} own partition ${partition} of ${group} in generation ${generation}`,
     );
     if (known === undefined)
-      byGeneration.set(generation, { owner: who, lowest: Number.POSITIVE_INFINITY, highest: -1 });
+      byGeneration.set(generation, {
+        owner: who,
+        lowest: Number.POSITIVE_INFINITY,
+        highest: -1,
+        lowestLost: Number.POSITIVE_INFINITY,
+      });
   }
 
   /** Acknowledged to a member that `owns` the partition in that generation (G2, G3). */
@@ -54,8 +69,10 @@ export class GroupModel {
     this.commitCount += 1;
     this.owns(who, group, partition, generation);
     const of = this.#of(group, partition);
-    for (const [other, { owner, lowest, highest }] of of.byGeneration) {
-      const isWrong = other < generation ? highest > offset : other > generation && lowest < offset;
+    const least = Math.min(offset, of.byGeneration.get(generation)?.lowestLost ?? offset);
+    for (const [other, { owner, lowest, highest, lowestLost }] of of.byGeneration) {
+      const isWrong =
+        other < generation ? Math.min(highest, lowestLost) > offset : other > generation && lowest < least;
       check(
         !isWrong,
         'offsets rise with generations',

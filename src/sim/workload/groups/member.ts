@@ -121,8 +121,13 @@ export class Member {
       generationIdOrMemberEpoch: generation,
       topics: [{ name: this.topic.name, partitions }],
     });
-    let verdict: Verdict = response === undefined ? 'again' : 'done';
-    for (const { partitionIndex, errorCode } of response?.topics[0]?.partitions ?? []) {
+    if (response === undefined) {
+      for (const { partitionIndex, committedOffset } of partitions)
+        this.#model.lost(this.name, this.group, partitionIndex, generation, committedOffset);
+      return 'again';
+    }
+    let verdict: Verdict = 'done';
+    for (const { partitionIndex, errorCode } of response.topics[0]?.partitions ?? []) {
       const { committedOffset = -1 } = partitions.find((sent) => sent.partitionIndex === partitionIndex) ?? {};
       const of = this.verdict(errorCode);
       if (of === 'done') {
