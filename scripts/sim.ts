@@ -99,7 +99,7 @@ function summarize(reports: readonly SeedReport[], realMs: number): string[] {
     [
       `${reports.length} seeds, ${(simulatedMs / 3_600_000).toFixed(2)} simulated hours in ${(realMs / 1000).toFixed(0)} s, ${(simulatedMs / busyMs).toFixed(0)} times real time per process`,
       `${events} events, ${perSecond(events, busyMs)} a second per process, ${perSecond(events, realMs)} in all`,
-      `${sum(({ ackedCount }) => ackedCount)} records acknowledged by all in sync, ${sum(({ readCount }) => readCount)} read`,
+      `${sum(({ ackedCount }) => ackedCount)} records acknowledged by all in sync (a seed: ${spread(reports.map(({ ackedCount }) => ackedCount))}), ${sum(({ readCount }) => readCount)} read`,
       `${strikes} faults: ${list(FAULT_KINDS, kinds)}`,
       `coverage: ${list(COVERAGE_POINTS, coverage)}`,
     ].join('\n'),
@@ -116,6 +116,12 @@ function faultsOf(reports: readonly SeedReport[], coverage: ReadonlyMap<string, 
   if (mild.length > 0) wrong.push(`fewer than ${FAULTS_MIN} faults: ${mild.map(({ seed }) => seed).join(' ')}`);
   if (missed.length > 0 && reports.length >= SEEDS_FOR_COVERAGE) wrong.push(`never: ${missed.join(', ')}`);
   return wrong;
+}
+
+function spread(counts: readonly number[]): string {
+  const sorted = counts.toSorted((a, b) => a - b);
+  const mean = Math.round(sorted.reduce((sum, count) => sum + count, 0) / Math.max(1, sorted.length));
+  return `at least ${sorted[0] ?? 0}, median ${sorted[sorted.length >> 1] ?? 0}, mean ${mean}`;
 }
 
 function strikesOf({ faults }: SeedReport): number {

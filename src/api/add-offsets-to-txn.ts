@@ -1,5 +1,4 @@
 import { coordinatorPartition } from '#coordinator/coordinator-partition';
-import { ErrorCode } from '#model/errors';
 import { OFFSETS_TOPIC } from '#model/internal-topics';
 import { readAddOffsetsToTxnRequest } from '#protocol/generated/add-offsets-to-txn-request';
 import { writeAddOffsetsToTxnResponse } from '#protocol/generated/add-offsets-to-txn-response';
@@ -16,12 +15,10 @@ export const addOffsetsToTxnApi = api(
   writeAddOffsetsToTxnResponse,
   async ({ transactionalId, producerId, producerEpoch, groupId }, { broker, header }) => {
     const topic = broker.image.topic(OFFSETS_TOPIC);
-    if (topic === undefined) {
-      // Which also has it made.
-      broker.groups.coordinatorOf(groupId);
-      return { throttleTimeMs: 0, errorCode: ErrorCode.CoordinatorNotAvailable };
-    }
-    const partition = coordinatorPartition(groupId, topic.partitions.length);
+    // Which also has it made. Clients that ask here before they look for the group's coordinator do not come again.
+    if (topic === undefined) broker.groups.coordinatorOf(groupId);
+    const count = topic?.partitions.length ?? broker.config.offsetsTopicNumPartitions;
+    const partition = coordinatorPartition(groupId, count);
     const partitions = new Map([[OFFSETS_TOPIC, new Set([partition])]]);
     const asked = { transactionalId, producerId, producerEpoch, partitions, clientVersion: 0 };
     const error = await broker.transactions.addPartitions(asked);

@@ -54,6 +54,7 @@ export const consumerGroupDescribeApi = api(
 );
 
 /** A cluster that was made before the feature has it when an administrator finalises it. */
-function isEnabled({ image }: Pick<Broker, 'image'>): boolean {
-  return (image.features.get('group.version')?.level ?? 0) > 0;
+function isEnabled({ image, config }: Pick<Broker, 'image' | 'config'>): boolean {
+  const level = image.features.get('group.version')?.level ?? 0;
+  return level > 0 && config.groupCoordinatorRebalanceProtocols.includes('consumer');
 }

@@ -19,8 +19,7 @@ import {
   regexTombstone,
   targetRecord,
 } from './consumer-records.ts';
-import type { CoordinatorRecord, Output } from './effects.ts';
-import { failedJoin } from './failures.ts';
+import type { CoordinatorRecord } from './effects.ts';
 import type { GroupConfig } from './group-config.ts';
 import type { Member } from './group-members.ts';
 import { groupRecord } from './group-records.ts';
@@ -43,13 +42,12 @@ function upgradeError(group: ClassicGroup, config: GroupConfig): Fault | undefin
 
 /**
  * The records that make a consumer group of a classic one; its members keep what they have, in the epoch of its
- * generation. What they wait for is answered: they join again, and are then served by the consumer group.
+ * generation.
  */
 export function becomeConsumer(
   group: ClassicGroup,
   topics: TopicsView,
   config: GroupConfig,
-  out: Output,
 ): readonly CoordinatorRecord[] | Fault {
   const error = upgradeError(group, config);
   if (error !== undefined) return error;
@@ -66,10 +64,6 @@ export function becomeConsumer(
       );
     }
     members.push(converted);
-  }
-  for (const member of group.members.all()) {
-    group.answerJoin(member, failedJoin(member.memberId, ErrorCode.RebalanceInProgress), out);
-    group.answerSync(member, ErrorCode.RebalanceInProgress, NO_BYTES, out);
   }
   const names = new Set(members.flatMap(({ topicNames }) => topicNames));
   return [

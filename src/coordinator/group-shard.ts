@@ -1,9 +1,7 @@
 import { unreachable } from '#base/assert';
 import type { Mono, Random } from '#base/ports';
-import { type Fault, fault, isFault } from '#metadata/decision';
 import { ErrorCode } from '#model/errors';
 import type { Uuid } from '#model/ids';
-import { newUuid } from '#model/uuids';
 import type { GroupMetadataValue } from '#protocol/generated/group-metadata-value';
 import { ClassicGroup } from './classic-group.ts';
 import { heartbeatInConsumerGroup, joinConsumerGroup, syncConsumerGroup } from './classic-in-consumer.ts';
@@ -15,19 +13,17 @@ import {
   syncClassicGroup,
   txnOffsetCommitError,
 } from './classic-requests.ts';
-import type { ConsumerDecision } from './consumer-decision.ts';
-import { leaveByClassicProtocol, leaveConsumerGroup, removeMembers } from './consumer-departure.ts';
+import { leaveByClassicProtocol } from './consumer-departure.ts';
 import { ConsumerGroup } from './consumer-group.ts';
-import { consumerHeartbeat, consumerHeartbeatError } from './consumer-heartbeat.ts';
+import { ConsumerGroups, type ConsumerGroupsParts } from './consumer-groups.ts';
 import {
   type CommitRight,
   consumerCommitRight,
   consumerFetchError,
   consumerTxnCommitRight,
 } from './consumer-offsets.ts';
-import { describeConsumerGroup, describeUnknownConsumerGroup } from './consumer-queries.ts';
 import type { ConsumerChange } from './consumer-records.ts';
-import { becomeConsumer, consumerTombstones } from './conversion.ts';
+import { consumerTombstones } from './conversion.ts';
 import {
   type CoordinatorRecord,
   type Effects,
@@ -39,13 +35,14 @@ import {
   type Reply,
   type RequestToken,
 } from './effects.ts';
-import { coordinatorError, failedConsumerHeartbeat, failedJoin, failedOffsetCommit, failedSync } from './failures.ts';
+import { coordinatorError, failedJoin, failedOffsetCommit, failedSync } from './failures.ts';
 import {
   type ConsumerHeartbeatCommand,
   type ConsumerHeartbeatResponse,
   type DeletedGroup,
   type DescribedConsumerGroup,
   type DescribedGroup,
+  type GroupState,
   GroupType,
   type HeartbeatCommand,
   type HeartbeatResponse,
@@ -62,24 +59,14 @@ import {
   type OffsetFetchResponse,
   type SyncGroupCommand,
 } from './group-commands.ts';
-import {
-  type ConsumerGroupConfig,
-  GROUPS_MAX,
-  GROUPS_PER_TICK,
-  type GroupConfig,
-  REGEX_MATCHES_PER_TICK,
-  STALL_MS,
-} from './group-config.ts';
+import { GROUPS_MAX, GROUPS_PER_TICK, type GroupConfig, STALL_MS } from './group-config.ts';
 import { describeClassicGroup, describeUnknownGroup, listGroups } from './group-queries.ts';
-import { fitsRecord, groupRecord, readGroupRecord } from './group-records.ts';
+import { fitsRecord, readGroupRecord } from './group-records.ts';
 import { newMemberId } from './member-id.ts';
 import { deleteGroup, deleteOffsets, deleteTopicOffsets } from './offset-deletion.ts';
 import { commitOffsets, fetchOffsets, GroupOffsets } from './offsets.ts';
-import { regexesResolved } from './regex-subscriptions.ts';
 import { Retention } from './retention.ts';
 import { Schedule, type Scheduled } from './schedule.ts';
-import { RegexResolution } from './topic-regex.ts';
-import type { TopicsView } from './topics-view.ts';
 import { TransactionalOffsets } from './transactional-offsets.ts';
 
 /** A group, whatever its kind, with what stays when the kind changes. */
@@ -88,17 +75,11 @@ interface Entry extends Scheduled {
   readonly offsets: GroupOffsets;
 }
 
-export interface GroupShardParts {
-  readonly config: GroupConfig;
-  readonly random: Random;
-  readonly topics: TopicsView;
-  /** What holds for one consumer group. */
-  configOf(groupId: string): ConsumerGroupConfig;
-}
-
 /** A group as metrics tell of it. */
 export interface ObservedGroup {
   readonly groupId: string;
+  readonly type: GroupType;
+  readonly state: GroupState;
   readonly memberCount: number;
   readonly offsets: Pick<GroupOffsets, 'topics'>;
 }
@@ -118,27 +99,19 @@ export class GroupShard {
   readonly #groups = new Map<string, Entry>();
   readonly #schedule = new Schedule<Entry>();
   readonly #pending = new TransactionalOffsets();
-  readonly #topics: TopicsView;
-  readonly #configOf: (groupId: string) => ConsumerGroupConfig;
-  /** Groups whose regexes are to be resolved; the first one's are being. */
-  readonly #unresolved = new Set<string>();
-  #resolution: RegexResolution | undefined;
+  readonly #consumers: ConsumerGroups;
   /** The consumer group that has just ended to become a classic one without a rebalance. */
   #endedQuietly: string | undefined;
-  /** When a topic was last created, as far as this shard knows. */
-  #topicsVersion: number;
   /** From `loaded` on. */
   #retention: Retention | undefined;
   /** No session is judged before this: see `tick`. Undefined if there was no stall. */
   #judgesFrom: Mono | undefined;
 
   /** `random` makes member ids; `topics` is the image as it is at each decision. */
-  constructor({ config, random, topics, configOf }: GroupShardParts) {
+  constructor({ config, random, topics, configOf }: ConsumerGroupsParts) {
     this.#config = config;
     this.#random = random;
-    this.#topics = topics;
-    this.#configOf = configOf;
-    this.#topicsVersion = topics.index;
+    this.#consumers = new ConsumerGroups({ config, random, topics, configOf }, this.#groups);
   }
 
   /**
@@ -206,7 +179,7 @@ export class GroupShard {
     const idPrefix = command.groupInstanceId ?? command.clientId;
     const makeMemberId = () => newMemberId(idPrefix, this.#random);
     if (entry.group.kind === GroupType.Consumer) {
-      joinConsumerGroup(this.#decision(entry.group, now, out), command, token, makeMemberId);
+      joinConsumerGroup(this.#consumers.decision(entry.group, now, out), command, token, makeMemberId);
     } else {
       joinClassicGroup(entry.group, { command, token, config: this.#config, newMemberId: makeMemberId, now, out });
     }
@@ -217,14 +190,14 @@ export class GroupShard {
   /** As joinGroup. */
   syncGroup(command: SyncGroupCommand, token: RequestToken, now: Instant): Effects {
     const out = output();
-    const entry = this.#groups.get(command.groupId);
+    const entry = this.#named(command.groupId);
     if (entry === undefined) {
       const errorCode = groupIdError(command.groupId) ?? ErrorCode.UnknownMemberId;
       out.replies.push({ kind: 'sync', token, response: failedSync(errorCode) });
       return out;
     }
     if (entry.group.kind === GroupType.Consumer) {
-      const response = syncConsumerGroup(this.#decision(entry.group, now, out), command);
+      const response = syncConsumerGroup(this.#consumers.decision(entry.group, now, out), command);
       out.replies.push({ kind: 'sync', token, response });
     } else syncClassicGroup(entry.group, command, token, now, out);
     this.#touched(entry);
@@ -232,7 +205,7 @@ export class GroupShard {
   }
 
   heartbeat(command: HeartbeatCommand, now: Instant): HeartbeatResponse {
-    const entry = this.#groups.get(command.groupId);
+    const entry = this.#named(command.groupId);
     if (entry === undefined) return { errorCode: groupIdError(command.groupId) ?? ErrorCode.UnknownMemberId };
     const errorCode =
       entry.group.kind === GroupType.Consumer
@@ -244,14 +217,14 @@ export class GroupShard {
 
   leaveGroup(command: LeaveGroupCommand, now: Instant): Outcome<LeaveGroupResponse> {
     const out = output();
-    const entry = this.#groups.get(command.groupId);
+    const entry = this.#named(command.groupId);
     if (entry === undefined) {
       const errorCode = groupIdError(command.groupId) ?? ErrorCode.UnknownMemberId;
       return outcome(out, { errorCode, members: [] });
     }
     const response =
       entry.group.kind === GroupType.Consumer
-        ? leaveByClassicProtocol(this.#decision(entry.group, now, out), command)
+        ? leaveByClassicProtocol(this.#consumers.decision(entry.group, now, out), command)
         : leaveClassicGroup(entry.group, command, now, out);
     this.#touched(entry);
     return outcome(out, response);
@@ -296,12 +269,12 @@ export class GroupShard {
   /** For metrics: as replayed, durable or not; borrowed. */
   *observed(): IterableIterator<ObservedGroup> {
     for (const { group, offsets } of this.#groups.values())
-      yield { groupId: group.groupId, memberCount: group.memberCount, offsets };
+      yield { groupId: group.groupId, type: group.kind, state: group.state, memberCount: group.memberCount, offsets };
   }
 
   offsetDelete(command: OffsetDeleteCommand): Outcome<OffsetDeleteResponse> {
     const out = output();
-    const entry = this.#groups.get(command.groupId);
+    const entry = this.#named(command.groupId);
     if (entry === undefined) {
       const errorCode = groupIdError(command.groupId) ?? ErrorCode.GroupIdNotFound;
       return outcome(out, { errorCode, topics: [] });
@@ -338,33 +311,19 @@ export class GroupShard {
 
   /** KIP-848. What has changed is told by the records; a failed request changes nothing. */
   consumerHeartbeat(command: ConsumerHeartbeatCommand, now: Instant): Outcome<ConsumerHeartbeatResponse> {
-    const error = consumerHeartbeatError(command, this.#config);
-    const out = output();
-    const response = error ?? this.#consumerHeartbeat(command, now, out);
-    if (isFault(response)) {
-      return outcome(output(), failedConsumerHeartbeat(response.errorCode, response.message));
-    }
+    const decided = this.#consumers.heartbeat(command, now);
     const entry = this.#groups.get(command.groupId);
     if (entry !== undefined) this.#touched(entry);
-    return outcome(out, response);
+    return decided;
   }
 
   consumerGroupDescribe(groupIds: readonly string[]): readonly DescribedConsumerGroup[] {
-    return groupIds.map((groupId) => {
-      const group = this.#groups.get(groupId)?.group;
-      if (group?.kind !== GroupType.Consumer) return describeUnknownConsumerGroup(groupId, group !== undefined);
-      return describeConsumerGroup(group, this.#topics, this.#config.consumerAssignors[0] ?? '');
-    });
+    return this.#consumers.describe(groupIds);
   }
 
-  /** Topics have come (`created`), or have other partitions, replicas or racks. Looks at every group once. */
+  /** See ConsumerGroups. */
   topicsChanged(created: readonly string[], changed: readonly string[]): void {
-    if (created.length > 0) this.#topicsVersion = this.#topics.index;
-    for (const group of this.#allGroups()) {
-      if (group.kind !== GroupType.Consumer || group.refreshDue) continue;
-      group.refreshDue =
-        created.some((name) => group.isSubscribedTo(name)) || changed.some((name) => group.isSubscribedTo(name));
-    }
+    this.#consumers.topicsChanged(created, changed);
   }
 
   /** Their offsets go with deleted topics. Looks at every group once. */
@@ -382,7 +341,7 @@ export class GroupShard {
   /** When `tick` has something to do; Infinity if never. */
   nextDeadline(): Mono {
     if (this.#retention === undefined) return Number.POSITIVE_INFINITY;
-    if (this.#unresolved.size > 0) return 0;
+    if (this.#consumers.isResolving) return 0;
     return Math.min(Math.max(this.#schedule.nextDueAt, this.#judgesFrom ?? 0), this.#retention.nextDueAt);
   }
 
@@ -397,7 +356,7 @@ export class GroupShard {
       if (lateMs >= STALL_MS && this.#judgesFrom === undefined) this.#judgesFrom = now.mono + lateMs;
       else if (now.mono >= (this.#judgesFrom ?? 0)) this.#expireGroups(now, out);
     }
-    this.#resolveRegexes(now, out);
+    this.#consumers.resolveRegexes(now, out);
     this.#retention?.run(this.#groups, this.#pending, now, out);
     return out;
   }
@@ -471,6 +430,11 @@ export class GroupShard {
     return this.#entry(groupId);
   }
 
+  /** Simple consumers may commit to the group without a name; there is nothing else to do in it. */
+  #named(groupId: string): Entry | undefined {
+    return groupId === '' ? undefined : this.#groups.get(groupId);
+  }
+
   #missing(mayBeFirst: boolean): ErrorCode {
     return mayBeFirst ? ErrorCode.CoordinatorNotAvailable : ErrorCode.UnknownMemberId;
   }
@@ -480,97 +444,9 @@ export class GroupShard {
     for (let count = 0; count < GROUPS_PER_TICK; count += 1) {
       const entry = this.#schedule.take(now.mono);
       if (entry === undefined) return;
-      this.#expire(entry.group, now, out);
+      if (entry.group.kind === GroupType.Consumer) this.#consumers.expire(entry.group, now, out);
+      else entry.group.expire(now, out);
       this.#touched(entry);
-    }
-  }
-
-  #expire(group: ClassicGroup | ConsumerGroup, now: Instant, out: Output): void {
-    if (group.kind === GroupType.Classic) {
-      group.expire(now, out);
-      return;
-    }
-    const { sessionTimeoutMs } = this.#configOf(group.groupId);
-    const over = group.timers.due(
-      now.mono,
-      (memberId) => group.member(memberId),
-      ({ classic, rebalanceTimeoutMs }) => ({
-        sessionMs: classic?.sessionTimeoutMs ?? sessionTimeoutMs,
-        rebalanceMs: rebalanceTimeoutMs,
-      }),
-    );
-    const members = over.flatMap((memberId) => group.member(memberId) ?? []);
-    if (members.length > 0) removeMembers(this.#decision(group, now, out), members);
-  }
-
-  #consumerHeartbeat(command: ConsumerHeartbeatCommand, now: Instant, out: Output): ConsumerHeartbeatResponse | Fault {
-    const { groupId, memberEpoch } = command;
-    if (memberEpoch < 0) {
-      const group = this.#groups.get(groupId)?.group;
-      if (group?.kind !== GroupType.Consumer) return unknownGroup(groupId, group !== undefined);
-      return leaveConsumerGroup(this.#decision(group, now, out), command);
-    }
-    const group = this.#consumerGroup(groupId, memberEpoch === 0, out);
-    if (isFault(group)) return group;
-    const memberId = command.memberId === '' ? newUuid(this.#random) : command.memberId;
-    return consumerHeartbeat(this.#decision(group, now, out), { ...command, memberId });
-  }
-
-  /** The group to beat in. One that is new, or still classic, becomes a consumer group with the records that are replayed. */
-  #consumerGroup(groupId: string, joins: boolean, out: Output): ConsumerGroup | Fault {
-    const present = this.#groups.get(groupId)?.group;
-    if (present?.kind === GroupType.Consumer) return present;
-    if (!joins) return unknownGroup(groupId, present !== undefined);
-    if (present === undefined) {
-      if (this.#groups.size < GROUPS_MAX) return new ConsumerGroup(groupId);
-      return fault(ErrorCode.CoordinatorNotAvailable, 'The coordinator has as many groups as it can hold.');
-    }
-    if (present.isDeserted) {
-      if (present.isPersisted) out.records.push(groupRecord(groupId, null));
-      return new ConsumerGroup(groupId);
-    }
-    const records = becomeConsumer(present, this.#topics, this.#config, out);
-    if (isFault(records)) return records;
-    out.records.push(...records);
-    const group = new ConsumerGroup(groupId);
-    for (const record of records) {
-      const read = readGroupRecord(record);
-      if (read.kind === 'consumer') group.replay(read.change);
-    }
-    return group;
-  }
-
-  #decision(group: ConsumerGroup, now: Instant, out: Output): ConsumerDecision {
-    const { groupId } = group;
-    return {
-      group,
-      topics: this.#topics,
-      config: this.#config,
-      groupConfig: this.#configOf(groupId),
-      now,
-      out,
-      resolveRegexes: () => this.#unresolved.add(groupId),
-      topicsVersion: this.#topicsVersion,
-    };
-  }
-
-  /** A slice of the work; see nextDeadline. */
-  #resolveRegexes(now: Instant, out: Output): void {
-    let left = REGEX_MATCHES_PER_TICK;
-    for (const groupId of this.#unresolved) {
-      const group = this.#groups.get(groupId)?.group;
-      if (group?.kind === GroupType.Consumer) {
-        const resolution = this.#resolution ?? new RegexResolution(group.regexSubscribers.keys(), this.#topics);
-        this.#resolution = resolution;
-        left -= resolution.step(left);
-        if (!resolution.isDone) return;
-        const found = output();
-        regexesResolved(this.#decision(group, now, found), resolution);
-        out.records.push(...found.records);
-      }
-      this.#unresolved.delete(groupId);
-      this.#resolution = undefined;
-      if (left <= 0) return;
     }
   }
 
@@ -655,11 +531,6 @@ export class GroupShard {
 /** Kafka allows the empty group id for commits only, which do not come here. */
 function groupIdError(groupId: string): ErrorCode | undefined {
   return groupId === '' || !fitsRecord(groupId) ? ErrorCode.InvalidGroupId : undefined;
-}
-
-function unknownGroup(groupId: string, isOther: boolean): Fault {
-  const message = isOther ? `Group ${groupId} is not a consumer group.` : `Consumer group ${groupId} not found.`;
-  return fault(ErrorCode.GroupIdNotFound, message);
 }
 
 function txnCommitRight(group: ClassicGroup | ConsumerGroup, command: OffsetCommitCommand): CommitRight {

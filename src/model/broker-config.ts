@@ -161,6 +161,13 @@ export const BROKER_CONFIGS = {
     min: 1,
     doc: 'The silence after which a member of a consumer group is removed.',
   }),
+  'group.coordinator.rebalance.protocols': list({
+    default: 'classic,consumer,streams',
+    oneOf: ['classic', 'consumer', 'share', 'streams'],
+    check: (names) =>
+      names.includes('classic') ? undefined : 'Disabling the classic rebalance protocol is not supported',
+    doc: 'The protocols of groups that are served; share and streams groups are not served yet whatever it says.',
+  }),
   'group.initial.rebalance.delay.ms': int({
     default: '3000',
     min: 0,
@@ -425,6 +432,11 @@ export const BROKER_CONFIGS = {
     importance: 'HIGH',
     doc: 'The longest transaction timeout that a producer may ask for.',
   }),
+  'transaction.partition.verification.enable': boolean({
+    default: 'true',
+    importance: 'LOW',
+    doc: 'Whether a broker asks the coordinator before it appends the first batch of a transaction to a partition (KIP-890).',
+  }),
   'transaction.remove.expired.transaction.cleanup.interval.ms': int({
     default: '3600000',
     min: 1,
@@ -461,11 +473,6 @@ export const BROKER_CONFIGS = {
     min: 1,
     importance: 'HIGH',
     doc: 'How long a transactional id is remembered that nobody uses.',
-  }),
-  'transaction.partition.verification.enable': boolean({
-    default: 'true',
-    importance: 'LOW',
-    doc: 'Whether a broker asks the coordinator before it appends the first batch of a transaction to a partition (KIP-890).',
   }),
 } as const satisfies Readonly<Record<string, ConfigDef>>;
 

@@ -15,6 +15,8 @@ export const INERT_BROKER_CONFIGS: ReadonlySet<string> = new Set([
   'controller.socket.timeout.ms',
   'fetch.purgatory.purge.interval.requests',
   'group.coordinator.append.linger.ms',
+  'group.coordinator.background.threads',
+  'group.coordinator.cached.buffer.max.bytes',
   'group.coordinator.threads',
   'initial.broker.registration.timeout.ms',
   'kafka.metrics.polling.interval.secs',

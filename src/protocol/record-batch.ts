@@ -142,7 +142,7 @@ export function batchBytes(bytes: Uint8Array, header: BatchHeader): Uint8Array {
   return bytes.subarray(header.at, header.at + header.sizeBytes);
 }
 
-export function batchCrcMatches(bytes: Uint8Array, header: BatchHeader, codecs: Codecs): boolean {
+export function batchCrcMatches(bytes: Uint8Array, header: BatchHeader, codecs: Pick<Codecs, 'crc32c'>): boolean {
   return header.magic === 2 && computeCrc(bytes, header.at, header.sizeBytes, codecs) === header.crc;
 }
 
@@ -168,7 +168,7 @@ export function patchMaxTimestamp(bytes: Uint8Array, at: number, timestamp: numb
   return readBatchHeader(bytes, at) as BatchHeader;
 }
 
-function computeCrc(bytes: Uint8Array, at: number, sizeBytes: number, codecs: Codecs): number {
+function computeCrc(bytes: Uint8Array, at: number, sizeBytes: number, codecs: Pick<Codecs, 'crc32c'>): number {
   return codecs.crc32c(bytes.subarray(at + ATTRIBUTES_AT, at + sizeBytes));
 }
 

@@ -187,9 +187,9 @@ export class LeaderState {
     const brokerEpoch = active(id);
     // A member stays until it lags; the controller itself takes out who is fenced.
     if (isMember) return follower.caughtUpAt >= caughtUpSince ? (brokerEpoch ?? -1) : undefined;
-    return brokerEpoch !== undefined && follower.brokerEpoch === brokerEpoch && this.isCaughtUp(id)
-      ? brokerEpoch
-      : undefined;
+    // PLANTED BUG alter-partition-of-old-process: whatever an earlier process had, the present one has; the controller believes it, too.
+    const isHeard = follower.brokerEpoch === brokerEpoch || this.#planted.has('alter-partition-of-old-process');
+    return brokerEpoch !== undefined && isHeard && this.isCaughtUp(id) ? brokerEpoch : undefined;
   }
 
   get #isrMin(): number {

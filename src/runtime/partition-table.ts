@@ -199,6 +199,7 @@ export class PartitionTable {
 
   /** Nothing is served any longer; what waits is answered with `error`. */
   retireAll(error: ErrorCode): void {
+    this.moves.stop();
     for (const partition of this.partitions()) this.#retire(partition, error);
     this.#byName.clear();
     this.#byId.clear();

@@ -238,6 +238,8 @@ export class Partition implements LogListener {
   ): AppendOutcome {
     const log = this.#leadingLog();
     if (typeof log === 'number') return { error: log };
+    // What is known of its producers is being rebuilt: it would take the next sequence for one that is ahead.
+    if (log.isBeingRewound) return { error: ErrorCode.KafkaStorageError, message: 'the disk is full' };
     for (const header of headers) {
       const { producers } = log;
       const check = this.#verifications.check(header, producers.check(header), producers, verification);
@@ -324,6 +326,7 @@ export class Partition implements LogListener {
     this.#beginCut();
     this.#lowerTo(to);
     log.truncateTo(to, () => {
+      // Batches go as a whole.
       this.#lowerTo(log.logEndOffset);
       this.#endCut();
     });
@@ -476,8 +479,8 @@ export class Partition implements LogListener {
   }
 
   /**
-   * Below the high watermark a log is cut only for a leader that was elected uncleanly: what was committed above `end` is lost, and what
-   * comes there next is another history.
+   * Below the high watermark a log is cut only where what was committed is lost (an unclean election, flush.policy=os): what comes above
+   * `end` next is another history.
    */
   #lowerTo(end: Offset): void {
     this.#leaderHighWatermark = Math.min(this.#leaderHighWatermark, end) as Offset;

@@ -34,6 +34,8 @@ interface Move {
 const CHUNK_BYTES = 1024 * 1024;
 /** From a try to take the replica's place to the next. */
 const RETRY_MS = 20;
+/** Until it is looked again whether a replica knows how far it is committed. */
+const UNKNOWN_MS = 500;
 
 /**
  * Moves one replica after the other. A copy grows in the other directory, batch by batch and checked, up to what is committed, while the
@@ -45,6 +47,7 @@ export class ReplicaMoves {
   /** By partition name, at most one for each replica here; the first is under way. */
   readonly #moves = new Map<string, Move>();
   #isMoving = false;
+  #isStopped = false;
   readonly #pause: Timer;
   #endPause: (() => void) | undefined;
 
@@ -89,11 +92,25 @@ export class ReplicaMoves {
     this.#endPause?.();
   }
 
+  /** The node stops: copies stay as they are, for the next start. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#endPause?.();
+  }
+
   async #moveAll(): Promise<void> {
     try {
-      for (let [first] = this.#moves; first !== undefined; [first] = this.#moves) {
+      for (let [first] = this.#moves; first !== undefined && !this.#isStopped; [first] = this.#moves) {
         const [name, move] = first;
+        if (isTooEarly(move)) {
+          // Others may go first.
+          this.#moves.delete(name);
+          this.#moves.set(name, move);
+          await this.#wait(UNKNOWN_MS);
+          continue;
+        }
         const failure = await this.#move(move);
+        if (this.#isStopped) return;
         if (this.#moves.get(name) === move) this.#moves.delete(name);
         const about = { partition: name, to: move.to.disk.path };
         if (failure === undefined) this.#parts.logger.info(about, 'a replica has moved to another data directory');
@@ -112,7 +129,7 @@ export class ReplicaMoves {
     const { left } = move;
     move.left = undefined;
     if (log === undefined || move.isCancelled) {
-      if (left !== undefined) await store.dropFuture(left);
+      if (left !== undefined && !this.#isStopped) await store.dropFuture(left);
       return 'the replica is gone';
     }
     const copy = new Copy(log, this.#parts);
@@ -131,7 +148,7 @@ export class ReplicaMoves {
       if (isDone) failure = outcome;
       else await new Promise<void>((resolve) => to.clock.timer(() => resolve()).arm(RETRY_MS));
     }
-    if (failure !== undefined) await copy.drop();
+    if (failure !== undefined && !this.#isStopped) await copy.drop();
     return failure;
   }
 
@@ -140,6 +157,7 @@ export class ReplicaMoves {
     const { partition } = move;
     for (let end: Offset | undefined; end !== copy.end; ) {
       await this.#whenAllowed();
+      if (this.#isStopped) return 'the node stops';
       if (move.isCancelled) return 'another directory was asked for';
       if (partition.log !== log) return 'the replica has begun anew, or is gone';
       end = copy.end;
@@ -152,7 +170,10 @@ export class ReplicaMoves {
   /** Until the throttle lets more be copied, or a move is cancelled. */
   async #whenAllowed(): Promise<void> {
     const { delayMs } = this.#parts.throttle;
-    if (delayMs === 0) return;
+    if (delayMs > 0) await this.#wait(delayMs);
+  }
+
+  async #wait(delayMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#endPause = resolve;
       this.#pause.arm(delayMs);
@@ -160,6 +181,14 @@ export class ReplicaMoves {
     this.#endPause = undefined;
     this.#pause.disarm();
   }
+}
+
+/**
+ * After a start nobody knows how far a replica is committed before its leader does; until then all that its copy lacks would be copied
+ * while it stands still.
+ */
+function isTooEarly({ partition: { log, highWatermark }, left }: Move): boolean {
+  return log !== undefined && left !== undefined && highWatermark < Math.min(left.logEndOffset, log.logEndOffset);
 }
 
 /** A log and its copy. Methods resolve to why they failed; then the copy is of no use. */

@@ -6,6 +6,7 @@ import { fitsRecord } from '#coordinator/group-records';
 import type { ProducedBatch, Verification } from '#log/verifications';
 import type { MetadataImage } from '#metadata/image';
 import { ErrorCode } from '#model/errors';
+import { TRANSACTION_VERSION } from '#model/features';
 import { type NodeId, partitionName } from '#model/ids';
 import { TRANSACTIONS_TOPIC } from '#model/internal-topics';
 import {
@@ -29,7 +30,6 @@ const ADD_PARTITIONS: WireApi<AddPartitionsToTxnRequestInput, AddPartitionsToTxn
 const ADD_PARTITIONS_VERSION = 5;
 /** Transactions in one request to a coordinator. */
 const BATCH_MAX = 500;
-const TRANSACTION_VERSION = 'transaction.version';
 const ADDING_VERSION = 2;
 
 /** The producer of a request, and what its client understands. */

@@ -23,6 +23,8 @@ export class Cluster {
   readonly world: SimWorld;
   readonly machines: readonly Machine[];
   readonly voterCount: number;
+  /** Called when a machine's disk is at rest after it has lost what was not synced. */
+  onCrashed: (machine: Machine) => void = () => {};
   readonly #rackCount: number;
   readonly #byName = new Map<string, Machine>();
 
@@ -35,7 +37,8 @@ export class Cluster {
     this.machines = Array.from({ length: nodeCount }, (_, index) => {
       const config = new Map([...options.config, ...clusterConfig(index, options)]);
       const onBroken = (error: Error): void => world.fail(error);
-      return new Machine(world, { name: nameOf(index), config, planted, makeNode, onBroken });
+      const onCrashed = (machine: Machine): void => this.onCrashed(machine);
+      return new Machine(world, { name: nameOf(index), config, planted, makeNode, onBroken, onCrashed });
     });
     for (const machine of this.machines) this.#byName.set(machine.name, machine);
   }

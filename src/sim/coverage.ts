@@ -42,6 +42,15 @@ export const COVERAGE_POINTS = [
   'group offset committed',
   'commit of a former member refused',
   'member fenced',
+  'disk replaced twice in a row',
+  'synced records damaged',
+  'damaged records replaced',
+  'unsynced records lost',
+  'committed records lost with flush.policy=os',
+  'reassignment begun',
+  'reassignment cancelled',
+  'reassignment completed',
+  'config of a topic with records altered',
 ] as const;
 
 export type CoveragePoint = (typeof COVERAGE_POINTS)[number];

@@ -33,22 +33,23 @@ export function whatIsMissing({ machines }: Cluster): string | undefined {
  */
 export function isLost(
   topic: string,
-  { leader, isr, replicas, directories }: Pick<Partition, 'leader' | 'isr' | 'replicas' | 'directories'>,
+  { leader, isr, elr, replicas, directories }: Pick<Partition, 'leader' | 'isr' | 'elr' | 'replicas' | 'directories'>,
   image: MetadataImage,
 ): boolean {
   const isThere = (id: NodeId): boolean =>
     image.brokers.get(id)?.directories.includes(at(directories, replicas.indexOf(id))) === true;
-  return isWeak(topic, image) && leader === null && !isr.some(isThere);
+  return isWeak(topic) && leader === null && ![...isr, ...elr].some(isThere);
 }
 
 /** Topics that records are in never lose their last copy, and so come back whole. */
 function lackingReplicas(image: MetadataImage): string | undefined {
   for (const { name, partitions } of image.topics()) {
     if (!name.startsWith(DATA_PREFIX)) continue;
-    for (const { partition, leader, leaderEpoch, isr, elr, replicas, directories } of partitions) {
-      if (leader !== null && isr.length === replicas.length) continue;
-      if (isLost(name, { leader, isr, replicas, directories }, image)) continue;
-      const members = `in sync ${isr.join()}, eligible ${elr.join()}, replicas ${replicas.join()}`;
+    for (const { partition, leader, leaderEpoch, isr, elr, replicas, directories, adding, removing } of partitions) {
+      const isMoving = adding.length > 0 || removing.length > 0;
+      if (leader !== null && isr.length === replicas.length && !isMoving) continue;
+      if (isLost(name, { leader, isr, elr, replicas, directories }, image)) continue;
+      const members = `in sync ${isr.join()}, eligible ${elr.join()}, replicas ${replicas.join()}, of them new ${adding.join()}, going ${removing.join()}`;
       return `${name}-${partition} is led by ${leader ?? 'nobody'} in epoch ${leaderEpoch}, ${members}`;
     }
   }

@@ -31,6 +31,8 @@ export interface MachineOptions {
   readonly makeNode: MakeNode;
   /** It could not start, or called fatal, without any fault of its disk. */
   readonly onBroken: (error: Error) => void;
+  /** What was not synced is lost, and the disk at rest. */
+  readonly onCrashed: (machine: Machine) => void;
 }
 
 /** 'leaving': the process is gone or going, and its disk is not at rest yet. */
@@ -178,6 +180,7 @@ export class Machine {
     await volatile.crash(this.#random);
     this.#volatile = undefined;
     this.#phase = 'down';
+    this.#options.onCrashed(this);
   }
 
   #leave(why: string, isDark: boolean): FaultDisk {

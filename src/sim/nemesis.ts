@@ -20,6 +20,10 @@ export interface NemesisHost {
   /** Whether the machine's disk may be lost without a majority's memory going with it. */
   mayWipe(machine: Machine): boolean;
   wiped(machine: Machine): void;
+  /** Who leads a partition that records are written to, and who follows it there. */
+  replicating(): readonly (readonly [leader: Machine, follower: Machine])[];
+  /** Damages what was synced of a log on the disk of the machine, which is down, if others have it; says where, if anywhere. */
+  rot(machine: Machine, random: Random): string | undefined;
 }
 
 export class Nemesis {
@@ -78,6 +82,10 @@ export class Nemesis {
         return this.#stop();
       case 'wipe':
         return this.#wipe();
+      case 'bit rot':
+        return this.#rot();
+      case 'disk swap':
+        return this.#swapDisks();
       case 'stall':
         return this.#stall();
       case 'one-way cut':
@@ -211,6 +219,55 @@ export class Nemesis {
       this.#host.wiped(machine);
     };
     this.#take(machine, wipe, this.#absenceMs(), () => this.#host.mayWipe(machine));
+    return true;
+  }
+
+  /**
+   * Two new disks in a row: whatever is said of the first one, by somebody whose words come late to the controller, must not be believed of
+   * the second, which has nothing yet and cannot ask that one for it.
+   */
+  #swapDisks(): boolean {
+    const { cluster, mayWipe, sometimes, replicating } = this.#host;
+    const controller = cluster.machines.find(({ view }) => view?.isActive === true);
+    const pairs = replicating().filter((pair) =>
+      pair.every((one) => one !== controller && one.isUp && !one.isStopping),
+    );
+    const [late, machine] = pairs[this.#random.uint32() % Math.max(1, pairs.length)] ?? [];
+    if (controller === undefined || late === undefined || machine === undefined) return false;
+    if (!mayWipe(machine)) return false;
+    const wipe = async (): Promise<void> => {
+      await machine.kill();
+      machine.wipe();
+      this.#host.wiped(machine);
+    };
+    this.#take(machine, wipe, 0, () => mayWipe(machine));
+    const lateMs = between(this.#random, 2000, 8000);
+    this.#say(`${late.name} > ${controller.name} clogs for ${Math.round(lateMs)} ms`);
+    this.#begin([this.#link(late.name, controller.name)], lateMs, (link) => link.clog(this.#now + lateMs));
+    this.#after(between(this.#random, 300, lateMs / 2), () => {
+      if (!machine.isUp || machine.isStopping || !mayWipe(machine)) return;
+      sometimes('disk replaced twice in a row');
+      this.#take(machine, wipe, 0, () => mayWipe(machine));
+      const ways = [machine.name, late.name] as const;
+      this.#cutAll([ways, [ways[1], ways[0]]], lateMs);
+    });
+    return true;
+  }
+
+  /** Found when it comes back, or when somebody reads there. */
+  #rot(): boolean {
+    const machine = this.#someUp();
+    if (machine === undefined) return false;
+    const rot = async (): Promise<void> => {
+      if (this.#random.uint32() % 2 === 0) await machine.losePower();
+      else await machine.stop(STOP_PATIENCE_MS);
+      if (machine.phase !== 'down') return;
+      const where = this.#host.rot(machine, this.#random);
+      if (where === undefined) return;
+      this.#host.sometimes('synced records damaged');
+      this.#say(`bits rot on the disk of ${machine.name}: ${where}`);
+    };
+    this.#take(machine, rot, this.#absenceMs());
     return true;
   }
 

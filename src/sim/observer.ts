@@ -1,19 +1,24 @@
 /** Everything that watches one cluster: after each event, whatever has changed is held against what must be true. */
 import { at } from '#base/assert';
+import type { Random } from '#base/ports';
+import type { Partition } from '#metadata/records';
 import { votersIn } from '#metadata/voters';
 import { type NodeId, nodeId } from '#model/ids';
 import { isInternalTopic } from '#model/internal-topics';
 import { isSameReplica, type ReplicaKey, type Voter } from '#model/voter';
+import { BitRot } from './bit-rot.ts';
+import { BatchChecker } from './checkers/batch-checker.ts';
 import { DiskChecker } from './checkers/disk-checker.ts';
 import { DiskImage } from './checkers/disk-image.ts';
 import { ImageChecker } from './checkers/image-checker.ts';
+import { PartitionImage } from './checkers/partition-image.ts';
 import { RaftChecker, type Witness } from './checkers/raft-checker.ts';
 import { ReachChecker } from './checkers/reach-checker.ts';
 import { type ReplicaHost, ReplicationChecker } from './checkers/replication-checker.ts';
 import type { Cluster } from './cluster.ts';
 import { Coverage } from './coverage.ts';
 import type { Machine } from './machine.ts';
-import { DATA_PREFIX, isWeak } from './workload/data-topics.ts';
+import { DATA_PREFIX, isVolatile, isWeak } from './workload/data-topics.ts';
 
 const LEADERLESS_MS = 5000;
 
@@ -25,7 +30,13 @@ interface Watched {
   /** Of the present process. */
   witness: Witness | undefined;
   version: number;
+  /** Of the partitions that records are written to, by name, as its disk has them. */
+  readonly logs: Map<string, PartitionImage>;
+  diskChanges: number;
 }
+
+/** See ReplicationCheckerHost.lost. */
+export type LossListener = (partition: string, offset: number, leaderEpoch: number) => void;
 
 export class Observer {
   readonly coverage = new Coverage();
@@ -34,21 +45,28 @@ export class Observer {
   readonly #raft: RaftChecker;
   readonly #reach: ReachChecker;
   readonly #replication: ReplicationChecker;
+  readonly #batches = new BatchChecker();
+  readonly #bitRot = new BitRot();
+  readonly #crc32c: (bytes: Uint8Array) => number;
   readonly #watched: readonly Watched[];
   /** By the last committed entry that says so. */
   #voters: readonly Voter[] = [];
   #ledAt = 0;
   #referenceIndex = 0;
 
-  constructor(cluster: Cluster, crc32c: (bytes: Uint8Array) => number) {
+  constructor(cluster: Cluster, crc32c: (bytes: Uint8Array) => number, lost: LossListener = () => {}) {
     const { coverage } = this;
     this.#cluster = cluster;
+    this.#crc32c = crc32c;
     this.images = new ImageChecker(crc32c);
     this.#reach = new ReachChecker(cluster, (point) => coverage.sometimes(point));
     this.#replication = new ReplicationChecker(
       {
         reference: () => this.images.reference,
         isDiskOf: (id, directoryId) => this.#diskOf({ id: nodeId(id), directoryId }) !== undefined,
+        now: () => cluster.world.clock.now(),
+        isVolatile,
+        lost,
         sometimes: (point) => coverage.sometimes(point),
       },
       (topic) => topic.startsWith(DATA_PREFIX),
@@ -62,9 +80,11 @@ export class Observer {
           return `${machine.name}#${machine.lifeCount}`;
         },
         replicas: () => machine.replicas(),
+        image: () => machine.view?.image,
       };
-      return { machine, host, disk, diskChecker, witness: undefined, version: -1 };
+      return { machine, host, disk, diskChecker, witness: undefined, version: -1, logs: new Map(), diskChanges: -1 };
     });
+    cluster.onCrashed = (machine) => this.#crashed(machine);
     this.#raft = new RaftChecker({
       crc32c,
       diskOf: (key) => this.#diskOf(key),
@@ -113,8 +133,40 @@ export class Observer {
     if (!this.images.hasReference) return;
     const { index } = this.images.reference;
     if (index !== this.#referenceIndex) this.#replication.metadataChanged();
+    if (index !== this.#referenceIndex) this.#findPartitions();
     this.#referenceIndex = index;
+    for (const watched of this.#watched) this.#lookAtLogs(watched, false);
     for (const { machine, host } of this.#watched) if (machine.isUp) this.#replication.look(host);
+  }
+
+  #findPartitions(): void {
+    for (const { name, partitions } of this.images.reference.topics()) {
+      if (!name.startsWith(DATA_PREFIX)) continue;
+      for (const { partition } of partitions) {
+        const key = `${name}-${partition}`;
+        for (const { machine, logs } of this.#watched)
+          if (!logs.has(key)) logs.set(key, new PartitionImage(machine.disk, this.#crc32c, name, partition));
+      }
+    }
+  }
+
+  /** `anew`: what was read before may have been overwritten. */
+  #lookAtLogs(watched: Watched, anew: boolean): void {
+    const { machine, host, logs } = watched;
+    if (machine.phase === 'leaving' || (watched.diskChanges === machine.disk.changeCount && !anew)) return;
+    watched.diskChanges = machine.disk.changeCount;
+    for (const [name, log] of logs)
+      log.look((header, bytes) => this.#batches.found(host.name, name, header, bytes), anew);
+  }
+
+  /** What is on its disk is all that it has. */
+  #crashed(machine: Machine): void {
+    const watched = this.#watched.find((one) => one.machine === machine);
+    if (watched === undefined || !this.images.hasReference) return;
+    this.#lookAtLogs(watched, true);
+    const endOf = (topic: string, index: number): number | undefined =>
+      this.#bitRot.isRotten(machine.disk, topic, index) ? undefined : watched.logs.get(`${topic}-${index}`)?.endOffset;
+    this.#replication.crashed(watched.host.id, endOf);
   }
 
   /** An empty disk is in the machine. */
@@ -148,18 +200,58 @@ export class Observer {
     for (const { name, partitions } of this.images.reference.topics()) {
       if (!name.startsWith(DATA_PREFIX) && !isInternalTopic(name)) continue;
       // As many disks may be lost at a time as min.insync.replicas has to spare; see `isLost` for what has none.
-      const lostMax = isWeak(name, this.images.reference) ? Number.POSITIVE_INFINITY : 1;
-      for (const { isr, elr, replicas, directories } of partitions) {
-        const isElsewhere = (id: NodeId): boolean => {
-          const found = this.#diskOf({ id, directoryId: at(directories, replicas.indexOf(id)) });
-          return found !== undefined && found !== disk;
-        };
-        const members = [...isr, ...elr];
-        const lost = members.filter((id) => !isElsewhere(id));
+      const lostMax = isWeak(name) ? Number.POSITIVE_INFINITY : 1;
+      for (const state of partitions) {
+        const members = [...state.isr, ...state.elr];
+        const lost = members.filter((id) => !this.#hasCopy(id, name, state) || this.#watched[id - 1]?.disk === disk);
         if (lost.length === members.length || lost.length > lostMax) return true;
       }
     }
     return false;
+  }
+
+  /** Who leads a partition that records are written to, and who follows it there. */
+  replicating(): readonly (readonly [leader: Machine, follower: Machine])[] {
+    if (!this.images.hasReference) return [];
+    return [...this.images.reference.topics()].flatMap(({ name, partitions }) => {
+      if (!name.startsWith(DATA_PREFIX)) return [];
+      return partitions.flatMap(({ leader, replicas }) =>
+        replicas.flatMap((id) => {
+          const [from, to] = [this.#cluster.machine(leader ?? 0), this.#cluster.machine(id)];
+          return from === undefined || to === undefined || from === to ? [] : [[from, to] as const];
+        }),
+      );
+    });
+  }
+
+  /** Whether the disk of which the metadata speak is there, and what it has of the partition not damaged. */
+  #hasCopy(id: NodeId, topic: string, { partition, replicas, directories }: Partition): boolean {
+    const found = this.#diskOf({ id, directoryId: at(directories, replicas.indexOf(id)) });
+    const machine = this.#watched[id - 1]?.machine;
+    const isRotten = machine !== undefined && this.#bitRot.isRotten(machine.disk, topic, partition);
+    if (this.#bitRot.goneCount > 0) this.coverage.sometimes('damaged records replaced');
+    return found !== undefined && !isRotten;
+  }
+
+  /**
+   * Damages one of the machine's logs, of which enough members in sync or eligible have a copy that is whole: as many disks may be lost
+   * at a time as min.insync.replicas has to spare, and nobody knows yet of a damaged one that it is lost.
+   */
+  rot(machine: Machine, random: Random): string | undefined {
+    if (!this.images.hasReference) return undefined;
+    const id = this.#cluster.idOf(machine);
+    const candidates: (readonly [string, number])[] = [];
+    for (const { name, partitions } of this.images.reference.topics()) {
+      if (!name.startsWith(DATA_PREFIX) || isVolatile(name) || isWeak(name)) continue;
+      for (const state of partitions) {
+        const members = [...state.isr, ...state.elr];
+        const whole = members.filter((member) => member !== id && this.#hasCopy(member, name, state));
+        if (whole.length >= members.length - 1 && whole.length > 0 && state.replicas.some((one) => one === id))
+          candidates.push([name, state.partition]);
+      }
+    }
+    const chosen = candidates[random.uint32() % Math.max(1, candidates.length)];
+    return chosen && this.#bitRot.strike(random, machine.disk, ...chosen);
   }
 
   /** Compares what all nodes have replayed, at whatever index. */

@@ -124,7 +124,9 @@ class SeedRun {
       planted,
       makeNode: options.makeNode ?? ((ports, config, bugs) => new Node(ports, config, { planted: bugs })),
     });
-    this.#observer = new Observer(this.#cluster, codecs.crc32c.bind(codecs));
+    this.#observer = new Observer(this.#cluster, codecs.crc32c.bind(codecs), (partition, offset, epoch) =>
+      this.#data.model.lost(partition, offset, epoch),
+    );
     this.#world.onEvent = () => this.#observer.look();
     const clients = Array.from({ length: this.#swarm.clientCount }, (_, index) => `c${index + 1}`);
     this.#nemesis = new Nemesis(
@@ -134,6 +136,8 @@ class SeedRun {
         sometimes: (point) => this.#observer.coverage.sometimes(point),
         mayWipe: (machine) => this.#observer.mayWipe(machine),
         wiped: (machine) => this.#observer.wiped(machine),
+        replicating: () => this.#observer.replicating(),
+        rot: (machine, random) => this.#observer.rot(machine, random),
       },
       this.#world.random.fork('nemesis'),
     );
@@ -196,6 +200,7 @@ class SeedRun {
     this.#say('everything heals');
     this.#nemesis.heal();
     this.#isRough = false;
+    await this.#world.complete(this.#data.calm());
     const { machines } = this.#cluster;
     await this.#within(AFTERMATH_MS, () => machines.every((one) => one.isUp && !one.isStopping && !one.isStalled));
     await this.#world.run(this.#world.clock.now() + HEALING_MS);

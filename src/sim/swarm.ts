@@ -10,6 +10,8 @@ export const FAULT_KINDS = [
   'rack loss',
   'stop',
   'wipe',
+  'bit rot',
+  'disk swap',
   'stall',
   'one-way cut',
   'two-way cut',

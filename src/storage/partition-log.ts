@@ -195,6 +195,11 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     return this.compaction.cleanedOffset;
   }
 
+  /** Nothing is appended, and what is known of producers is not to be relied upon. */
+  get isBeingRewound(): boolean {
+    return this.#rewinding !== undefined;
+  }
+
   get sizeBytes(): number {
     let sizeBytes = 0;
     for (const segment of this.#segments) sizeBytes += segment.sizeBytes;

@@ -90,11 +90,22 @@ describe('DescribeConfigs', () => {
     [ResourceType.Broker, 'one', ErrorCode.InvalidRequest],
     [ResourceType.BrokerLogger, '', ErrorCode.InvalidRequest],
     [ResourceType.BrokerLogger, '1', ErrorCode.None],
+    [ResourceType.Group, '', ErrorCode.InvalidRequest],
     [77, 'x', ErrorCode.InvalidRequest],
   ])('of resource type %i, "%s" is error %i without configs', async (type, name, errorCode) => {
     const result = await describeOne(new ApiStage(), type, name);
     expect(result).toMatchObject({ errorCode, configs: [] });
     expect(result.errorMessage === null).toBe(errorCode === ErrorCode.None);
+  });
+
+  test('a group tells its configs: its own, else the brokers’', async () => {
+    const stage = new ApiStage({ 'group.consumer.heartbeat.interval.ms': '7000' });
+    const { configs } = await describeOne(stage, ResourceType.Group, 'g');
+    expect(configs.map(({ name, value, configSource }) => [name, value, configSource])).toEqual([
+      ['consumer.assignment.interval.ms', '1000', 5],
+      ['consumer.heartbeat.interval.ms', '7000', 4],
+      ['consumer.session.timeout.ms', '45000', 5],
+    ]);
   });
 
   test('a broker tells its own configs; without a name only what is set for all brokers at run time', async () => {

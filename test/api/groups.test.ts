@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { consumerGroupDescribeApi, consumerGroupHeartbeatApi } from '#api/consumer-group';
 import { deleteGroupsApi, describeGroupsApi, listGroupsApi } from '#api/group-admin';
 import { heartbeatApi, joinGroupApi, leaveGroupApi, syncGroupApi } from '#api/group-membership';
 import { offsetCommitApi } from '#api/offset-commit';
@@ -6,6 +7,10 @@ import { offsetDeleteApi } from '#api/offset-delete';
 import { offsetFetchApi } from '#api/offset-fetch';
 import { ErrorCode } from '#model/errors';
 import { type Uuid, uuid, ZERO_UUID } from '#model/ids';
+import { writeConsumerGroupDescribeRequest } from '#protocol/generated/consumer-group-describe-request';
+import { readConsumerGroupDescribeResponse } from '#protocol/generated/consumer-group-describe-response';
+import { writeConsumerGroupHeartbeatRequest } from '#protocol/generated/consumer-group-heartbeat-request';
+import { readConsumerGroupHeartbeatResponse } from '#protocol/generated/consumer-group-heartbeat-response';
 import { writeDeleteGroupsRequest } from '#protocol/generated/delete-groups-request';
 import { readDeleteGroupsResponse } from '#protocol/generated/delete-groups-response';
 import { writeDescribeGroupsRequest } from '#protocol/generated/describe-groups-request';
@@ -417,5 +422,73 @@ describe('groups as tools see them', () => {
       { groupId: 'empty', errorCode: ErrorCode.None },
     ]);
     expect((await stage.call(listGroupsApi, listing, 5, {})).groups.map(({ groupId }) => groupId)).toEqual(['g']);
+  });
+});
+
+describe('ConsumerGroupHeartbeat and ConsumerGroupDescribe (KIP-848)', () => {
+  const beatingAsConsumer = { write: writeConsumerGroupHeartbeatRequest, read: readConsumerGroupHeartbeatResponse };
+  const describingConsumers = { write: writeConsumerGroupDescribeRequest, read: readConsumerGroupDescribeResponse };
+  const joins = {
+    groupId: 'g',
+    memberId: 'm',
+    memberEpoch: 0,
+    rebalanceTimeoutMs: 60_000,
+    subscribedTopicNames: ['orders'],
+    topicPartitions: [],
+  };
+
+  test.each(versionsOf(consumerGroupHeartbeatApi))(
+    'a consumer of version %i joins, and is described',
+    async (version) => {
+      const stage = new ApiStage().withGroups();
+      stage.topic('orders', 2);
+      const topicId = stage.cluster.image.topic('orders')?.id;
+      const beat = await stage.call(consumerGroupHeartbeatApi, beatingAsConsumer, version, joins);
+      expect(beat).toMatchObject({
+        errorCode: ErrorCode.None,
+        memberId: 'm',
+        memberEpoch: 1,
+        heartbeatIntervalMs: 5_000,
+      });
+      expect(beat.assignment?.topicPartitions).toMatchObject([{ topicId, partitions: [0, 1] }]);
+      const { groups } = await stage.call(consumerGroupDescribeApi, describingConsumers, 1, {
+        groupIds: ['g', 'nothing'],
+        includeAuthorizedOperations: false,
+      });
+      const topicPartitions = [{ topicName: 'orders', partitions: [0, 1] }];
+      expect(groups).toMatchObject([
+        {
+          groupState: 'Stable',
+          groupEpoch: 1,
+          members: [{ memberId: 'm', clientId: 'app', memberType: 1, assignment: { topicPartitions } }],
+        },
+        { errorCode: ErrorCode.GroupIdNotFound, groupState: 'Dead', members: [] },
+      ]);
+    },
+  );
+
+  test('is refused where the brokers do not serve the protocol', async () => {
+    const stage = new ApiStage({ 'group.coordinator.rebalance.protocols': 'classic' }).withGroups();
+    const beat = await stage.call(consumerGroupHeartbeatApi, beatingAsConsumer, 1, joins);
+    expect(beat.errorCode).toBe(ErrorCode.UnsupportedVersion);
+    const { groups } = await stage.call(consumerGroupDescribeApi, describingConsumers, 1, {
+      groupIds: ['g'],
+      includeAuthorizedOperations: false,
+    });
+    expect(groups).toMatchObject([{ groupId: 'g', errorCode: ErrorCode.UnsupportedVersion }]);
+  });
+
+  test('a member id is the client’s to make from version 1 on', async () => {
+    const stage = new ApiStage().withGroups();
+    const nameless = { ...joins, memberId: '' };
+    const made = await stage.call(consumerGroupHeartbeatApi, beatingAsConsumer, 0, nameless);
+    expect(made).toMatchObject({ errorCode: ErrorCode.None, memberId: expect.stringMatching(/^.{22}$/) });
+    const refused = await stage.call(consumerGroupHeartbeatApi, beatingAsConsumer, 1, nameless);
+    expect(refused).toMatchObject({ errorCode: ErrorCode.InvalidRequest, errorMessage: "MemberId can't be empty." });
+  });
+
+  test('without an offsets topic a group has no coordinator', async () => {
+    const beat = await new ApiStage().call(consumerGroupHeartbeatApi, beatingAsConsumer, 1, joins);
+    expect(beat.errorCode).toBe(ErrorCode.NotCoordinator);
   });
 });

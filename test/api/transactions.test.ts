@@ -1,327 +1,400 @@
 import { describe, expect, test } from 'vitest';
-import { describeProducersApi } from '#api/describe-producers';
-import { listOffsetsApi } from '#api/list-offsets';
-import { offsetFetchApi } from '#api/offset-fetch';
-import { produceApi } from '#api/produce';
-import { txnOffsetCommitApi } from '#api/txn-offset-commit';
-import { writeTxnMarkersApi } from '#api/write-txn-markers';
+import { addOffsetsToTxnApi } from '#api/add-offsets-to-txn';
+import { addPartitionsToTxnApi } from '#api/add-partitions-to-txn';
+import { describeTransactionsApi } from '#api/describe-transactions';
+import { endTxnApi } from '#api/end-txn';
+import { findCoordinatorApi } from '#api/find-coordinator';
+import { initProducerIdApi } from '#api/init-producer-id';
+import { listTransactionsApi } from '#api/list-transactions';
 import { coordinatorPartition } from '#coordinator/coordinator-partition';
-import { ErrorCode, errorName } from '#model/errors';
-import { OFFSETS_TOPIC } from '#model/internal-topics';
-import { writeDescribeProducersRequest } from '#protocol/generated/describe-producers-request';
-import { readDescribeProducersResponse } from '#protocol/generated/describe-producers-response';
-import { writeListOffsetsRequest } from '#protocol/generated/list-offsets-request';
-import { readListOffsetsResponse } from '#protocol/generated/list-offsets-response';
-import { writeOffsetFetchRequest } from '#protocol/generated/offset-fetch-request';
-import { readOffsetFetchResponse } from '#protocol/generated/offset-fetch-response';
-import { writeProduceRequest } from '#protocol/generated/produce-request';
-import { readProduceResponse } from '#protocol/generated/produce-response';
-import { writeTxnOffsetCommitRequest } from '#protocol/generated/txn-offset-commit-request';
-import { readTxnOffsetCommitResponse } from '#protocol/generated/txn-offset-commit-response';
-import { writeWriteTxnMarkersRequest } from '#protocol/generated/write-txn-markers-request';
-import { readWriteTxnMarkersResponse } from '#protocol/generated/write-txn-markers-response';
-import { batchOf } from '../runtime/stub-log.ts';
+import { ErrorCode } from '#model/errors';
+import { OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from '#model/internal-topics';
+import { writeAddOffsetsToTxnRequest } from '#protocol/generated/add-offsets-to-txn-request';
+import { readAddOffsetsToTxnResponse } from '#protocol/generated/add-offsets-to-txn-response';
+import { writeAddPartitionsToTxnRequest } from '#protocol/generated/add-partitions-to-txn-request';
+import { readAddPartitionsToTxnResponse } from '#protocol/generated/add-partitions-to-txn-response';
+import { writeDescribeTransactionsRequest } from '#protocol/generated/describe-transactions-request';
+import { readDescribeTransactionsResponse } from '#protocol/generated/describe-transactions-response';
+import { writeEndTxnRequest } from '#protocol/generated/end-txn-request';
+import { readEndTxnResponse } from '#protocol/generated/end-txn-response';
+import { writeFindCoordinatorRequest } from '#protocol/generated/find-coordinator-request';
+import { readFindCoordinatorResponse } from '#protocol/generated/find-coordinator-response';
+import { writeInitProducerIdRequest } from '#protocol/generated/init-producer-id-request';
+import { readInitProducerIdResponse } from '#protocol/generated/init-producer-id-response';
+import { writeListTransactionsRequest } from '#protocol/generated/list-transactions-request';
+import { readListTransactionsResponse } from '#protocol/generated/list-transactions-response';
+import type { WriteTxnMarkersRequestInput } from '#protocol/generated/write-txn-markers-request';
 import { ApiStage, versionsOf } from './api-stage.ts';
 
-const PRODUCE = 0;
-const produce = { write: writeProduceRequest, read: readProduceResponse };
-const markers = { write: writeWriteTxnMarkersRequest, read: readWriteTxnMarkersResponse };
-const txnCommit = { write: writeTxnOffsetCommitRequest, read: readTxnOffsetCommitResponse };
-const describeThem = { write: writeDescribeProducersRequest, read: readDescribeProducersResponse };
-const listOffsets = { write: writeListOffsetsRequest, read: readListOffsetsResponse };
-const offsetFetch = { write: writeOffsetFetchRequest, read: readOffsetFetchResponse };
+const initialising = { write: writeInitProducerIdRequest, read: readInitProducerIdResponse };
+const addingPartitions = { write: writeAddPartitionsToTxnRequest, read: readAddPartitionsToTxnResponse };
+const addingOffsets = { write: writeAddOffsetsToTxnRequest, read: readAddOffsetsToTxnResponse };
+const ending = { write: writeEndTxnRequest, read: readEndTxnResponse };
+const describing = { write: writeDescribeTransactionsRequest, read: readDescribeTransactionsResponse };
+const listing = { write: writeListTransactionsRequest, read: readListTransactionsResponse };
+const finding = { write: writeFindCoordinatorRequest, read: readFindCoordinatorResponse };
 
-interface Idea {
-  readonly producerId?: number;
-  readonly producerEpoch?: number;
-  readonly baseSequence?: number;
-  readonly transactional?: boolean;
+/** From it on a client knows PRODUCER_FENCED. */
+const FENCED_SINCE = { init: 4, others: 2 };
+const FIRST_ID = 1000;
+const T = { transactionalId: 't', producerId: FIRST_ID };
+
+/** With topics, the one of transactions, and brokers that write the markers that they are asked for. */
+function stage(): ApiStage {
+  const made = new ApiStage().withTransactions();
+  made.topic('orders', 2);
+  made.askedOfBrokers = async (request) => markersWritten(request as WriteTxnMarkersRequestInput);
+  return made;
 }
 
-function stageWithTopic(): ApiStage {
-  const stage = new ApiStage().withGroups();
-  stage.topic('t', 2);
-  return stage;
-}
-
-/** One batch to each of the partitions; the errors, in words. */
-async function send(
-  stage: ApiStage,
-  ideas: readonly Idea[],
-  { version = 11, transactionalId = 'pay' as string | null } = {},
-): Promise<string[]> {
-  const partitionData = ideas.map((idea, index) => {
-    const whole = { producerId: 9, producerEpoch: 0, baseSequence: 0, transactional: true, ...idea };
-    return { index, records: [batchOf(1, whole)[0]] };
-  });
-  const topicData = [{ name: 't', partitionData }];
-  const request = { transactionalId, acks: -1, timeoutMs: 1_000, topicData };
-  const answer = await stage.call(produceApi, produce, version, request);
-  return (answer.responses[0]?.partitionResponses ?? []).map(({ errorCode }) => errorName(errorCode as ErrorCode));
-}
-
-async function end(
-  stage: ApiStage,
-  topic: string,
-  index: number,
-  { producerEpoch = 0, commits = true, coordinatorEpoch = 0, transactionVersion = 0, version = 1, producerId = 9 } = {},
-): Promise<string> {
-  const topics = [{ name: topic, partitionIndexes: [index] }];
-  const marker = { producerId, producerEpoch, transactionResult: commits, topics, coordinatorEpoch };
-  const request = { markers: [version >= 2 ? { ...marker, transactionVersion } : marker] };
-  const answer = await stage.call(writeTxnMarkersApi, markers, version, request);
-  const code = answer.markers[0]?.topics[0]?.partitions[0]?.errorCode ?? ErrorCode.UnknownServerError;
-  return errorName(code as ErrorCode);
-}
-
-describe('Produce of a transaction', () => {
-  test.each([
-    [10, { adds: false, knowsAbortable: false }],
-    [11, { adds: false, knowsAbortable: true }],
-    [12, { adds: true, knowsAbortable: true }],
-  ])('version %i verifies as its client understands it', async (version, given) => {
-    const stage = stageWithTopic();
-    expect(await send(stage, [{}, {}], { version })).toEqual(['NONE', 'NONE']);
-    expect(stage.verified).toMatchObject([{ transactionalId: 'pay', producerId: 9, producerEpoch: 0, ...given }]);
-    expect(stage.log('t', 0).batches).toHaveLength(1);
-  });
-
-  test('version 12 adds no partitions before transaction.version 2 is finalised', async () => {
-    const stage = stageWithTopic();
-    stage.transactionVersion = 1;
-    await send(stage, [{}], { version: 12 });
-    expect(stage.verified).toMatchObject([{ adds: false }]);
-  });
-
-  test('nothing of it is in a log, and the connection’s next request waits, before it is verified', async () => {
-    const stage = stageWithTopic();
-    let verified: (error: ErrorCode) => void = () => {};
-    stage.verdicts.set(
-      'pay',
-      new Promise((resolve) => {
-        verified = resolve;
-      }),
-    );
-    const answer = send(stage, [{}, { transactional: false, producerId: 5 }]);
-    for (let turns = 0; turns < 20; turns += 1) await undefined;
-    expect([stage.log('t', 0).batches.length, stage.log('t', 1).batches.length, stage.reachedLog]).toEqual([0, 0, []]);
-    verified(ErrorCode.None);
-    expect(await answer).toEqual(['NONE', 'NONE']);
-    expect([stage.log('t', 0).batches.length, stage.reachedLog]).toEqual([1, [PRODUCE]]);
-  });
-
-  test.each<[ErrorCode, string, string]>([
-    [ErrorCode.NetworkException, 'NOT_ENOUGH_REPLICAS', 'NOT_ENOUGH_REPLICAS'],
-    [ErrorCode.CoordinatorLoadInProgress, 'NOT_ENOUGH_REPLICAS', 'NOT_ENOUGH_REPLICAS'],
-    [ErrorCode.CoordinatorNotAvailable, 'NOT_ENOUGH_REPLICAS', 'NOT_ENOUGH_REPLICAS'],
-    [ErrorCode.NotCoordinator, 'NOT_ENOUGH_REPLICAS', 'NOT_ENOUGH_REPLICAS'],
-    [ErrorCode.ConcurrentTransactions, 'NOT_ENOUGH_REPLICAS', 'CONCURRENT_TRANSACTIONS'],
-    [ErrorCode.InvalidTxnState, 'INVALID_TXN_STATE', 'INVALID_TXN_STATE'],
-    [ErrorCode.TransactionAbortable, 'TRANSACTION_ABORTABLE', 'TRANSACTION_ABORTABLE'],
-    [ErrorCode.InvalidProducerIdMapping, 'INVALID_PRODUCER_ID_MAPPING', 'INVALID_PRODUCER_ID_MAPPING'],
-    [ErrorCode.InvalidProducerEpoch, 'INVALID_PRODUCER_EPOCH', 'INVALID_PRODUCER_EPOCH'],
-  ])(
-    'what the coordinator says (%i) is told as %s, from version 12 on as %s; the rest of the request goes on',
-    async (error, old, current) => {
-      const stage = stageWithTopic();
-      stage.verdicts.set('pay', error);
-      const plain = { transactional: false, producerId: -1, producerEpoch: -1, baseSequence: -1 };
-      expect(await send(stage, [{}, plain], { version: 11 })).toEqual([old, 'NONE']);
-      expect(await send(stage, [{}, plain], { version: 12 })).toEqual([current, 'NONE']);
-      expect(stage.log('t', 0).batches).toHaveLength(0);
-    },
-  );
-
-  test('is of one producer, which the request names', async () => {
-    const stage = stageWithTopic();
-    const two = [{ producerId: 9 }, { producerId: 10 }];
-    expect(await send(stage, two)).toEqual(['INVALID_PRODUCER_ID_MAPPING', 'INVALID_PRODUCER_ID_MAPPING']);
-    expect(await send(stage, [{}], { transactionalId: null })).toEqual(['TRANSACTIONAL_ID_AUTHORIZATION_FAILED']);
-    expect(stage.verified).toEqual([]);
-  });
-
-  test('T3: an epoch that a marker has ended is fenced', async () => {
-    const stage = stageWithTopic();
-    await send(stage, [{}]);
-    await end(stage, 't', 0, { producerEpoch: 1 });
-    expect(await send(stage, [{ baseSequence: 1 }])).toEqual(['INVALID_PRODUCER_EPOCH']);
-    expect(await send(stage, [{ producerEpoch: 1 }])).toEqual(['NONE']);
-  });
-});
-
-describe('WriteTxnMarkers', () => {
-  test.each(versionsOf(writeTxnMarkersApi))('version %i ends a transaction where it says', async (version) => {
-    const stage = stageWithTopic();
-    await send(stage, [{}, {}]);
-    expect(stage.partition('t', 0).lastStableOffset).toBe(0);
-    expect(await end(stage, 't', 0, { version })).toBe('NONE');
-    expect([stage.partition('t', 0).lastStableOffset, stage.partition('t', 1).lastStableOffset]).toEqual([2, 0]);
-  });
-
-  test('T3: a lower epoch, or an older coordinator, is fenced', async () => {
-    const stage = stageWithTopic();
-    await send(stage, [{ producerEpoch: 3 }]);
-    expect(await end(stage, 't', 0, { producerEpoch: 2 })).toBe('INVALID_PRODUCER_EPOCH');
-    expect(await end(stage, 't', 0, { producerEpoch: 3, coordinatorEpoch: 5 })).toBe('NONE');
-    expect(await end(stage, 't', 0, { producerEpoch: 3, coordinatorEpoch: 4 })).toBe('TRANSACTION_COORDINATOR_FENCED');
-  });
-
-  test('transaction.version 2: a marker of the epoch of the data is none of this transaction (KIP-890)', async () => {
-    const stage = stageWithTopic();
-    await send(stage, [{ producerEpoch: 3 }]);
-    const second = { version: 2, transactionVersion: 2 };
-    expect(await end(stage, 't', 0, { ...second, producerEpoch: 3 })).toBe('INVALID_PRODUCER_EPOCH');
-    expect(await end(stage, 't', 0, { ...second, producerEpoch: 4 })).toBe('NONE');
-    expect(await end(stage, 't', 0, { ...second, producerEpoch: 4 })).toBe('NONE');
-  });
-
-  test('each partition answers for itself, and every marker', async () => {
-    const stage = stageWithTopic();
-    stage.elsewhere('t/1');
-    const topics = [
-      { name: 't', partitionIndexes: [0, 1] },
-      { name: 'nowhere', partitionIndexes: [0] },
-    ];
-    const marker = (producerId: number) => ({
+function markersWritten({ markers }: WriteTxnMarkersRequestInput) {
+  return {
+    markers: markers.map(({ producerId, topics }) => ({
       producerId,
+      topics: topics.map(({ name, partitionIndexes }) => ({
+        name,
+        partitions: partitionIndexes.map((partitionIndex) => ({ partitionIndex, errorCode: 0 })),
+      })),
+    })),
+  };
+}
+
+function init(on: ApiStage, version = 5, more: object = {}) {
+  return on.call(initProducerIdApi, initialising, version, {
+    transactionalId: 't',
+    transactionTimeoutMs: 60_000,
+    ...more,
+  });
+}
+
+function add(on: ApiStage, producerEpoch: number, version = 3, topics = [{ name: 'orders', partitions: [0] }]) {
+  return on.call(addPartitionsToTxnApi, addingPartitions, version, {
+    transactions: [],
+    v3AndBelowTransactionalId: 't',
+    v3AndBelowProducerId: FIRST_ID,
+    v3AndBelowProducerEpoch: producerEpoch,
+    v3AndBelowTopics: topics,
+  });
+}
+
+/** As another broker asks, for a producer of transaction.version 2. */
+function addFor(on: ApiStage, version: number, transactions: readonly object[]) {
+  return on.call(addPartitionsToTxnApi, addingPartitions, version, {
+    transactions: transactions.map((transaction) => ({
+      ...T,
       producerEpoch: 0,
-      transactionResult: true,
-      topics,
-      coordinatorEpoch: 0,
-    });
-    const { markers: answers } = await stage.call(writeTxnMarkersApi, markers, 1, { markers: [marker(1), marker(-1)] });
-    const codes = (place: number) => answers[place]?.topics.map(({ partitions }) => partitions.map((p) => p.errorCode));
-    expect(codes(0)).toEqual([[0, ErrorCode.UnknownTopicOrPartition], [ErrorCode.UnknownTopicOrPartition]]);
-    expect(codes(1)?.[0]?.[0]).toBe(ErrorCode.InvalidRequest);
+      verifyOnly: false,
+      topics: [{ name: 'orders', partitions: [0] }],
+      ...transaction,
+    })),
+    v3AndBelowTransactionalId: '',
+    v3AndBelowProducerId: 0,
+    v3AndBelowProducerEpoch: 0,
+    v3AndBelowTopics: [],
+  });
+}
+
+async function end(on: ApiStage, producerEpoch: number, version: number, committed = true) {
+  const answer = await on.call(endTxnApi, ending, version, { ...T, producerEpoch, committed });
+  // Markers follow.
+  on.clock.turn();
+  for (let turns = 0; turns < 20; turns += 1) await undefined;
+  on.clock.turn();
+  return answer;
+}
+
+async function stateOf(on: ApiStage): Promise<string | undefined> {
+  const described = await on.call(describeTransactionsApi, describing, 0, { transactionalIds: ['t'] });
+  return described.transactionStates[0]?.transactionState;
+}
+
+function partitionErrors(
+  results: readonly { readonly name: string; readonly resultsByPartition: readonly object[] }[],
+) {
+  return results.flatMap(({ name, resultsByPartition }) =>
+    (resultsByPartition as { partitionIndex: number; partitionErrorCode: number }[]).map(
+      ({ partitionIndex, partitionErrorCode }) => [`${name}-${partitionIndex}`, partitionErrorCode],
+    ),
+  );
+}
+
+describe('InitProducerId', () => {
+  test.each(versionsOf(initProducerIdApi))('version %i gets an id and a new epoch each time', async (version) => {
+    const on = stage();
+    const identity = { errorCode: ErrorCode.None, producerId: FIRST_ID };
+    expect(await init(on, version)).toMatchObject({ ...identity, producerEpoch: 0 });
+    expect(await init(on, version)).toMatchObject({ ...identity, producerEpoch: 1 });
   });
 
-  test('an answer waits until the marker is committed, for request.timeout.ms at most', async () => {
-    const stage = stageWithTopic();
-    stage.log('t', 0).immediate = false;
-    const answer = end(stage, 't', 0);
-    let told: string | undefined;
-    void answer.then((error) => {
-      told = error;
-    });
-    for (let turns = 0; turns < 20; turns += 1) await undefined;
-    expect(told).toBeUndefined();
-    stage.clock.advance(30_000);
-    expect(await answer).toBe('REQUEST_TIMED_OUT');
-  });
-});
-
-describe('TxnOffsetCommit', () => {
-  async function commit(stage: ApiStage, given: object = {}, version = 3, partitionIndexes = [0]): Promise<string[]> {
-    const partitions = partitionIndexes.map((partitionIndex) => ({
-      partitionIndex,
-      committedOffset: 42,
-      committedMetadata: 'm',
-    }));
-    const request = {
-      transactionalId: 'pay',
-      groupId: 'g',
-      producerId: 9,
-      producerEpoch: 0,
-      topics: [{ name: 't', partitions }],
-      ...given,
-    };
-    const answer = await stage.call(txnOffsetCommitApi, txnCommit, version, request);
-    return (answer.topics[0]?.partitions ?? []).map(({ errorCode }) => errorName(errorCode as ErrorCode));
-  }
-
-  async function committed(stage: ApiStage, requireStable = false) {
-    const topics = [{ name: 't', partitionIndexes: [0] }];
-    const request = { groups: [{ groupId: 'g', topics }], requireStable };
-    const { groups } = await stage.call(offsetFetchApi, offsetFetch, 8, request);
-    const found = groups[0]?.topics[0]?.partitions[0];
-    return found?.errorCode === 0 ? found.committedOffset : errorName((found?.errorCode ?? -1) as ErrorCode);
-  }
-
-  const partitionOf = (group: string) => coordinatorPartition(group, 4);
-
-  test.each(versionsOf(txnOffsetCommitApi))(
-    'version %i commits offsets that count with the marker',
+  test.each(versionsOf(initProducerIdApi))(
+    'version %i without a transactional id gets a new id each time',
     async (version) => {
-      const stage = stageWithTopic();
-      expect(await commit(stage, {}, version)).toEqual(['NONE']);
-      expect(stage.verified).toMatchObject([
-        { transactionalId: 'pay', adds: version >= 5, knowsAbortable: version >= 4 },
+      const on = new ApiStage();
+      const ids = [
+        await init(on, version, { transactionalId: null }),
+        await init(on, version, { transactionalId: null }),
+      ];
+      expect(ids.map(({ producerId, producerEpoch }) => [producerId, producerEpoch])).toEqual([
+        [FIRST_ID, 0],
+        [FIRST_ID + 1, 0],
       ]);
-      expect([await committed(stage), await committed(stage, true)]).toEqual([-1, 'UNSTABLE_OFFSET_COMMIT']);
-      expect(await end(stage, OFFSETS_TOPIC, partitionOf('g'))).toBe('NONE');
-      expect(await committed(stage, true)).toBe(42);
     },
   );
 
-  test('an aborted one leaves what there was', async () => {
-    const stage = stageWithTopic();
-    await commit(stage);
-    await end(stage, OFFSETS_TOPIC, partitionOf('g'), { commits: false });
-    expect(await committed(stage, true)).toBe(-1);
+  test.each([3, 4, 5])('a fenced producer of version %i is told so as it knows it (KIP-588)', async (version) => {
+    const on = stage();
+    await init(on);
+    await init(on);
+    const errorCode = version < FENCED_SINCE.init ? ErrorCode.InvalidProducerEpoch : ErrorCode.ProducerFenced;
+    const fenced = await init(on, version, { producerId: FIRST_ID, producerEpoch: 0 });
+    expect(fenced).toMatchObject({ errorCode, producerId: -1, producerEpoch: -1 });
   });
 
-  test('is verified as a batch is, and the answer is in words that clients of groups know', async () => {
-    const stage = stageWithTopic();
-    for (const [error, told] of [
-      [ErrorCode.NetworkException, 'COORDINATOR_LOAD_IN_PROGRESS'],
-      [ErrorCode.InvalidTxnState, 'INVALID_TXN_STATE'],
-      [ErrorCode.InvalidProducerEpoch, 'INVALID_PRODUCER_EPOCH'],
-      [ErrorCode.CoordinatorNotAvailable, 'COORDINATOR_NOT_AVAILABLE'],
-    ] as const) {
-      stage.verdicts.set('pay', error);
-      expect(await commit(stage)).toEqual([told]);
-    }
-    expect(stage.log(OFFSETS_TOPIC, partitionOf('g')).batches).toHaveLength(0);
+  test('a producer that goes on names its id and its epoch, or neither', async () => {
+    const on = stage();
+    await init(on);
+    expect(await init(on, 5, { producerId: FIRST_ID })).toMatchObject({ errorCode: ErrorCode.InvalidRequest });
+    expect(await init(on, 5, { producerEpoch: 0 })).toMatchObject({ errorCode: ErrorCode.InvalidRequest });
+    expect(await init(on, 5, { producerId: FIRST_ID, producerEpoch: 0 })).toMatchObject({ producerEpoch: 1 });
   });
 
-  test('T3: a lower epoch is fenced, whatever the coordinator of its transaction said', async () => {
-    const stage = stageWithTopic();
-    await end(stage, OFFSETS_TOPIC, partitionOf('g'), { producerEpoch: 4 });
-    expect(await commit(stage, { producerEpoch: 3 })).toEqual(['INVALID_PRODUCER_EPOCH']);
+  test.each([
+    [{ transactionTimeoutMs: 900_001 }, ErrorCode.InvalidTransactionTimeout],
+    [{ transactionTimeoutMs: 0 }, ErrorCode.InvalidTransactionTimeout],
+    [{ transactionalId: '' }, ErrorCode.InvalidRequest],
+  ])('%j is refused', async (more, errorCode) => {
+    expect(await init(stage(), 5, more)).toMatchObject({ errorCode, producerId: -1, producerEpoch: -1 });
   });
 
-  test('partitions that are not known are refused, and a group without a name', async () => {
-    const stage = stageWithTopic();
-    expect(await commit(stage, {}, 3, [0, 7])).toEqual(['NONE', 'UNKNOWN_TOPIC_OR_PARTITION']);
-    expect(await commit(stage, { groupId: '' })).toEqual(['INVALID_GROUP_ID']);
-    expect(await commit(stage, { producerId: -1 })).toEqual(['INVALID_PRODUCER_ID_MAPPING']);
+  test('without a transactions topic there is no coordinator', async () => {
+    expect(await init(new ApiStage())).toMatchObject({ errorCode: ErrorCode.NotCoordinator });
   });
 
-  test('a member that is none is fenced before anything is written (KIP-447)', async () => {
-    const stage = stageWithTopic();
-    expect(await commit(stage, { memberId: 'x', generationId: 1 })).toEqual(['ILLEGAL_GENERATION']);
-    expect(stage.log(OFFSETS_TOPIC, partitionOf('g')).batches).toHaveLength(0);
+  test('aborts the transaction of the process before first', async () => {
+    const on = stage();
+    await init(on);
+    await add(on, 0);
+    expect(await init(on)).toMatchObject({ errorCode: ErrorCode.ConcurrentTransactions, producerId: -1 });
+    on.clock.turn();
+    for (let turns = 0; turns < 20; turns += 1) await undefined;
+    expect(await stateOf(on)).toBe('CompleteAbort');
+    expect(await init(on)).toMatchObject({ errorCode: ErrorCode.None, producerEpoch: 2 });
   });
 });
 
-describe('what hangs', () => {
-  test('DescribeProducers tells who has a transaction open since where, and a marker ends it (KIP-664)', async () => {
-    const stage = stageWithTopic();
-    await send(stage, [{}]);
-    await send(stage, [{ baseSequence: 1 }]);
-    const ask = async (index = 0) => {
-      const topics = [{ name: 't', partitionIndexes: [index] }];
-      return (await stage.call(describeProducersApi, describeThem, 0, { topics })).topics[0]?.partitions[0];
-    };
-    const producer = { producerId: 9, producerEpoch: 0, lastSequence: 1, lastTimestamp: 1000, coordinatorEpoch: -1 };
-    expect(await ask()).toMatchObject({ errorCode: 0, activeProducers: [{ ...producer, currentTxnStartOffset: 0 }] });
-    await end(stage, 't', 0, { commits: false, coordinatorEpoch: 6 });
-    expect((await ask())?.activeProducers).toMatchObject([{ coordinatorEpoch: 6, currentTxnStartOffset: -1 }]);
-    expect(await ask(9)).toMatchObject({ errorCode: ErrorCode.UnknownTopicOrPartition, activeProducers: [] });
-    stage.partition('t', 1).retire(ErrorCode.KafkaStorageError);
-    expect(await ask(1)).toMatchObject({ errorCode: ErrorCode.NotLeaderOrFollower });
+describe('AddPartitionsToTxn', () => {
+  test.each([0, 1, 2, 3])('version %i of clients', async (version) => {
+    const on = stage();
+    await init(on);
+    const topics = [{ name: 'orders', partitions: [0, 1] }];
+    const { resultsByTopicV3AndBelow } = await add(on, 0, version, topics);
+    expect(partitionErrors(resultsByTopicV3AndBelow)).toEqual([
+      ['orders-0', ErrorCode.None],
+      ['orders-1', ErrorCode.None],
+    ]);
+    const stale = version < FENCED_SINCE.others ? ErrorCode.InvalidProducerEpoch : ErrorCode.ProducerFenced;
+    expect(partitionErrors((await add(on, 5, version)).resultsByTopicV3AndBelow)).toEqual([['orders-0', stale]]);
   });
 
-  test('ListOffsets tells read_committed consumers the last stable offset as the end', async () => {
-    const stage = stageWithTopic();
-    await send(stage, [{}]);
-    const ask = async (isolationLevel: number) => {
-      const topics = [{ name: 't', partitions: [{ partitionIndex: 0, timestamp: -1 }] }];
-      const answer = await stage.call(listOffsetsApi, listOffsets, 7, { replicaId: -1, isolationLevel, topics });
-      return answer.topics[0]?.partitions[0]?.offset;
-    };
-    expect([await ask(0), await ask(1)]).toEqual([1, 0]);
-    await end(stage, 't', 0);
-    expect([await ask(0), await ask(1)]).toEqual([2, 2]);
+  test.each([4, 5])('version %i of brokers, for several producers at once', async (version) => {
+    const on = stage();
+    await init(on);
+    await init(on, 5, { transactionalId: 'u' });
+    const { errorCode, resultsByTransaction } = await addFor(on, version, [
+      {},
+      { transactionalId: 'u', producerId: FIRST_ID + 1, producerEpoch: 3 },
+      { transactionalId: 'nobody' },
+    ]);
+    expect(errorCode).toBe(ErrorCode.None);
+    expect(
+      resultsByTransaction.map(({ transactionalId, topicResults }) => [
+        transactionalId,
+        ...partitionErrors(topicResults),
+      ]),
+    ).toEqual([
+      ['t', ['orders-0', ErrorCode.None]],
+      ['u', ['orders-0', ErrorCode.ProducerFenced]],
+      ['nobody', ['orders-0', ErrorCode.InvalidProducerIdMapping]],
+    ]);
   });
+
+  test.each([
+    [4, ErrorCode.InvalidTxnState],
+    [5, ErrorCode.TransactionAbortable],
+  ])('version %i verifies without adding', async (version, notInIt) => {
+    const on = stage();
+    await init(on);
+    await add(on, 0);
+    const topics = [{ name: 'orders', partitions: [0, 1] }];
+    const verified = await addFor(on, version, [{ verifyOnly: true, topics }]);
+    expect(partitionErrors(verified.resultsByTransaction[0]?.topicResults ?? [])).toEqual([
+      ['orders-0', ErrorCode.None],
+      ['orders-1', notInIt],
+    ]);
+    const fenced = await addFor(on, version, [{ verifyOnly: true, producerEpoch: 4, topics }]);
+    expect(partitionErrors(fenced.resultsByTransaction[0]?.topicResults ?? [])).toEqual([
+      ['orders-0', ErrorCode.ProducerFenced],
+      ['orders-1', ErrorCode.ProducerFenced],
+    ]);
+  });
+
+  test('adds all partitions or none', async () => {
+    const on = stage();
+    await init(on);
+    const topics = [
+      { name: 'orders', partitions: [0, 7] },
+      { name: 'nothing', partitions: [0] },
+    ];
+    expect(partitionErrors((await add(on, 0, 3, topics)).resultsByTopicV3AndBelow)).toEqual([
+      ['orders-0', ErrorCode.OperationNotAttempted],
+      ['orders-7', ErrorCode.UnknownTopicOrPartition],
+      ['nothing-0', ErrorCode.UnknownTopicOrPartition],
+    ]);
+    expect(await stateOf(on)).toBe('Empty');
+  });
+});
+
+describe('AddOffsetsToTxn', () => {
+  test.each(versionsOf(addOffsetsToTxnApi))('version %i adds the partition of the group', async (version) => {
+    const on = stage().withGroups();
+    await init(on);
+    const asked = { ...T, producerEpoch: 0, groupId: 'g' };
+    expect(await on.call(addOffsetsToTxnApi, addingOffsets, version, asked)).toMatchObject({ errorCode: 0 });
+    const { transactionStates } = await on.call(describeTransactionsApi, describing, 0, { transactionalIds: ['t'] });
+    expect(transactionStates[0]?.topics).toEqual([
+      { topic: OFFSETS_TOPIC, partitions: [coordinatorPartition('g', 4)] },
+    ]);
+    const stale = version < FENCED_SINCE.others ? ErrorCode.InvalidProducerEpoch : ErrorCode.ProducerFenced;
+    const fenced = await on.call(addOffsetsToTxnApi, addingOffsets, version, { ...asked, producerEpoch: 1 });
+    expect(fenced.errorCode).toBe(stale);
+  });
+
+  test('the partition that the group will have is added before there is an offsets topic, which kafkajs does not wait for', async () => {
+    const on = stage();
+    await init(on);
+    const answer = await on.call(addOffsetsToTxnApi, addingOffsets, 4, { ...T, producerEpoch: 0, groupId: 'g' });
+    expect(answer.errorCode).toBe(ErrorCode.None);
+    const { transactionStates } = await on.call(describeTransactionsApi, describing, 0, { transactionalIds: ['t'] });
+    expect(transactionStates[0]?.topics).toEqual([
+      { topic: OFFSETS_TOPIC, partitions: [coordinatorPartition('g', 50)] },
+    ]);
+  });
+});
+
+describe('EndTxn', () => {
+  test.each(versionsOf(endTxnApi))('version %i ends one transaction after the other', async (version) => {
+    const on = stage();
+    await init(on);
+    const bumps = version >= 5;
+    for (const [index, committed] of [true, false, true].entries()) {
+      const epoch = bumps ? index : 0;
+      await add(on, epoch);
+      const next = bumps ? { producerId: FIRST_ID, producerEpoch: epoch + 1 } : { producerId: -1, producerEpoch: -1 };
+      expect(await end(on, epoch, version, committed)).toMatchObject({ errorCode: ErrorCode.None, ...next });
+      expect(await stateOf(on)).toBe(committed ? 'CompleteCommit' : 'CompleteAbort');
+    }
+  });
+
+  test.each(versionsOf(endTxnApi))('a fenced producer of version %i is told so as it knows it', async (version) => {
+    const on = stage();
+    await init(on);
+    await init(on);
+    await add(on, 1);
+    const errorCode = version < FENCED_SINCE.others ? ErrorCode.InvalidProducerEpoch : ErrorCode.ProducerFenced;
+    expect(await end(on, 0, version)).toMatchObject({ errorCode, producerId: -1, producerEpoch: -1 });
+    expect(await stateOf(on)).toBe('Ongoing');
+  });
+
+  test('while markers are pending the transaction is not over', async () => {
+    const on = stage();
+    on.askedOfBrokers = () => new Promise(() => {});
+    await init(on);
+    await add(on, 0);
+    await end(on, 0, 5);
+    expect(await end(on, 0, 5)).toMatchObject({ errorCode: ErrorCode.ConcurrentTransactions });
+    expect(partitionErrors((await add(on, 1)).resultsByTopicV3AndBelow)).toEqual([
+      ['orders-0', ErrorCode.ConcurrentTransactions],
+    ]);
+    expect(await stateOf(on)).toBe('PrepareCommit');
+  });
+});
+
+describe('DescribeTransactions and ListTransactions', () => {
+  test('tell of a transactional id, or why not', async () => {
+    const on = stage();
+    await init(on);
+    await add(on, 0);
+    const transactionalIds = ['t', 'nobody', ''];
+    const { transactionStates } = await on.call(describeTransactionsApi, describing, 0, { transactionalIds });
+    const startedAt = on.clock.wall();
+    expect(transactionStates).toMatchObject([
+      {
+        ...T,
+        errorCode: ErrorCode.None,
+        transactionState: 'Ongoing',
+        transactionTimeoutMs: 60_000,
+        transactionStartTimeMs: startedAt,
+        producerEpoch: 0,
+        topics: [{ topic: 'orders', partitions: [0] }],
+      },
+      { errorCode: ErrorCode.TransactionalIdNotFound, transactionalId: 'nobody' },
+      { errorCode: ErrorCode.InvalidRequest, transactionalId: '' },
+    ]);
+    const elsewhere = await new ApiStage().call(describeTransactionsApi, describing, 0, { transactionalIds: ['t'] });
+    expect(elsewhere.transactionStates).toMatchObject([{ errorCode: ErrorCode.NotCoordinator, transactionalId: 't' }]);
+  });
+
+  test.each(versionsOf(listTransactionsApi))('version %i lists them by its filters', async (version) => {
+    const on = stage();
+    await init(on);
+    await add(on, 0);
+    on.clock.advance(5_000);
+    await init(on, 5, { transactionalId: 'u' });
+    const list = async (more: object) => {
+      const asked = { stateFilters: [], producerIdFilters: [], ...more };
+      const { transactionStates } = await on.call(listTransactionsApi, listing, version, asked);
+      return transactionStates.map(({ transactionalId }) => transactionalId).sort();
+    };
+    expect(await list({})).toEqual(['t', 'u']);
+    expect(await list({ stateFilters: ['Empty', 'Sleeping'] })).toEqual(['u']);
+    expect(await list({ producerIdFilters: [FIRST_ID, 7] })).toEqual(['t']);
+    if (version >= 1) expect(await list({ durationFilter: 4_999, stateFilters: ['Ongoing'] })).toEqual(['t']);
+    if (version >= 1) expect(await list({ durationFilter: 5_000, stateFilters: ['Ongoing'] })).toEqual([]);
+    if (version >= 2) expect(await list({ transactionalIdPattern: '[s-t]' })).toEqual(['t']);
+  });
+
+  test('name the states that are none', async () => {
+    const asked = { stateFilters: ['Ongoing', 'Sleeping', 'ongoing'], producerIdFilters: [] };
+    const answer = await stage().call(listTransactionsApi, listing, 2, asked);
+    expect(answer).toMatchObject({ errorCode: ErrorCode.None, unknownStateFilters: ['Sleeping', 'ongoing'] });
+  });
+
+  test('refuse a pattern that is none', async () => {
+    const asked = { stateFilters: [], producerIdFilters: [], transactionalIdPattern: '(' };
+    const answer = await stage().call(listTransactionsApi, listing, 2, asked);
+    expect(answer).toMatchObject({ errorCode: ErrorCode.InvalidRegularExpression, transactionStates: [] });
+  });
+});
+
+describe('FindCoordinator', () => {
+  test.each([1, 3, 6])('version %i finds who coordinates a transactional id', async (version) => {
+    const on = stage();
+    const asked = version < 4 ? { key: 't', keyType: 1 } : { keyType: 1, coordinatorKeys: ['t'] };
+    const answer = await on.call(findCoordinatorApi, finding, version, asked);
+    const found = version < 4 ? answer : answer.coordinators[0];
+    expect(found).toMatchObject({ errorCode: ErrorCode.None, nodeId: 1 });
+    const nowhere = await new ApiStage().call(findCoordinatorApi, finding, version, asked);
+    expect(version < 4 ? nowhere : nowhere.coordinators[0]).toMatchObject({
+      errorCode: ErrorCode.CoordinatorNotAvailable,
+    });
+  });
+});
+
+test('transactions are logged in the topic that is kept for them, and nothing else is', async () => {
+  const on = stage();
+  await init(on);
+  await add(on, 0);
+  await end(on, 0, 5);
+  const index = coordinatorPartition('t', 4);
+  expect(on.log(TRANSACTIONS_TOPIC, index).batches.length).toBe(4);
 });

@@ -23,6 +23,8 @@ const OF_THE_MACHINE = new Set([
   'OdradekStalls',
   'OdradekSlowProduce',
 ]);
+/** A consumer that joins anew while its node is killed waits for its former self to expire, and so does its disconnect. */
+const SESSION_MS = 6_000;
 /** Every second a scrape: a rate has its two samples soon. */
 const RATE_INTERVAL = '20s';
 
@@ -83,12 +85,12 @@ describe.skipIf(found === undefined)('a cluster that Prometheus watches', () => 
     await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 3 }] });
     const writer = await AckedWriter.start(cluster.bootstrap, TOPIC, 3);
     cleanups.push(() => writer.stop());
-    const consumer = kafka.consumer({ groupId: 'billing' });
+    const consumer = kafka.consumer({ groupId: 'billing', sessionTimeout: SESSION_MS });
     await consumer.connect();
     cleanups.push(() => consumer.disconnect());
     await consumer.subscribe({ topic: TOPIC, fromBeginning: true });
     await consumer.run({ autoCommitInterval: 1000, eachBatch: async () => {} });
-    // The metadata changes, too, for as long as it takes to see it all.
+    // The metadata changes, too, for as long as it takes to see it all; what is still empty then, a test names.
     let topics = 0;
     await until('every panel has data', SOON_MS, async () => {
       topics += 1;
@@ -101,7 +103,7 @@ describe.skipIf(found === undefined)('a cluster that Prometheus watches', () => 
   afterAll(async () => {
     for (const cleanup of cleanups.reverse()) await cleanup();
     folder[Symbol.dispose]();
-  });
+  }, 60_000);
 
   /** `title: query` of each that gives no number. */
   async function panelsWithoutData(): Promise<readonly string[]> {

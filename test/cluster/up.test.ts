@@ -152,7 +152,9 @@ describe('odradek up --brokers 3', () => {
     });
     expect(await exited(second)).toBe(1);
     expect(said).toMatch(/cannot listen on 127\.0\.0\.1:\d+: the address is in use/);
-    expect(said).toMatch(/node \d \(pid \d+\) has ended with status 1 before the cluster was up \(--port takes other/);
+    expect(said).toMatch(
+      /node \d \(pid \d+\) has ended with status 1 before the cluster was up; is one up already\? --port takes other/,
+    );
     expect((await clusterSeenAt(cluster.port))?.brokers).toHaveLength(3);
   });
 

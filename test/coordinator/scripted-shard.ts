@@ -3,16 +3,24 @@
  * transcripts/README.md.
  */
 
-import { CONSUMER_PROTOCOL_TYPE, subscriptionTopics } from '#coordinator/consumer-protocol';
+import { MemberState } from '#coordinator/consumer-member';
+import { CONSUMER_PROTOCOL_TYPE, readAssignment, subscriptionTopics } from '#coordinator/consumer-protocol';
+import type { ConsumerChange } from '#coordinator/consumer-records';
 import type { CoordinatorRecord, Effects, Instant, Reply } from '#coordinator/effects';
 import { coordinatorError } from '#coordinator/failures';
-import type { MemberProtocol } from '#coordinator/group-commands';
+import type {
+  ConsumerHeartbeatCommand,
+  ConsumerHeartbeatResponse,
+  MemberProtocol,
+  NamedTopicPartitions,
+} from '#coordinator/group-commands';
 import type { GroupConfig } from '#coordinator/group-config';
 import { readGroupRecord } from '#coordinator/group-records';
 import { GroupShard } from '#coordinator/group-shard';
+import { type TopicPartitions, topicPartitionsOf } from '#coordinator/partition-sets';
 import { ErrorCode, errorName } from '#model/errors';
 import { type Uuid, ZERO_UUID } from '#model/ids';
-import { countingRandom, subscription, testConfig, testParts } from './fixtures.ts';
+import { countingRandom, subscription, TestTopics, testConfig, testGroupConfig, topicId } from './fixtures.ts';
 
 const UUID = /-0{8}-0{4}-40{3}-80{3}-([0-9a-f]{12})/g;
 const WALL_AT_START = 1_700_000_000_000;
@@ -28,6 +36,7 @@ export class ScriptedShard {
   readonly log: CoordinatorRecord[] = [];
   #config: GroupConfig = testConfig();
   #random = countingRandom();
+  readonly #topics = new TestTopics({ orders: 3, payments: 2 });
   #shard = this.#newShard();
   #now = 1_000;
   #token = 0;
@@ -48,10 +57,33 @@ export class ScriptedShard {
       case 'config':
         this.#config = {
           ...this.#config,
-          ...Object.fromEntries(line.words.map((word) => [word.split('=')[0], Number(word.split('=')[1])])),
+          ...Object.fromEntries(line.words.map((word) => word.split('=')).map(([key, text]) => [key, settingOf(text)])),
         };
         this.#shard = this.#newShard();
         return [];
+      case 'hb': {
+        const outcome = this.#shard.consumerHeartbeat(this.#heartbeatOf(groupId, line), this.#instant());
+        return [consumerText(outcome.response), ...this.#carryOut(outcome)];
+      }
+      case 'topic': {
+        const [name = '', count] = groupId.split('=');
+        const isNew = this.#topics.topic(name) === undefined;
+        this.#topics.set(name, Number(count));
+        this.#shard.topicsChanged(isNew ? [name] : [], [name]);
+        return [];
+      }
+      case 'describe-consumer':
+        return this.#shard
+          .consumerGroupDescribe(line.words)
+          .flatMap((each) => [
+            `  ${each.groupId} ${each.groupState} ${errorName(each.errorCode)} epoch=${each.groupEpoch} assignment=${each.assignmentEpoch} assignor=${each.assignorName}`,
+            ...each.members.map(
+              (member) =>
+                `    ${member.memberId} as=${member.instanceId} epoch=${member.memberEpoch} type=${member.memberType} ` +
+                `topics=${member.subscribedTopicNames.join('+')} regex=${member.subscribedTopicRegex} ` +
+                `has=${namedText(member.assignment)} target=${namedText(member.targetAssignment)}`,
+            ),
+          ]);
       case 'join': {
         const type = line.option('type') ?? CONSUMER_PROTOCOL_TYPE;
         const sessionTimeoutMs = line.number('session', 10_000);
@@ -114,7 +146,7 @@ export class ScriptedShard {
             memberId: line.words[1]?.includes('=') === false ? memberId : '',
             groupInstanceId,
             retentionTimeMs: line.number('retention', -1),
-            staleEpochKnown: true,
+            staleEpochKnown: !line.words.includes('v8'),
             topics: partitions.map((word) => {
               const [topic, partition, offset] = parsePartition(word);
               return {
@@ -152,10 +184,11 @@ export class ScriptedShard {
                   partitionIndexes: [partition],
                 };
               }),
-          memberId: null,
-          memberEpoch: -1,
+          memberId: line.option('member') ?? null,
+          memberEpoch: line.number('epoch', -1),
           requireStable: false,
         });
+        if (response.errorCode !== ErrorCode.None) return [`  ${errorName(response.errorCode)}`];
         return response.topics.flatMap(({ name, partitions }) =>
           partitions.map(
             (each) =>
@@ -202,7 +235,7 @@ export class ScriptedShard {
             ...each.members.map(
               (member) =>
                 `    ${member.memberId} as=${member.groupInstanceId} client=${member.clientId} host=${member.clientHost} ` +
-                `metadata=${readMetadata(member.memberMetadata)} assignment=${text(member.memberAssignment)}`,
+                `metadata=${readMetadata(member.memberMetadata)} assignment=${assignmentText(member.memberAssignment)}`,
             ),
           ]);
       case 'wait':
@@ -263,9 +296,37 @@ export class ScriptedShard {
   }
 
   #newShard(): GroupShard {
-    const shard = new GroupShard({ ...testParts(), config: this.#config, random: this.#random });
+    const shard = new GroupShard({
+      config: this.#config,
+      random: this.#random,
+      topics: this.#topics,
+      configOf: () => testGroupConfig(),
+    });
     if (this.log.length === 0) shard.loaded({ mono: 1_000, wall: WALL_AT_START });
     return shard;
+  }
+
+  #heartbeatOf(groupId: string, line: Line): ConsumerHeartbeatCommand {
+    const epoch = line.number('epoch', 0);
+    const topics = line.option('topics') ?? (epoch === 0 && line.option('regex') === undefined ? 'orders' : undefined);
+    const owned = line.option('own') ?? (epoch === 0 ? '' : undefined);
+    const text = (name: string) => (line.option(name) === '""' ? '' : (line.option(name) ?? null));
+    return {
+      groupId,
+      memberId: line.words[1] === '-' ? '' : (line.words[1] ?? ''),
+      memberEpoch: epoch,
+      instanceId: text('as'),
+      rackId: text('rack'),
+      rebalanceTimeoutMs: line.number('timeout', epoch === 0 ? 60_000 : -1),
+      subscribedTopicNames:
+        topics === undefined ? null : topics.split('+').filter((name) => name !== '""' && name !== ''),
+      subscribedTopicRegex: text('regex'),
+      serverAssignor: text('assignor'),
+      topicPartitions: owned === undefined || owned === 'unsaid' ? null : parseOwned(owned),
+      clientId: 'c',
+      clientHost: '/127.0.0.1',
+      memberIdRequired: !line.words.includes('v0'),
+    };
   }
 
   #nextToken(): number {
@@ -275,6 +336,75 @@ export class ScriptedShard {
 
   #instant(): Instant {
     return { mono: this.#now, wall: WALL_AT_START + this.#now };
+  }
+}
+
+/** Of a config: a number, a word, or several joined by +. */
+function settingOf(text = ''): number | string | readonly string[] {
+  if (text !== '' && !Number.isNaN(Number(text))) return Number(text);
+  return text.includes('+') ? text.split('+') : text;
+}
+
+/** `orders:0+1,payments:0` */
+function parseOwned(owned: string): readonly TopicPartitions[] {
+  return owned
+    .split(',')
+    .filter(Boolean)
+    .map((each) => {
+      const [name = '', partitions = ''] = each.split(':');
+      return { topicId: topicId(name), partitions: partitions.split('+').map(Number) };
+    });
+}
+
+function consumerText({
+  errorCode,
+  errorMessage,
+  memberId,
+  memberEpoch,
+  assignment,
+}: ConsumerHeartbeatResponse): string {
+  if (errorCode !== ErrorCode.None) return `  ${errorName(errorCode)} ${errorMessage}`;
+  return `  member=${memberId} epoch=${memberEpoch}${assignment === null ? '' : ` has=${ownedText(assignment.topicPartitions)}`}`;
+}
+
+function ownedText(topics: readonly TopicPartitions[]): string {
+  return (
+    topics.map((each) => `${each.topicId.replace(/_*\dA$/, '')}:${each.partitions.join('+')}`).join(',') || 'nothing'
+  );
+}
+
+function namedText({ topicPartitions }: { readonly topicPartitions: readonly NamedTopicPartitions[] }): string {
+  return topicPartitions.map((each) => `${each.topicName}:${each.partitions.join('+')}`).join(',') || 'nothing';
+}
+
+function changeText(groupId: string, change: ConsumerChange): string {
+  const gone = 'value' in change && change.value === undefined;
+  switch (change.of) {
+    case 'group':
+      return gone ? `epoch ${groupId} gone` : `epoch ${groupId} ${change.value?.epoch}`;
+    case 'assignment':
+      return gone ? `assignment ${groupId} gone` : `assignment ${groupId} ${change.value?.epoch}`;
+    case 'member': {
+      const { topicNames = [], topicRegex, classic, instanceId } = change.value ?? {};
+      if (gone) return `member ${groupId} ${change.memberId} gone`;
+      return `member ${groupId} ${change.memberId} as=${instanceId} topics=${topicNames.join('+')} regex=${topicRegex}${classic === null ? '' : ' classic'}`;
+    }
+    case 'target':
+      if (change.value === undefined) return `target ${groupId} ${change.memberId} gone`;
+      return `target ${groupId} ${change.memberId} ${ownedText(topicPartitionsOf(change.value))}`;
+    case 'progress': {
+      if (change.value === undefined) return `progress ${groupId} ${change.memberId} gone`;
+      const { state, memberEpoch, assigned, revoking } = change.value;
+      const name = Object.entries(MemberState).find(([, value]) => value === state)?.[0];
+      return (
+        `progress ${groupId} ${change.memberId} ${name} epoch=${memberEpoch} has=${ownedText(topicPartitionsOf(assigned))}` +
+        `${revoking.size === 0 ? '' : ` revoking=${ownedText(topicPartitionsOf(revoking))}`}`
+      );
+    }
+    case 'regex':
+      return `regex ${groupId} ${change.regex} ${change.value === undefined ? 'gone' : [...change.value.topics].join('+')}`;
+    case 'topics':
+      return 'topics';
   }
 }
 
@@ -316,6 +446,12 @@ function readMetadata(metadata: Uint8Array): string {
   return subscriptionTopics(metadata)?.join('+') ?? text(metadata);
 }
 
+/** What consumers understand, or any text. */
+function assignmentText(bytes: Uint8Array): string {
+  const topics = readAssignment(bytes)?.map(({ topic, partitions }) => `${topic}:${partitions.join('+')}`);
+  return topics?.join(',') ?? text(bytes);
+}
+
 function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString();
 }
@@ -325,7 +461,7 @@ function replyText(reply: Reply): string {
   if (reply.kind === 'sync') {
     const { errorCode, assignment, protocolType, protocolName } = reply.response;
     if (errorCode !== ErrorCode.None) return `  #${token} ${errorName(errorCode)}`;
-    return `  #${token} synced ${text(assignment)} type=${protocolType} protocol=${protocolName}`;
+    return `  #${token} synced ${assignmentText(assignment)} type=${protocolType} protocol=${protocolName}`;
   }
   const { errorCode, memberId, generationId, protocolType, protocolName, leader, members, skipAssignment } =
     reply.response;
@@ -342,7 +478,8 @@ function replyText(reply: Reply): string {
 
 function recordText(record: CoordinatorRecord): string {
   const read = readGroupRecord(record);
-  if (read.kind === 'unknown' || read.kind === 'consumer') return `  log ${read.kind}`;
+  if (read.kind === 'unknown') return '  log unknown';
+  if (read.kind === 'consumer') return `  log ${changeText(read.groupId, read.change)}`;
   if (read.kind === 'offset') {
     const { groupId, topic, partition, value } = read;
     if (value === undefined) return `  log offset ${groupId} ${topic}-${partition} gone`;
@@ -352,7 +489,7 @@ function recordText(record: CoordinatorRecord): string {
   const { generation, protocol, leader, members } = read.value;
   const each = members.map(
     (member) =>
-      `${member.memberId}${member.groupInstanceId === null ? '' : `/${member.groupInstanceId}`}:${text(member.assignment)}`,
+      `${member.memberId}${member.groupInstanceId === null ? '' : `/${member.groupInstanceId}`}:${assignmentText(member.assignment)}`,
   );
   return `  log group ${read.groupId} gen=${generation} protocol=${protocol} leader=${leader} members=${each.join(',')}`;
 }

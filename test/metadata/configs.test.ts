@@ -134,6 +134,23 @@ describe('IncrementalAlterConfigs (KIP-339)', () => {
       ErrorCode.InvalidConfig,
       'Invalid value 2 for configuration log.segment.bytes',
     ],
+    [32, '', [], ErrorCode.InvalidRequest, 'Default group resources are not allowed.'],
+    [32, 'g', [change('no.such', SET, '2')], ErrorCode.InvalidConfig, 'Unknown group config name: no.such'],
+    [32, 'g', [change('consumer.session.timeout.ms', SET, 'x')], ErrorCode.InvalidConfig, 'Not a number of type INT'],
+    [
+      32,
+      'g',
+      [change('consumer.session.timeout.ms', SET, '44999')],
+      ErrorCode.InvalidConfig,
+      'consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms',
+    ],
+    [
+      32,
+      'g',
+      [change('consumer.heartbeat.interval.ms', SET, '15001')],
+      ErrorCode.InvalidConfig,
+      'consumer.heartbeat.interval.ms must be less than or equal to group.consumer.max.heartbeat.interval.ms',
+    ],
     [8, '1', [], ErrorCode.InvalidRequest, 'resource type 8'],
     [99, '1', [], ErrorCode.InvalidRequest, 'resource type 99'],
   ])('of %i/%s with %j is refused', (type, name, changes, code, message) => {
@@ -142,6 +159,13 @@ describe('IncrementalAlterConfigs (KIP-339)', () => {
     expect(result).toMatchObject({ type, name, errorCode: code });
     expect(result?.message).toContain(message);
     expect(cluster.lastRecords).toEqual([]);
+  });
+
+  test('a group has configs though nobody is in it, within the bounds of the brokers', () => {
+    const cluster = TestCluster.withBrokers(1, { 'group.consumer.min.session.timeout.ms': '6000' });
+    const changes = [change('consumer.session.timeout.ms', SET, '6000')];
+    expect(alter(cluster, ResourceType.Group, 'g', changes)?.errorCode).toBe(ErrorCode.None);
+    expect(configsOf(cluster, ResourceType.Group, 'g')).toEqual({ 'consumer.session.timeout.ms': '6000' });
   });
 
   test('each resource stands for itself, and only once', () => {

@@ -69,6 +69,13 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       return version >= 3 ? { groupId: GROUP, members: [{ memberId: 'm' }] } : member;
     case ApiKey.DescribeGroups:
       return { groups: [GROUP, 'other'] };
+    case ApiKey.ConsumerGroupHeartbeat: {
+      const subscription = { subscribedTopicNames: [name], ...(version >= 1 ? { subscribedTopicRegex: 'f.*' } : {}) };
+      const joining = { memberEpoch: 0, rebalanceTimeoutMs: 10_000, topicPartitions: [] };
+      return { groupId: `${GROUP}-new`, memberId: 'm', ...subscription, ...joining };
+    }
+    case ApiKey.ConsumerGroupDescribe:
+      return { groupIds: [GROUP, `${GROUP}-new`], includeAuthorizedOperations: true };
     case ApiKey.ApiVersions:
       return version >= 3 ? { clientSoftwareName: 'fuzz', clientSoftwareVersion: '1.0' } : {};
     case ApiKey.CreateTopics: {
@@ -176,18 +183,6 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
         ...(version >= 1 ? { durationFilter: 0 } : {}),
         ...(version >= 2 ? { transactionalIdPattern: 'fuzz.*' } : {}),
       };
-    case ApiKey.ConsumerGroupHeartbeat:
-      return {
-        groupId: 'fuzz-consumers',
-        memberId: 'm',
-        memberEpoch: 0,
-        rebalanceTimeoutMs: 10_000,
-        subscribedTopicNames: [name],
-        ...(version >= 1 ? { subscribedTopicRegex: 'fuzz.*' } : {}),
-        topicPartitions: [],
-      };
-    case ApiKey.ConsumerGroupDescribe:
-      return { groupIds: ['fuzz-consumers', GROUP], includeAuthorizedOperations: true };
     default:
       throw new Error(`no request for api ${apiKey}: add one`);
   }

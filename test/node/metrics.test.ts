@@ -122,6 +122,7 @@ describe('the metrics of three nodes', () => {
     expect(readings(scrapes, 'kafka_consumergroup_lag_sum')).toEqual([3 * (RECORDS - COMMITTED)]);
     const of = [await cluster.scrape(coordinator)];
     expect(readings(of, 'odradek_group_members', { group: 'readers' })).toEqual([0]);
+    expect(readings(of, 'odradek_groups', { type: 'Classic', state: 'Empty' })).toEqual([1]);
     const [age = 0] = readings(of, 'odradek_group_end_offsets_age_seconds');
     expect(age).toBeGreaterThan(0);
     expect(age).toBeLessThan(1);

@@ -82,6 +82,13 @@ describe('the package', () => {
     expect(compiled).toEqual([]);
   });
 
+  test('has no script that npm would run, or ask its user to allow, at the install', () => {
+    const { scripts = {} } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as {
+      readonly scripts?: Readonly<Record<string, string>>;
+    };
+    for (const name of ['preinstall', 'install', 'postinstall', 'prepare']) expect(scripts).not.toHaveProperty(name);
+  });
+
   test('has neither sources nor tests in it, and is small', () => {
     const files = filesBelow(join(home, 'node_modules'));
     const megabytes = files.reduce((sum, path) => sum + lstatSync(path).size, 0) / 1e6;

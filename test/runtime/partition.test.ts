@@ -17,6 +17,27 @@ function setUp() {
   return { log, partition, answers, ask };
 }
 
+describe('a follower that is cut below what it took for committed', () => {
+  test('takes it for committed no longer, nor does it as the next leader', () => {
+    const { log, partition } = setUp();
+    log.fill(10);
+    partition.follow(leaderEpoch(6));
+    partition.leaderIsAt(offset(10), offset(0));
+    expect(partition.highWatermark).toBe(10);
+    partition.truncateTo(offset(7));
+    log.endCut();
+    expect([partition.highWatermark, log.highWatermark]).toEqual([7, 7]);
+    const two = [nodeId(1), nodeId(2)];
+    partition.lead(viewOf(7, { replicas: two, isr: two }), 2);
+    expect([partition.isReady, partition.append(...batchOf(1)).error]).toEqual([true, ErrorCode.None]);
+    const answers: string[] = [];
+    log.sync();
+    partition.whenCommitted(offset(7), (error) => answers.push(errorName(error)));
+    // Only this node has it.
+    expect(answers).toEqual([]);
+  });
+});
+
 describe('acknowledgements of a partition', () => {
   test('come in order, each when everything up to its batch is durable', () => {
     const { log, partition, answers, ask } = setUp();
@@ -163,6 +184,17 @@ describe('appending to a partition', () => {
     expect(begin()).toBe(ErrorCode.NotLeaderOrFollower);
   });
 
+  test('is refused while the log finds its way back from a full disk, and its producers are not what they were', () => {
+    const { log, partition } = setUp();
+    const by = (baseSequence: number) => ({ producerId: producerId(9), producerEpoch: 0, baseSequence });
+    partition.append(...batchOf(2, by(0)));
+    // Half rebuilt: the next sequence looks as if one were missing.
+    log.isBeingRewound = true;
+    expect(partition.append(...batchOf(3, by(5)))).toMatchObject({ error: ErrorCode.KafkaStorageError });
+    log.isBeingRewound = false;
+    expect(partition.append(...batchOf(3, by(2)))).toMatchObject({ error: ErrorCode.None });
+  });
+
   test('says whether the disk is full or the log offline', () => {
     const { log, partition } = setUp();
     log.refusal = 'full';
@@ -245,12 +277,12 @@ describe('readers of a partition', () => {
 describe('a follower whose leader was elected uncleanly', () => {
   /** A log that is cut when the test says so. */
   class CuttableLog extends StubLog {
-    highWatermark = offset(0);
+    override highWatermark = offset(0);
     finishCut: () => void = () => {};
 
     raiseStartTo(): void {}
 
-    truncateTo(to: number, done: () => void): void {
+    override truncateTo(to: number, done: () => void): void {
       this.finishCut = () => {
         this.logEndOffset = offset(to);
         this.durableOffset = offset(to);

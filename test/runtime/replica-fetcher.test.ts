@@ -40,7 +40,7 @@ class FollowerLog extends StubLog {
     this.logStartOffset = offset(Math.min(to, this.durableOffset));
   }
 
-  truncateTo(to: number, done: () => void): void {
+  override truncateTo(to: number, done: () => void): void {
     this.logEndOffset = offset(to);
     this.durableOffset = offset(Math.min(this.durableOffset, to));
     done();

@@ -3,13 +3,13 @@ import { at } from '#base/assert';
 import { ErrorCode } from '#model/errors';
 import { leaderEpoch, nodeId, offset } from '#model/ids';
 import type { BatchHeader } from '#protocol/record-batch';
-import type { Partition } from '#runtime/partition';
+import { Partition } from '#runtime/partition';
 import { ReplicaMoves, type ReplicaMovesParts } from '#runtime/replica-moves';
 import { ReplicationThrottle } from '#runtime/replication-throttle';
 import type { LogDirectory } from '#storage/log-directory';
 import type { PartitionLog } from '#storage/partition-log';
 import { appended, batch, Harness, headersOf } from '../storage/support.ts';
-import { ledPartition } from './replica-stage.ts';
+import { homeOf, ledPartition } from './replica-stage.ts';
 
 /** A replica on one of two data directories. */
 class Stage {
@@ -309,6 +309,41 @@ describe('a replica whose move a restart has cut short', () => {
     expect((await stage.folders()).filter((name) => name.includes('/t-'))).toEqual([
       `${harness.store.directories.indexOf(stage.log.directory)}/t-0`,
     ]);
+  });
+
+  test('keeps its copy when the node retires it to stop', async () => {
+    const stage = await Stage.interrupted(3000);
+    const { harness, moves, partition } = stage;
+    stage.bytesPerSecond = Number.POSITIVE_INFINITY;
+    moves.stop();
+    partition.retire(ErrorCode.NotLeaderOrFollower);
+    await harness.settle(20_000);
+    expect([...harness.store.futures()]).toHaveLength(1);
+    await harness.restart();
+    expect([...harness.store.futures()]).toHaveLength(1);
+  });
+
+  test('waits until it is known how far it is committed: it would stand still for all that is to be copied', async () => {
+    const stage = await (await Stage.interrupted(3000)).reopened();
+    const { harness, log } = stage;
+    const partition = new Partition(homeOf(), 't', log.topicId, 0, log);
+    partition.follow(leaderEpoch(1));
+    let standsStill = 0;
+    const moves = new ReplicaMoves({
+      ...partsOf(harness),
+      replaceLog: async (_partition, replace) => {
+        standsStill += 1;
+        expect([...harness.store.futures()][0]?.logEndOffset).toBe(3000);
+        return (await replace(log)) !== undefined;
+      },
+    });
+    moves.resume(partition, log);
+    await harness.settle(10_000);
+    expect([standsStill, harness.store.get('t', 0)]).toEqual([0, log]);
+    partition.leaderIsAt(offset(3000), offset(0));
+    await harness.settle(5_000);
+    expect(standsStill).toBe(1);
+    expect(harness.store.get('t', 0)).not.toBe(log);
   });
 
   test('begins its copy anew if the log was cut below the end of what was copied', async () => {

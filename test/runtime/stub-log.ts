@@ -35,6 +35,10 @@ export class StubLog {
   logEndOffset = offset(0);
   durableOffset = offset(0);
   refusal: 'offline' | 'full' | undefined;
+  highWatermark: Offset | undefined;
+  isBeingRewound = false;
+  /** Ends the cut that is under way. */
+  endCut: () => void = () => {};
   /** Bytes of each record's batch in the tail cache, which holds all unless `isCold`. */
   batchBytes = 100;
   isCold = false;
@@ -88,6 +92,14 @@ export class StubLog {
   reject(from: number): void {
     this.logEndOffset = offset(from);
     this.listener?.rejected(this.logEndOffset);
+  }
+
+  truncateTo(end: Offset, done: () => void): void {
+    this.endCut = () => {
+      this.logEndOffset = offset(Math.min(this.logEndOffset, end));
+      this.durableOffset = offset(Math.min(this.durableOffset, end));
+      done();
+    };
   }
 
   readCached(from: Offset, upTo: Offset, maxBytes: number, minOneBatch: boolean): ReadResult | undefined {

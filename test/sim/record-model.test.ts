@@ -25,6 +25,16 @@ describe('what may be read', () => {
     expect([known.ackedCount, known.readCount]).toEqual([1, 2]);
   });
 
+  it('is anything where records were lost with flush.policy=os, and no more than those', () => {
+    const known = model();
+    known.lost('t-0', 1, 4);
+    known.checkFinal('t-0', new Map([[0, 'a']]));
+    expect([known.isDisowned('t-0', 4), known.isDisowned('t-0', 5), known.lossCount('t-0')]).toEqual([true, false, 1]);
+    known.read('r', 't-0', 1, 'c');
+    expect(() => known.read('r', 't-0', 0, 'b')).toThrow(/one value at an offset/);
+    expect(() => known.checkFinal('t-0', new Map([[0, 'a']]))).toThrow(/lost/);
+  });
+
   it.each<readonly [string, (known: RecordModel) => void]>([
     ['was never sent', (known) => known.read('r', 't-0', 2, 'x')],
     ['another value was acknowledged there', (known) => known.read('r', 't-0', 0, 'c')],

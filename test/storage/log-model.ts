@@ -1,10 +1,11 @@
 import type { Disk } from '#base/ports';
+import { readEndMarker } from '#log/end-marker';
 import { segmentFileName } from '#log/file-names';
 import { LeaderEpochCache } from '#log/leader-epoch-cache';
 import { ProducerStates } from '#log/producer-state';
 import { SegmentIndexes } from '#log/segment-indexes';
 import { type LeaderEpoch, leaderEpoch, type Offset, offset } from '#model/ids';
-import { type BatchHeader, lastOffset } from '#protocol/record-batch';
+import { type BatchHeader, isControl, isTransactional, lastOffset } from '#protocol/record-batch';
 import { readWhole } from '#storage/files';
 import type { LogConfig } from '#storage/log-config';
 import type { PartitionLog } from '#storage/partition-log';
@@ -66,9 +67,27 @@ export class LogModel {
     });
     for (const { bytes } of this.batches) {
       const header = headersOf(bytes)[0] as BatchHeader;
-      states.append(header, header.baseOffset as Offset, lastOffset(header) as Offset, header.maxTimestamp);
+      const marker = isControl(header) ? readEndMarker(bytes, header) : undefined;
+      states.append(header, header.baseOffset as Offset, lastOffset(header) as Offset, header.maxTimestamp, marker);
     }
     return states.takeSnapshot();
+  }
+
+  /** Those that overlap [from, upTo), in the order of their markers. */
+  abortedTransactions(from: number, upTo: number) {
+    const open = new Map<number, number>();
+    const aborted: { producerId: number; firstOffset: number; lastOffset: number }[] = [];
+    for (const { bytes, base } of this.batches) {
+      const header = headersOf(bytes)[0] as BatchHeader;
+      const { producerId } = header;
+      if (!isTransactional(header)) continue;
+      const marker = readEndMarker(bytes, header);
+      const firstOffset = open.get(producerId);
+      if (marker === undefined) open.set(producerId, firstOffset ?? base);
+      else open.delete(producerId);
+      if (marker?.aborted && firstOffset !== undefined) aborted.push({ producerId, firstOffset, lastOffset: base });
+    }
+    return aborted.filter(({ firstOffset, lastOffset: last }) => last >= from && firstOffset < upTo);
   }
 
   epochText(): string {

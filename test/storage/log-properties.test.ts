@@ -16,9 +16,14 @@ const CONFIG: LogConfig = {
 
 type Step =
   | { readonly kind: 'append'; readonly batches: readonly { count: number; valueBytes: number; producer: number }[] }
+  | { readonly kind: 'end'; readonly producer: number; readonly how: 'abort' | 'commit' }
   | { readonly kind: 'wait'; readonly ms: number }
   | { readonly kind: 'roll' | 'retention' | 'crash' | 'kill' | 'restart' | 'shutdown' | 'epoch' | 'full' }
   | { readonly kind: 'truncate' | 'delete' | 'read'; readonly share: number; readonly waits: boolean };
+
+/** Producers from the one to the other write in transactions. */
+const TRANSACTIONAL_MIN = 2;
+const TRANSACTIONAL_MAX = 4;
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -29,10 +34,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         fc.record({
           count: fc.integer({ min: 1, max: 4 }),
           valueBytes: fc.integer({ min: 0, max: 2500 }),
-          producer: fc.integer({ min: -1, max: 2 }),
+          producer: fc.integer({ min: -1, max: TRANSACTIONAL_MAX }),
         }),
         { minLength: 1, maxLength: 5 },
       ),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('end' as const),
+      producer: fc.integer({ min: TRANSACTIONAL_MIN, max: TRANSACTIONAL_MAX }),
+      how: fc.constantFrom('abort' as const, 'commit' as const),
     }),
   },
   {
@@ -85,7 +98,10 @@ class Run {
     const { harness, log, model } = this;
     switch (step.kind) {
       case 'append':
-        this.#append(step.batches);
+        this.#append(step.batches.map((spec) => this.#spec(spec)));
+        break;
+      case 'end':
+        this.#append([{ producerId: step.producer, marker: step.how, timestamp: this.#time }]);
         break;
       case 'wait':
         await harness.settle(step.ms);
@@ -146,10 +162,23 @@ class Run {
     expect(Buffer.from(log.producers.takeSnapshot()).toString('hex')).toBe(
       Buffer.from(model.producerSnapshot()).toString('hex'),
     );
+    this.#checkAborted(log.logStartOffset, log.logEndOffset);
     expect(epochTextFrom(log, model.start)).toBe(model.epochText());
     if (log.logStartOffset > 0) return;
     const latest = await harness.world.complete(new Promise((resolve) => log.maxTimestamp(log.logEndOffset, resolve)));
     expect(latest).toEqual(model.latestRecord());
+  }
+
+  /** T6: the index of aborted transactions says what the markers do. */
+  #checkAborted(from: number, upTo: number): void {
+    const said = this.log
+      .abortedTransactions(offset(from), offset(upTo))
+      .map(({ producerId, firstOffset, lastOffset }) => ({
+        producerId,
+        firstOffset,
+        lastOffset,
+      }));
+    expect(said).toEqual(this.model.abortedTransactions(from, upTo));
   }
 
   #attach(log: PartitionLog): void {
@@ -202,8 +231,8 @@ class Run {
     this.#wasFull = false;
   }
 
-  #append(specs: readonly { count: number; valueBytes: number; producer: number }[]): void {
-    const bytes = Buffer.concat(specs.map((spec) => batch(this.#spec(spec), this.#time % 251)));
+  #append(specs: readonly BatchSpec[]): void {
+    const bytes = Buffer.concat(specs.map((spec) => batch(spec, this.#time % 251)));
     if (typeof append(this.log, bytes, leaderEpoch(this.#epoch)) === 'string') return;
     this.model.append(bytes);
   }
@@ -216,7 +245,8 @@ class Run {
     if (producer < 0) return { count, valueBytes, timestamp };
     const baseSequence = this.#sequences.get(producer) ?? 0;
     this.#sequences.set(producer, baseSequence + count);
-    return { count, valueBytes, timestamp, producerId: producer, baseSequence };
+    const transactional = producer >= TRANSACTIONAL_MIN;
+    return { count, valueBytes, timestamp, producerId: producer, baseSequence, transactional };
   }
 
   /** Without waiting, the next steps meet a log that is being cut. */
@@ -246,6 +276,9 @@ class Run {
     if (typeof result === 'string') throw new Error(result);
     const read = Buffer.concat(result.chunks);
     expect(Buffer.compare(read, wanted.subarray(0, read.length))).toBe(0);
+    // Nothing that began below it is open: what a read_committed consumer asks for.
+    const stable = Math.min(end, log.producers.firstUnstableOffset ?? end);
+    if (!wasCutting && !this.#isCutting && !this.#wasFull && from < stable) this.#checkAborted(from, stable);
     // What is being cut may be gone or not.
     if (!wasCutting) expect(read.length > 0).toBe(from < end);
     expect(read.length <= 3000 * this.#scale || headersOf(read).length === 1).toBe(true);

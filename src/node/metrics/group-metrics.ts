@@ -31,6 +31,15 @@ export function groupMetrics(metrics: Metrics, groups: GroupHost, ends: EndOffse
         yield [{ [label]: groupId }, memberCount];
       }
     });
+  metrics.series('odradek_groups', 'Groups by type and state; from their coordinator', 'gauge', function* () {
+    const counts = new Map<string, { readonly type: string; readonly state: string; count: number }>();
+    for (const { type, state } of groups.observed()) {
+      const counted = counts.get(`${type} ${state}`);
+      if (counted === undefined) counts.set(`${type} ${state}`, { type, state, count: 1 });
+      else counted.count += 1;
+    }
+    for (const { type, state, count } of counts.values()) yield [{ type, state }, count];
+  });
   const each = (name: string, label: string, help: string, read: (committed: Committed) => number | undefined): void =>
     metrics.series(name, help, 'gauge', function* () {
       for (const committed of committedHere(groups, limit)) {

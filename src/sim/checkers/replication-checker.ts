@@ -5,10 +5,13 @@
 import type { EpochStart } from '#log/leader-epoch-cache';
 import type { MetadataImage } from '#metadata/image';
 import { type Partition, ResourceType } from '#metadata/records';
-import type { Uuid } from '#model/ids';
+import type { NodeId, Uuid } from '#model/ids';
 import type { CoveragePoint } from '../coverage.ts';
 import type { ReplicaLogView, ReplicaView } from '../node-view.ts';
 import { check } from './violation.ts';
+
+/** In which a node hears of another config, or of other replicas, and brings it into effect, whatever its disk does; or it is fenced. */
+const IN_EFFECT_MS = 15_000;
 
 /** A replica that has just been opened is seen after so many events at the latest. */
 const LOOKS_PER_LIST = 50;
@@ -20,6 +23,8 @@ export interface ReplicaHost {
   readonly name: string;
   /** Of its present process; empty while it is down. */
   replicas(): Iterable<ReplicaView>;
+  /** The metadata by which its present process goes. */
+  image(): MetadataImage | undefined;
 }
 
 export interface ReplicationCheckerHost {
@@ -27,6 +32,11 @@ export interface ReplicationCheckerHost {
   reference(): MetadataImage;
   /** Whether the disk that the metadata speak of is still the one in the machine. */
   isDiskOf(id: number, directoryId: Uuid): boolean;
+  now(): number;
+  /** Whether the topic has flush.policy=os at times. */
+  isVolatile(topic: string): boolean;
+  /** What was committed from `offset` on, up to that leader epoch, may be lost: no member had it on its disk, and all lost their power. */
+  lost(partition: string, offset: number, leaderEpoch: number): void;
   sometimes(point: CoveragePoint): void;
 }
 
@@ -41,10 +51,18 @@ interface Seen {
   durableOffset: number;
   logEndOffset: number;
   isWiped: boolean;
+  isBeingCut: boolean;
 }
 
 interface PartitionHistory {
   readonly name: string;
+  readonly topic: string;
+  readonly index: number;
+  readonly isVolatile: boolean;
+  /** Members whose machines lost their power, and with it what they had not synced: in which broker epochs. */
+  readonly struck: Map<number, number>;
+  /** How many must be in sync for anything to be committed, before that changed last, and since. */
+  minIsr: { readonly value: number; readonly former: number; readonly at: number };
   /** No leader to come is without what is below. */
   committed: number;
   /** Which epoch wrote what is below `committed`. */
@@ -61,7 +79,7 @@ export class ReplicationChecker {
   readonly #checked = new Map<ReplicaHost, { name: string; views: readonly ReplicaView[]; looksLeft: number }>();
   readonly #histories = new Map<string, PartitionHistory>();
 
-  /** `isChecked`: the topics that are looked at; they keep every record, and have flush.policy=fsync. */
+  /** `isChecked`: the topics that are looked at; they keep every record. */
   constructor(host: ReplicationCheckerHost, isChecked: (topic: string) => boolean) {
     this.#host = host;
     this.#isChecked = isChecked;
@@ -75,11 +93,11 @@ export class ReplicationChecker {
       const seen = history.replicas.get(id);
       if (seen === undefined || seen.name !== name || seen.view !== view) {
         history.replicas.set(id, remember(name, view, seen));
-        this.#changed(history, id, view, undefined);
+        this.#changed(history, host, view, undefined);
       } else if (isOther(seen, view)) {
         const before = { ...seen };
         Object.assign(seen, remember(name, view, seen));
-        this.#changed(history, id, view, before);
+        this.#changed(history, host, view, before);
       }
     }
   }
@@ -90,16 +108,69 @@ export class ReplicationChecker {
       if (!this.#isChecked(name)) continue;
       for (const state of partitions) {
         const history = this.#historyOf(id, name, state.partition);
-        if (history.state === state) continue;
+        this.#noteMinIsr(history, state);
+        if (history.state === state && history.struck.size === 0) continue;
         const { state: before } = history;
         history.state = state;
         if (before !== undefined && before.isr.length > state.isr.length)
           this.#host.sometimes('in-sync replicas shrunk');
+        if (before !== undefined && isMoving(before) && !isMoving(state))
+          this.#host.sometimes('reassignment completed');
         if (before !== undefined && before.isr.length < state.isr.length)
           this.#host.sometimes('in-sync replicas grown');
+        this.#judgeLoss(history);
         this.#checkMembers(history);
       }
     }
+  }
+
+  /** What was not synced is lost; `endOf` reads on the disk itself where logs end, of those that are not damaged. */
+  crashed(id: number, endOf: (topic: string, index: number) => number | undefined): void {
+    for (const history of this.#histories.values()) {
+      const seen = history.replicas.get(id);
+      // A log that is being given up, or made anew, may be anywhere.
+      if (seen?.log === undefined || seen.isWiped || seen.isBeingCut) continue;
+      if (history.state?.replicas.some((replica) => replica === id) !== true) continue;
+      const end = endOf(history.topic, history.index);
+      if (end === undefined) continue;
+      check(
+        end >= seen.durableOffset || history.isVolatile,
+        'S1',
+        () =>
+          `${seen.name} had ${seen.durableOffset} of ${history.name} on its disk, and after a crash ${end} is there`,
+      );
+      if (end >= seen.durableOffset) continue;
+      seen.durableOffset = end;
+      history.struck.set(id, this.#host.reference().brokers.get(id as NodeId)?.brokerEpoch ?? -1);
+      this.#host.sometimes('unsynced records lost');
+      this.#judgeLoss(history);
+    }
+  }
+
+  /**
+   * With flush.policy=os what was committed is lost when every member has lost its power before it was synced, and only then; what they
+   * all had synced is there even so.
+   */
+  #judgeLoss(history: PartitionHistory): void {
+    const { state, struck, replicas } = history;
+    if (state === undefined || struck.size === 0) return;
+    const members = [...state.isr, ...state.elr];
+    for (const id of struck.keys()) if (!members.some((member) => member === id)) struck.delete(id);
+    const left = members.filter((id) => this.#hasDirectory(state, id));
+    if (struck.size === 0 || !left.every((id) => struck.has(id))) return;
+    const ends = left.map((id) => replicas.get(id)?.durableOffset ?? 0);
+    struck.clear();
+    const floor = Math.min(...ends);
+    if (floor >= history.committed) return;
+    history.committed = floor;
+    history.lineage = history.lineage.filter(({ startOffset }) => startOffset < floor);
+    this.#host.sometimes('committed records lost with flush.policy=os');
+    this.#host.lost(history.name, floor, state.leaderEpoch);
+  }
+
+  #hasDirectory(state: Partition, id: NodeId): boolean {
+    const directoryId = state.directories[state.replicas.indexOf(id)];
+    return directoryId !== undefined && this.#host.isDiskOf(id, directoryId);
   }
 
   /** The disk is gone, with all that was on it; what its replicas had told counts where nobody knows of that yet. */
@@ -118,34 +189,45 @@ export class ReplicationChecker {
       return known.views;
     }
     const views = [...host.replicas()].filter(({ topic }) => this.#isChecked(topic));
+    // One that has gone, and may come again: its log is deleted.
+    for (const view of known?.views ?? []) {
+      if (known?.name !== host.name || views.includes(view)) continue;
+      const seen = this.#historyOf(view.topicId, view.topic, view.index).replicas.get(host.id);
+      if (seen?.view === view) seen.log = undefined;
+    }
     this.#checked.set(host, { name: host.name, views, looksLeft: LOOKS_PER_LIST });
     return views;
   }
 
-  #changed(history: PartitionHistory, id: number, view: ReplicaView, before: Seen | undefined): void {
+  #changed(history: PartitionHistory, host: ReplicaHost, view: ReplicaView, before: Seen | undefined): void {
+    const { id } = host;
     const { log, highWatermark } = view;
     const who = `${history.replicas.get(id)?.name} (${history.name})`;
     if (log === undefined) return;
     check(
-      highWatermark <= log.durableOffset,
+      highWatermark <= log.durableOffset || view.isBeingCut,
       'I3',
       () =>
         `${who} takes everything below ${highWatermark} for committed, but has only ${log.durableOffset} on its disk`,
     );
     // A follower whose log was of no use starts anew, below what it had.
+    // With flush.policy=os it may have had what is lost now.
+    const mayFall =
+      before?.log !== log || (history.isVolatile && (view.isBeingCut || highWatermark >= log.logEndOffset));
     check(
-      before === undefined || before.log !== log || highWatermark >= before.highWatermark,
+      mayFall || before === undefined || highWatermark >= before.highWatermark,
       'I3',
       () => `${who} goes back from high watermark ${before?.highWatermark} to ${highWatermark}`,
     );
     if (before !== undefined && before.log === log && log.logEndOffset < before.logEndOffset && !view.leads)
       this.#host.sometimes('follower truncated');
-    if (view.leads && view.isReady) this.#checkServed(history, id, view, log);
+    if (view.leads && view.isReady) this.#checkServed(history, host, view, log);
     this.#checkMembers(history);
   }
 
   /** What a leader shows as committed is on enough disks, and nothing that was committed before is missing (I1, I5, I11). */
-  #checkServed(history: PartitionHistory, id: number, view: ReplicaView, log: ReplicaLogView): void {
+  #checkServed(history: PartitionHistory, host: ReplicaHost, view: ReplicaView, log: ReplicaLogView): void {
+    const { id } = host;
     const { highWatermark } = view;
     const who = `${history.replicas.get(id)?.name} leads ${history.name} in epoch ${view.leaderEpoch}`;
     const isPresent = history.state?.leaderEpoch === view.leaderEpoch && history.state.leader === id;
@@ -155,7 +237,7 @@ export class ReplicationChecker {
       () => `${who} and serves what is below ${highWatermark}, but ${history.committed} was committed`,
     );
     if (highWatermark <= history.committed) return;
-    const atLeast = this.#minIsr(history, view.topic);
+    const atLeast = this.#minIsr(history, host);
     if (holdersOf(history, highWatermark) < atLeast) this.#seeNewcomers(history);
     const holders = holdersOf(history, highWatermark);
     check(
@@ -190,9 +272,10 @@ export class ReplicationChecker {
     const { state, committed, name } = history;
     if (state === undefined) return;
     for (const id of [...state.isr, ...state.elr]) {
-      const directoryId = state.directories[state.replicas.indexOf(id)];
       const seen = history.replicas.get(id);
-      if (seen?.log === undefined || directoryId === undefined || !this.#host.isDiskOf(id, directoryId)) continue;
+      if (seen?.log === undefined || !this.#hasDirectory(state, id)) continue;
+      // Nobody can know of it before it registers again.
+      if (history.struck.get(id) === this.#host.reference().brokers.get(id)?.brokerEpoch) continue;
       check(
         seen.durableOffset >= committed,
         'I6',
@@ -203,24 +286,60 @@ export class ReplicationChecker {
     }
   }
 
-  #minIsr({ state }: PartitionHistory, topic: string): number {
-    const value = this.#host.reference().configs(ResourceType.Topic, topic).get('min.insync.replicas');
-    return Math.min(Number(value ?? 1), state?.replicas.length ?? 1);
+  /** A leader goes by what it knows, and brings something else into effect when its disk lets it. */
+  #minIsr({ topic, index, minIsr }: PartitionHistory, host: ReplicaHost): number {
+    const recent = this.#host.now() - minIsr.at < IN_EFFECT_MS ? minIsr.former : minIsr.value;
+    const image = host.image();
+    const state = image?.partition(topic, index);
+    if (image === undefined || state === undefined) return Math.min(recent, minIsr.value);
+    return Math.min(minIsrOf(image, topic, state), recent, minIsr.value);
+  }
+
+  #noteMinIsr(history: PartitionHistory, state: Partition): void {
+    const { value, former, at } = history.minIsr;
+    const now = this.#host.now();
+    const minIsr = minIsrOf(this.#host.reference(), history.topic, state);
+    if (value === minIsr) return;
+    // Several may follow each other before the leader hears of them.
+    history.minIsr = { value: minIsr, former: now - at < IN_EFFECT_MS ? Math.min(former, value) : value, at: now };
   }
 
   #historyOf(topicId: Uuid, topic: string, index: number): PartitionHistory {
     const key = `${topicId}-${index}`;
     let history = this.#histories.get(key);
     if (history === undefined) {
-      history = { name: `${topic}-${index}`, committed: 0, lineage: [], state: undefined, replicas: new Map() };
+      history = {
+        name: `${topic}-${index}`,
+        topic,
+        index,
+        isVolatile: this.#host.isVolatile(topic),
+        struck: new Map(),
+        minIsr: { value: 1, former: 1, at: 0 },
+        committed: 0,
+        lineage: [],
+        state: undefined,
+        replicas: new Map(),
+      };
       this.#histories.set(key, history);
     }
     return history;
   }
 }
 
-function holdersOf({ replicas }: PartitionHistory, end: number): number {
-  return [...replicas.values()].filter(({ durableOffset }) => durableOffset >= end).length;
+function holdersOf({ replicas, state }: PartitionHistory, end: number): number {
+  // One that has moved away has nothing any more.
+  const isThere = (id: number, { log }: Seen): boolean =>
+    log !== undefined || state?.replicas.some((replica) => replica === id) === true;
+  return [...replicas].filter(([id, seen]) => isThere(id, seen) && seen.durableOffset >= end).length;
+}
+
+/** min.insync.replicas; never more than there are replicas. */
+function minIsrOf(image: MetadataImage, topic: string, { replicas }: Partition): number {
+  return Math.min(Number(image.configs(ResourceType.Topic, topic).get('min.insync.replicas') ?? 1), replicas.length);
+}
+
+function isMoving({ adding, removing }: Partition): boolean {
+  return adding.length > 0 || removing.length > 0;
 }
 
 function wordsOfReplicas({ state, replicas }: PartitionHistory): string {
@@ -232,17 +351,29 @@ function wordsOfReplicas({ state, replicas }: PartitionHistory): string {
 
 /** What a log that is closed had on its disk is there still. */
 function remember(name: string, view: ReplicaView, before: Seen | undefined): Seen {
-  const { leaderEpoch, leads, highWatermark, log } = view;
+  const { leaderEpoch, leads, highWatermark, log, isBeingCut } = view;
   const { durableOffset = 0, logEndOffset = 0 } = log ?? (before?.isWiped ? {} : (before ?? {}));
-  return { name, view, leaderEpoch, leads, highWatermark, log, durableOffset, logEndOffset, isWiped: false };
+  return {
+    name,
+    view,
+    leaderEpoch,
+    leads,
+    highWatermark,
+    log,
+    durableOffset,
+    logEndOffset,
+    isWiped: false,
+    isBeingCut,
+  };
 }
 
-function isOther(seen: Seen, { leaderEpoch, leads, highWatermark, log }: ReplicaView): boolean {
+function isOther(seen: Seen, { leaderEpoch, leads, highWatermark, log, isBeingCut }: ReplicaView): boolean {
   return (
     seen.highWatermark !== highWatermark ||
     seen.log !== log ||
     (log !== undefined && (seen.logEndOffset !== log.logEndOffset || seen.durableOffset !== log.durableOffset)) ||
     seen.leaderEpoch !== leaderEpoch ||
+    seen.isBeingCut !== isBeingCut ||
     seen.leads !== leads
   );
 }

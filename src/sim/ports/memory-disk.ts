@@ -67,6 +67,14 @@ export class MemoryDisk implements Disk {
     return content.bytes.subarray(0, content.sizeBytes);
   }
 
+  /** A byte of the file changes by itself, and nobody is told. */
+  rot(path: string, at: number, mask: number): void {
+    const bytes = this.peek(path);
+    assert(bytes?.[at] !== undefined && mask > 0, 'there is such a byte, and it becomes another');
+    bytes[at] = (bytes[at] as number) ^ mask;
+    this.#changeCount += 1;
+  }
+
   /** The names in the folder, in no order; none if there is no such folder. */
   peekNames(path: string): readonly string[] {
     return [...(this.#folder(segments(path))?.names.keys() ?? [])];

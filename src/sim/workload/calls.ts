@@ -1,4 +1,12 @@
 /** The requests of the workload, each in one version that every node offers. */
+import {
+  type AlterPartitionReassignmentsRequestInput,
+  writeAlterPartitionReassignmentsRequest,
+} from '#protocol/generated/alter-partition-reassignments-request';
+import {
+  type AlterPartitionReassignmentsResponse,
+  readAlterPartitionReassignmentsResponse,
+} from '#protocol/generated/alter-partition-reassignments-response';
 import { ApiKey } from '#protocol/generated/apis';
 import {
   type CreatePartitionsRequestInput,
@@ -75,6 +83,13 @@ export const ALTER_CONFIGS: Call<IncrementalAlterConfigsRequestInput, Incrementa
   version: 1,
   write: writeIncrementalAlterConfigsRequest,
   read: readIncrementalAlterConfigsResponse,
+};
+
+export const ALTER_REASSIGNMENTS: Call<AlterPartitionReassignmentsRequestInput, AlterPartitionReassignmentsResponse> = {
+  apiKey: ApiKey.AlterPartitionReassignments,
+  version: 1,
+  write: writeAlterPartitionReassignmentsRequest,
+  read: readAlterPartitionReassignmentsResponse,
 };
 
 export const DESCRIBE_CONFIGS: Call<DescribeConfigsRequestInput, DescribeConfigsResponse> = {

@@ -14,11 +14,20 @@ import type { RecordModel } from './record-model.ts';
 
 const REQUEST_TIMEOUT_MS = 1500;
 const FETCH_BYTES = 256 * 1024;
+const PROBE_EVERY = 10;
+/** No partition comes to so many epochs. */
+const EPOCHS_AHEAD = 1_000_000;
 
 interface Position {
   offset: number;
   /** The highest that it was told; −1 before. */
   highWatermark: number;
+  /** Losses of the partition that it knows of. */
+  lossCount: number;
+}
+
+function beginning(): Position {
+  return { offset: 0, highWatermark: -1, lossCount: 0 };
 }
 
 /** Reads every partition from its beginning on, at whoever leads it, and tells the model what it has read. */
@@ -30,6 +39,8 @@ export class Consumer {
   readonly #connections: Connections;
   readonly #leaders: Leaders;
   readonly #positions = new Map<string, Position>();
+  /** By partition and node: the epoch in which that node has served it. */
+  readonly #served = new Map<string, number>();
   #stopped = false;
   #idle: Promise<void> = Promise.resolve();
 
@@ -59,7 +70,7 @@ export class Consumer {
     until: () => boolean,
   ): Promise<ReadonlyMap<number, string> | undefined> {
     const log = new Map<number, string>();
-    const position = { offset: 0, highWatermark: -1 };
+    const position = beginning();
     while (!until()) {
       await this.#fetch(topic, partition, position, (offset, value) => log.set(offset, value));
       if (position.highWatermark >= 0 && position.offset >= position.highWatermark) return log;
@@ -76,12 +87,34 @@ export class Consumer {
       if (!topic.exists) continue;
       const partition = random.uint32() % topic.partitionCount;
       const key = `${topic.name}-${partition}`;
-      const position = this.#positions.get(key) ?? { offset: 0, highWatermark: -1 };
+      const position = this.#positions.get(key) ?? beginning();
       this.#positions.set(key, position);
+      if (random.uint32() % PROBE_EVERY === 0) await this.#probe(topic.name, partition);
       await this.#fetch(topic.name, partition, position, (offset, value) =>
         this.#model.read(this.#name, key, offset, value),
       );
     }
+  }
+
+  /** Asks in an epoch that is not the leader's: one before that in which it has served, or one that never was (I8). */
+  async #probe(topic: string, partition: number): Promise<void> {
+    const node = this.#leaders.of(topic, partition)?.node;
+    const served = this.#served.get(`${topic}-${partition} ${node}`);
+    if (node === undefined || served === undefined) return;
+    const isStale = served > 0 && this.#ports.random.uint32() % 2 === 0;
+    const currentLeaderEpoch = isStale ? served - 1 : served + EPOCHS_AHEAD;
+    const asked = { partition, currentLeaderEpoch, fetchOffset: 0, partitionMaxBytes: FETCH_BYTES };
+    const request = { maxWaitMs: 0, minBytes: 1, maxBytes: FETCH_BYTES, topics: [{ topic, partitions: [asked] }] };
+    const { response } = await this.#connections.ask(node, FETCH, request, REQUEST_TIMEOUT_MS);
+    const answer = response?.responses[0]?.partitions[0];
+    if (answer === undefined) return;
+    const fault = faultOfProbe(answer.errorCode, answer.records?.reduce((sum, chunk) => sum + chunk.length, 0) ?? 0);
+    check(
+      fault === undefined,
+      'I8',
+      () =>
+        `${node} has served ${topic}-${partition} in epoch ${served}, and to who asks in ${currentLeaderEpoch} ${fault}`,
+    );
   }
 
   async #fetch(
@@ -92,6 +125,9 @@ export class Consumer {
   ): Promise<void> {
     const leader = this.#leaders.of(topic, partition);
     if (leader === undefined) return await this.#leaders.refresh(topic);
+    const key = `${topic}-${partition}`;
+    const lossCount = this.#model.lossCount(key);
+    if (position.lossCount < lossCount) Object.assign(position, { ...beginning(), lossCount });
     const asked = {
       partition,
       currentLeaderEpoch: leader.epoch,
@@ -100,9 +136,10 @@ export class Consumer {
     };
     const request = { maxWaitMs: 100, minBytes: 1, maxBytes: FETCH_BYTES, topics: [{ topic, partitions: [asked] }] };
     const { response } = await this.#connections.ask(leader.node, FETCH, request, REQUEST_TIMEOUT_MS);
+    if (this.#model.lossCount(key) > lossCount || this.#model.isDisowned(key, leader.epoch))
+      return this.#leaders.forget(topic, partition);
     const answer = response?.responses[0]?.partitions[0];
     if (answer === undefined || answer.errorCode !== ErrorCode.None) {
-      const key = `${topic}-${partition}`;
       check(
         answer?.errorCode !== ErrorCode.OffsetOutOfRange,
         'lost',
@@ -114,9 +151,10 @@ export class Consumer {
     check(
       highWatermark >= position.highWatermark,
       'high watermark',
-      () => `${this.#name} was told ${highWatermark} of ${topic}-${partition}, and ${position.highWatermark} before`,
+      () => `${this.#name} was told ${highWatermark} of ${key}, and ${position.highWatermark} before`,
     );
     position.highWatermark = highWatermark;
+    this.#served.set(`${key} ${leader.node}`, leader.epoch);
     for (const chunk of answer.records ?? []) this.#take(chunk, highWatermark, position, read);
   }
 
@@ -146,4 +184,10 @@ export class Consumer {
       this.#ports.clock.timer(() => resolve()).arm(ms);
     });
   }
+}
+
+/** Who asks in an epoch that is not the leader's is told so, and gets nothing: a sentence if not. */
+export function faultOfProbe(errorCode: number, sizeBytes: number): string | undefined {
+  if (errorCode === ErrorCode.None) return 'it says no error';
+  return sizeBytes > 0 ? `it gives records with error ${errorCode}` : undefined;
 }

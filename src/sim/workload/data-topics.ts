@@ -1,7 +1,5 @@
 import { at } from '#base/assert';
 import type { Ports } from '#base/ports';
-import type { MetadataImage } from '#metadata/image';
-import { ResourceType } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
 import type { Workload } from './admin-client.ts';
 import { CREATE_TOPICS } from './calls.ts';
@@ -14,26 +12,70 @@ export interface DataTopic {
   readonly name: string;
   readonly partitionCount: number;
   readonly replicationFactor: number;
-  readonly minIsr: number;
+  /** Reassignments give it no fewer replicas. */
+  readonly replicasMin: number;
+  readonly configs: readonly TopicSetting[];
+  /** What is altered in its configs while it is used. */
+  readonly alterations: readonly TopicSetting[];
   exists: boolean;
+}
+
+export interface TopicSetting {
+  readonly name: string;
+  readonly value: string;
 }
 
 /** The prefix tells them from the topics that come and go. */
 export const DATA_PREFIX = 'data-';
+const SAFE_TOPIC = `${DATA_PREFIX}safe`;
+const VOLATILE_TOPIC = `${DATA_PREFIX}os`;
 
-/** With min.insync.replicas=1, by which one disk may have been the only one to acknowledge. */
-export function isWeak(topic: string, image: MetadataImage): boolean {
-  return image.configs(ResourceType.Topic, topic).get('min.insync.replicas') === '1';
+/** With min.insync.replicas=1 at times, by which one disk may have been the only one to acknowledge. */
+export function isWeak(topic: string): boolean {
+  return topic !== SAFE_TOPIC;
 }
 
-/** A few kinds: as many replicas as a default has, and fewer. */
+/** With flush.policy=os at times: what no member in sync had synced when all of them lost their power may be lost. */
+export function isVolatile(topic: string): boolean {
+  return topic === VOLATILE_TOPIC;
+}
+
+/** A few kinds: as many replicas as a default has, and fewer; what an acknowledgement means. */
 export function dataTopics(replicationMax: number): DataTopic[] {
-  const safe = { replicationFactor: replicationMax, minIsr: replicationMax >= 3 ? 2 : 1 };
-  const weak = { replicationFactor: Math.min(2, replicationMax), minIsr: 1 };
+  const strong = { name: SAFE_TOPIC, replicationFactor: replicationMax, replicasMin: 2, ...minIsrOf(2, 3) };
+  const few = { name: `${DATA_PREFIX}few`, replicationFactor: replicationMax, replicasMin: 1, ...minIsrOf(1, 2) };
+  const weak = { replicationFactor: Math.min(2, replicationMax), replicasMin: 1, ...minIsrOf(1, 2) };
+  const os = minIsrOf(1, 2);
   return [
-    { name: `${DATA_PREFIX}safe`, partitionCount: 2, ...safe, exists: false },
-    { name: `${DATA_PREFIX}weak`, partitionCount: 1, ...weak, exists: false },
+    { ...(replicationMax >= 3 ? strong : few), partitionCount: 2, exists: false },
+    { ...weak, name: `${DATA_PREFIX}weak`, partitionCount: 1, exists: false },
+    {
+      name: VOLATILE_TOPIC,
+      partitionCount: 1,
+      replicationFactor: replicationMax,
+      replicasMin: 1,
+      configs: [...os.configs, { name: 'flush.policy', value: 'os' }],
+      alterations: [...os.alterations, ...settings('flush.policy', ['os', 'os', 'fsync'])],
+      exists: false,
+    },
   ];
+}
+
+function minIsrOf(byDefault: number, other: number): Pick<DataTopic, 'configs' | 'alterations'> {
+  const name = 'min.insync.replicas';
+  return {
+    configs: [
+      { name, value: String(byDefault) },
+      // Clocks jump: nothing may be deleted for its age, and segments are rolled for theirs.
+      { name: 'retention.ms', value: '-1' },
+      { name: 'segment.ms', value: '8000' },
+    ],
+    alterations: settings(name, [String(byDefault), String(other)]),
+  };
+}
+
+function settings(name: string, values: readonly string[]): readonly TopicSetting[] {
+  return values.map((value) => ({ name, value }));
 }
 
 /** Asks for each until it is there. */
@@ -65,8 +107,7 @@ export class DataTopicMaker {
     for (const topic of topics) {
       while (!this.#stopped && !topic.exists) {
         const node = at(nodes, this.#ports.random.uint32() % nodes.length);
-        const { name, partitionCount: numPartitions, replicationFactor, minIsr } = topic;
-        const configs = [{ name: 'min.insync.replicas', value: String(minIsr) }];
+        const { name, partitionCount: numPartitions, replicationFactor, configs } = topic;
         const request = {
           topics: [{ name, numPartitions, replicationFactor, assignments: [], configs }],
           timeoutMs: 2500,

@@ -104,15 +104,23 @@ export class Producer {
         return;
       }
       const { errorCode } = sent.kind === 'refused' ? sent : { errorCode: ErrorCode.None };
+      const isGap = errorCode === ErrorCode.OutOfOrderSequenceNumber || errorCode === ErrorCode.UnknownProducerId;
+      // Its last batches are lost, with what was known of it.
+      if (isGap && this.#model.lossCount(key) > 0) return this.#beginAnew();
       // It has one batch under way at a time, and every one before was acknowledged.
       check(
-        errorCode !== ErrorCode.OutOfOrderSequenceNumber && errorCode !== ErrorCode.UnknownProducerId,
+        !isGap,
         'sequences',
         () => `${this.#name} was refused sequence ${sequence} of ${key} with ${errorName(errorCode as ErrorCode)}`,
       );
       if (this.#stopped) return;
       await this.#pause(between(this.#random, 20, 150));
     }
+  }
+
+  #beginAnew(): void {
+    this.#producerId = -1;
+    this.#sequences.clear();
   }
 
   async #writeAndForget(topic: string, partition: number, values: readonly string[]): Promise<void> {
@@ -137,6 +145,8 @@ export class Producer {
       return { kind: 'refused', errorCode: ErrorCode.LeaderNotAvailable };
     }
     const { clock, codecs } = this.#ports;
+    const key = `${topic}-${partition}`;
+    const lossCount = this.#model.lossCount(key);
     const records = values.map((value) => ({ timestamp: clock.wall(), key: null, value: Buffer.from(value) }));
     const identity = sequence < 0 ? {} : { producerId: this.#producerId, producerEpoch: 0, baseSequence: sequence };
     const batch = buildBatch({ baseOffset: 0, leaderEpoch: -1, records, ...identity }, codecs);
@@ -146,8 +156,10 @@ export class Producer {
     const timeoutMs = acks === 0 ? 50 : REQUEST_TIMEOUT_MS;
     const { response, failure } = await this.#connections.ask(leader.node, PRODUCE, request, timeoutMs);
     const answer = response?.responses[0]?.partitionResponses[0];
-    if (answer?.errorCode === ErrorCode.None) return { kind: 'acked', baseOffset: answer.baseOffset };
+    const isLate = this.#model.lossCount(key) > lossCount || this.#model.isDisowned(key, leader.epoch);
+    if (answer?.errorCode === ErrorCode.None && !isLate) return { kind: 'acked', baseOffset: answer.baseOffset };
     this.#leaders.forget(topic, partition);
+    if (isLate) return { kind: 'unknown' };
     if (answer !== undefined) {
       if (answer.errorCode === ErrorCode.NotEnoughReplicas) this.#workload.sometimes('produce refused below min ISR');
       return { kind: 'refused', errorCode: answer.errorCode };

@@ -7,6 +7,9 @@ interface PartitionModel {
   readonly offsets: Map<string, number>;
   /** Acknowledged by all in sync: whatever happens, they are read in the end. */
   readonly acked: Map<number, string>;
+  lossCount: number;
+  /** Of the last loss; -1 without one. */
+  lostEpoch: number;
 }
 
 /**
@@ -36,6 +39,32 @@ export class RecordModel {
   read(who: string, partition: string, offset: number, value: string): void {
     this.readCount += 1;
     this.#stands(this.#model(partition), `read by ${who}`, partition, offset, value);
+  }
+
+  /**
+   * With flush.policy=os: every replica in sync has lost its power, and what they had not all synced, from `offset` on, in the epochs up to
+   * `epoch`. What stands there in the end is known when it is acknowledged, or read, in a later one.
+   */
+  lost(partition: string, offset: number, epoch: number): void {
+    const model = this.#model(partition);
+    model.lossCount += 1;
+    model.lostEpoch = epoch;
+    for (const [at, value] of model.values) {
+      if (at < offset) continue;
+      model.values.delete(at);
+      model.acked.delete(at);
+      model.offsets.delete(value);
+    }
+  }
+
+  /** Whoever asked before another loss has no use for the answer. */
+  lossCount(partition: string): number {
+    return this.#partitions.get(partition)?.lossCount ?? 0;
+  }
+
+  /** Whether what a leader of that epoch says is of before the last loss. */
+  isDisowned(partition: string, epoch: number): boolean {
+    return epoch <= (this.#partitions.get(partition)?.lostEpoch ?? -1);
   }
 
   /** `log`: the whole partition, as it is read in the end. */
@@ -78,7 +107,7 @@ export class RecordModel {
   #model(partition: string): PartitionModel {
     let model = this.#partitions.get(partition);
     if (model === undefined) {
-      model = { values: new Map(), offsets: new Map(), acked: new Map() };
+      model = { values: new Map(), offsets: new Map(), acked: new Map(), lossCount: 0, lostEpoch: -1 };
       this.#partitions.set(partition, model);
     }
     return model;

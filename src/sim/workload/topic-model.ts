@@ -13,6 +13,8 @@ const REFUSALS: ReadonlySet<number> = new Set([
   ErrorCode.InvalidReplicationFactor,
   ErrorCode.InvalidConfig,
   ErrorCode.ThrottlingQuotaExceeded,
+  ErrorCode.NoReassignmentInProgress,
+  ErrorCode.InvalidReplicaAssignment,
 ]);
 
 export function outcomeOf(errorCode: number | undefined): Outcome {

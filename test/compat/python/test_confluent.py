@@ -26,8 +26,8 @@ def produce(bootstrap):
 def consumer(bootstrap, fresh):
     opened = []
 
-    def open_(topic, group=None):
-        config = {"bootstrap.servers": bootstrap, "group.id": group or fresh("group")}
+    def open_(topic, group=None, **more):
+        config = {"bootstrap.servers": bootstrap, "group.id": group or fresh("group"), **more}
         opened.append(Consumer({**config, "auto.offset.reset": "earliest", "enable.auto.commit": False}))
         opened[-1].subscribe([topic])
         return opened[-1]
@@ -77,6 +77,78 @@ def test_two_members_share_partitions(fresh, topic, consumer):
             member.poll(0.2)
         shares = [len(member.assignment()) for member in members]
     assert shares == [2, 2]
+
+
+def settle(members, shares):
+    """Polls until the members have so many partitions each, in whatever order."""
+    deadline, have = time.monotonic() + 60, []
+    while have != sorted(shares) and time.monotonic() < deadline:
+        for member in members:
+            member.poll(0.1)
+        have = sorted(len(member.assignment()) for member in members)
+    assert have == sorted(shares)
+
+
+NEW = {"group.protocol": "consumer"}
+OLD = {"group.protocol": "classic", "partition.assignment.strategy": "range", "heartbeat.interval.ms": 1000}
+
+
+def group_type(admin, group):
+    listed = admin.list_consumer_groups().result(20).valid
+    return next(each.type.name for each in listed if each.group_id == group)
+
+
+def test_consumer_protocol_shares_commits_and_describes(admin, fresh, topic, produce, consumer):
+    name, group = topic(4), fresh("group")
+    produce(name, [{"value": b"%d" % i, "partition": i % 4} for i in range(40)])
+    first = consumer(name, group, **NEW)
+    assert len(read(first, 40)) == 40
+    second = consumer(f"^{name[:-1]}.$", group, **NEW)
+    settle([first, second], [2, 2])
+    mine = first.assignment()
+    first.commit(offsets=[TopicPartition(name, each.partition, 7) for each in mine], asynchronous=False)
+    assert [each.offset for each in second.committed(mine, 20)] == [7, 7]
+    described = admin.describe_consumer_groups([group])[group].result(20)
+    assert sorted(len(each.assignment.topic_partitions) for each in described.members) == [2, 2]
+    assert described.type.name == group_type(admin, group) == "CONSUMER"
+    second.close()
+    settle([first], [4])
+
+
+def test_consumer_protocol_static_member_keeps_its_partitions(fresh, topic, consumer):
+    name, group = topic(4), fresh("group")
+    other, fixed = consumer(name, group, **NEW), consumer(name, group, **NEW, **{"group.instance.id": "one"})
+    settle([other, fixed], [2, 2])
+    had = [each.partition for each in fixed.assignment()]
+    fixed.close()
+    again = consumer(name, group, **NEW, **{"group.instance.id": "one"})
+    settle([other, again], [2, 2])
+    assert [each.partition for each in again.assignment()] == had
+
+
+def test_consumer_protocol_wrong_regex_is_refused(topic, consumer):
+    # What librdkafka takes for an expression, and RE2 does not.
+    refused = consumer(f"^{topic()}(a)\\1", **NEW)
+    deadline, error = time.monotonic() + 20, None
+    while error is None and time.monotonic() < deadline:
+        message = refused.poll(0.5)
+        error = message.error() if message is not None else None
+    assert error is not None
+
+
+def test_groups_migrate_to_the_consumer_protocol_and_back(admin, fresh, topic, consumer):
+    name, group = topic(6), fresh("group")
+    old = [consumer(name, group, **OLD) for _ in range(2)]
+    settle(old, [3, 3])
+    new = consumer(name, group, **NEW)
+    settle([*old, new], [2, 2, 2])
+    assert group_type(admin, group) == "CONSUMER"
+    mine = old[0].assignment()
+    old[0].commit(offsets=[TopicPartition(name, each.partition, 3) for each in mine], asynchronous=False)
+    new.close()
+    settle(old, [3, 3])
+    assert group_type(admin, group) == "CLASSIC"
+    assert [each.offset for each in old[0].committed(mine, 20)] == [3, 3]
 
 
 def test_topics_and_configs(admin, topic):

@@ -21,25 +21,40 @@ class Stage {
   readonly views = [1, 2, 3].map((id) => viewOf(id));
   readonly names = ['n1#1', 'n2#1', 'n3#1'];
   wiped = new Set<number>();
+  /** Their replicas have moved away. */
+  readonly gone = new Set<number>();
+  /** flush.policy=os */
+  readonly #isVolatile: boolean;
+  now = 60_000;
+  readonly losses: unknown[] = [];
+  readonly brokerEpochs = [1, 2, 3];
   state: Partition = stateOf({});
   readonly checker = new ReplicationChecker(
     {
       reference: () => this.#reference(),
       isDiskOf: (id) => !this.wiped.has(id),
+      now: () => this.now,
+      isVolatile: () => this.#isVolatile,
+      lost: (...loss) => this.losses.push(loss),
       sometimes: () => {},
     },
     (topic) => topic === 'data',
   );
   readonly #hosts: readonly ReplicaHost[] = [1, 2, 3].map((id) => {
-    const { names, views } = this;
+    const { names } = this;
     return {
       id,
       get name() {
         return names[id - 1] ?? '';
       },
-      replicas: () => [views[id - 1] as ReplicaView],
+      replicas: () => (this.gone.has(id) ? [] : [this.views[id - 1] as ReplicaView]),
+      image: () => undefined,
     };
   });
+
+  constructor(isVolatile: boolean) {
+    this.#isVolatile = isVolatile;
+  }
 
   /** Records of an epoch are on the disks of these. */
   write(end: number, ...ids: readonly number[]): void {
@@ -58,6 +73,19 @@ class Stage {
     return this.view(id).log as unknown as Log;
   }
 
+  /** Its power goes; a new process finds what is left, and the metadata do not know of it yet. */
+  crash(id: number, left: number): void {
+    this.checker.crashed(id, () => left);
+    this.names[id - 1] = `n${id}#2`;
+    this.views[id - 1] = { ...viewOf(id), leads: false, isReady: false };
+    this.write(left, id);
+  }
+
+  /** It is registered anew. */
+  register(id: number): void {
+    this.brokerEpochs[id - 1] = 10 + id;
+  }
+
   look(): void {
     this.checker.metadataChanged();
     for (const host of this.#hosts) this.checker.look(host);
@@ -66,7 +94,8 @@ class Stage {
   #reference(): MetadataImage {
     const topics = () => [{ id: TOPIC_ID, name: 'data', partitions: [this.state] }];
     const configs = () => new Map([['min.insync.replicas', String(MIN_ISR)]]);
-    return { topics, configs } as unknown as MetadataImage;
+    const brokers = new Map(this.brokerEpochs.map((brokerEpoch, index) => [index + 1, { brokerEpoch }]));
+    return { topics, configs, brokers } as unknown as MetadataImage;
   }
 }
 
@@ -92,20 +121,33 @@ function viewOf(id: number): Mutable<ReplicaView> {
 
 function stateOf(given: Partial<Record<keyof Partition, unknown>>): Partition {
   const directories = [1, 2, 3].map((id) => `disk ${id}` as Uuid);
-  const state = { partition: 0, replicas: [1, 2, 3], isr: [1, 2, 3], elr: [], leader: 1, leaderEpoch: 0, directories };
+  const state = {
+    partition: 0,
+    replicas: [1, 2, 3],
+    isr: [1, 2, 3],
+    elr: [],
+    adding: [],
+    removing: [],
+    leader: 1,
+    leaderEpoch: 0,
+    directories,
+  };
   return { ...state, ...given } as unknown as Partition;
 }
 
 let stage: Stage;
 
-beforeEach(() => {
-  stage = new Stage();
+beforeEach(() => begin(false));
+
+function begin(isVolatile: boolean): void {
+  stage = new Stage(isVolatile);
   stage.look();
+  stage.now += 60_000;
   stage.write(10, 1, 2, 3);
   stage.look();
   stage.view(1).highWatermark = 10;
   stage.look();
-});
+}
 
 const looking = () => stage.look();
 
@@ -127,6 +169,13 @@ describe('the checker of replicated partitions is content with', () => {
     stage.names[2] = 'n3#2';
     stage.write(0, 3);
     expect(looking).not.toThrow();
+  });
+
+  test('a replica that has moved away, and was deleted, when its machine loses its power', () => {
+    stage.state = stateOf({ isr: [1, 2] });
+    stage.gone.add(3);
+    for (let look = 0; look < 100; look += 1) stage.look();
+    expect(() => stage.checker.crashed(3, () => 0)).not.toThrow();
   });
 });
 
@@ -164,5 +213,44 @@ describe('the checker of replicated partitions says', () => {
     Object.assign(stage.view(2), { leads: true, leaderEpoch: 1, highWatermark: 8 });
     stage.state = stateOf({ leader: 2, leaderEpoch: 1 });
     expect(looking).toThrow(/I11: n2#1 leads data-0 in epoch 1 and serves what is below 8, but 10 was committed/);
+  });
+
+  test('S1: a crash takes what was on the disk', () => {
+    expect(() => stage.crash(2, 9)).toThrow(/S1: n2#1 had 10 of data-0 on its disk, and after a crash 9 is there/);
+  });
+});
+
+describe('with flush.policy=os the checker of replicated partitions', () => {
+  beforeEach(() => begin(true));
+
+  test('lets one member lose what it had not synced, until it is registered anew: then it is none any more (I6)', () => {
+    stage.crash(3, 4);
+    expect(looking).not.toThrow();
+    stage.register(3);
+    expect(looking).toThrow(/I6: n3#2 may lead data-0 with 4 on its disk, but 10 was committed/);
+    stage.state = stateOf({ isr: [1, 2] });
+    expect(looking).not.toThrow();
+    expect(stage.losses).toEqual([]);
+  });
+
+  test('takes records for lost when every member has lost its power, and no more of them than one had not synced', () => {
+    stage.crash(1, 8);
+    stage.crash(3, 4);
+    expect(stage.losses).toEqual([]);
+    stage.crash(2, 6);
+    expect(stage.losses).toEqual([['data-0', 4, 0]]);
+    Object.assign(stage.view(2), { leads: true, isReady: true, leaderEpoch: 1, highWatermark: 5 });
+    stage.register(2);
+    stage.state = stateOf({ isr: [2], leader: 2, leaderEpoch: 1 });
+    expect(looking).not.toThrow();
+    stage.view(2).highWatermark = 3;
+    expect(looking).toThrow(/I3|I11/);
+  });
+
+  test('lets nobody lose by the death of a process alone', () => {
+    stage.names[2] = 'n3#2';
+    stage.views[2] = { ...viewOf(3), leads: false };
+    stage.write(4, 3);
+    expect(looking).toThrow(/I6: n3#2/);
   });
 });
