@@ -1,6 +1,6 @@
 import type { Ports } from '#base/ports';
 import type { Workload } from '../admin-client.ts';
-import { DATA_PREFIX, type DataTopic, DataTopicMaker } from '../data-topics.ts';
+import { type DataTopic, DataTopicMaker, SHARED_TOPIC, strongTopic } from '../data-topics.ts';
 import { ClassicMember } from './classic-member.ts';
 import { ConsumerMember } from './consumer-member.ts';
 import { GroupModel } from './group-model.ts';
@@ -19,13 +19,7 @@ export class GroupWorkload {
   readonly #groups: readonly (readonly (ClassicMember | ConsumerMember)[])[];
 
   constructor(portsOf: (host: string) => Ports, workload: Workload) {
-    const topic: DataTopic = {
-      name: `${DATA_PREFIX}shared`,
-      partitionCount: 4,
-      replicationFactor: workload.replicationMax,
-      minIsr: 2,
-      exists: false,
-    };
+    const topic = strongTopic(SHARED_TOPIC, 4);
     this.#topic = topic;
     this.#maker = new DataTopicMaker(portsOf('group-maker'), workload);
     const member = (host: string, group: string): Member =>

@@ -3,7 +3,7 @@ import { ErrorCode } from '#model/errors';
 import { check } from '../../checkers/violation.ts';
 import type { Workload } from '../admin-client.ts';
 import { Connections } from '../connections.ts';
-import { DATA_PREFIX, type DataTopic, DataTopicMaker } from '../data-topics.ts';
+import { type DataTopic, DataTopicMaker, LEDGER_TOPIC, strongTopic } from '../data-topics.ts';
 import { CommittedReader } from './committed-reader.ts';
 import { Coordinators } from './coordinators.ts';
 import { OFFSET_FETCH } from './transaction-calls.ts';
@@ -33,13 +33,7 @@ export class TransactionWorkload {
     this.#portsOf = portsOf;
     this.#workload = workload;
     const { model } = this;
-    const topic: DataTopic = {
-      name: `${DATA_PREFIX}ledger`,
-      partitionCount: 3,
-      replicationFactor: workload.replicationMax,
-      minIsr: 2,
-      exists: false,
-    };
+    const topic = strongTopic(LEDGER_TOPIC, 3);
     this.#topic = topic;
     this.#maker = new DataTopicMaker(portsOf('ledger-maker'), workload);
     this.#producers = [...TRANSACTIONAL_IDS].flatMap(([id, hosts]) =>
