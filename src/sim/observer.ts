@@ -4,6 +4,7 @@ import type { Random } from '#base/ports';
 import type { Partition } from '#metadata/records';
 import { votersIn } from '#metadata/voters';
 import { type NodeId, nodeId } from '#model/ids';
+import { isInternalTopic } from '#model/internal-topics';
 import { isSameReplica, type ReplicaKey, type Voter } from '#model/voter';
 import { BitRot } from './bit-rot.ts';
 import { BatchChecker } from './checkers/batch-checker.ts';
@@ -197,7 +198,7 @@ export class Observer {
   #hasLastCopy(disk: DiskImage | undefined): boolean {
     if (!this.images.hasReference) return true;
     for (const { name, partitions } of this.images.reference.topics()) {
-      if (!name.startsWith(DATA_PREFIX)) continue;
+      if (!name.startsWith(DATA_PREFIX) && !isInternalTopic(name)) continue;
       // As many disks may be lost at a time as min.insync.replicas has to spare; see `isLost` for what has none.
       const lostMax = isWeak(name) ? Number.POSITIVE_INFINITY : 1;
       for (const state of partitions) {

@@ -15,6 +15,9 @@ import type { TraceLine } from './ports/trace.ts';
 import { drawSwarm, type FaultKind, type Swarm } from './swarm.ts';
 import { AdminClient, type Workload } from './workload/admin-client.ts';
 import { DATA_CLIENTS, DataWorkload } from './workload/data-workload.ts';
+import { CONSUMER_SESSION_TIMEOUT_MS } from './workload/groups/consumer-member.ts';
+import { GROUP_CLIENTS, GroupWorkload } from './workload/groups/group-workload.ts';
+import { TRANSACTION_CLIENTS, TransactionWorkload } from './workload/transactions/transaction-workload.ts';
 
 export interface SeedOptions {
   readonly seed: number;
@@ -67,6 +70,12 @@ const HEALING_MS = 10_000;
 const SETTLING_MS = 2000;
 /** In which everything must have been read, from a cluster that is well. */
 const READING_MS = 10_000;
+/** The same for transactions: those that were left open are aborted within their time-out and a look for it. */
+const DECIDING_MS = 20_000;
+/** In which the members of a group must share all partitions, when none of them comes or goes. */
+const ASSIGNING_MS = 20_000;
+/** Clusters of fewer nodes have internal topics with fewer replicas than survive a replaced disk. */
+const COORDINATED_NODES_MIN = 3;
 
 /** Never rejects for what a node does. Runs one at a time in a process: the globals that a node must not use throw meanwhile. */
 export async function runSeed(options: SeedOptions): Promise<SeedResult> {
@@ -84,6 +93,8 @@ class SeedRun {
   readonly #nemesis: Nemesis;
   readonly #clients: readonly AdminClient[];
   readonly #data: DataWorkload;
+  readonly #transactions: TransactionWorkload | undefined;
+  readonly #groups: GroupWorkload | undefined;
   #isRough = true;
 
   constructor(options: SeedOptions) {
@@ -104,6 +115,11 @@ class SeedRun {
         ['metadata.log.max.record.bytes.between.snapshots', String(snapshotBytes)],
         // Idle followers would be most of what is simulated.
         ['replica.fetch.wait.max.ms', '2000'],
+        ['offsets.topic.num.partitions', '2'],
+        ['group.consumer.min.session.timeout.ms', '1000'],
+        ['group.consumer.session.timeout.ms', String(CONSUMER_SESSION_TIMEOUT_MS)],
+        ['transaction.state.log.num.partitions', '2'],
+        ['transaction.abort.timed.out.transaction.cleanup.interval.ms', '1000'],
       ]),
       planted,
       makeNode: options.makeNode ?? ((ports, config, bugs) => new Node(ports, config, { planted: bugs })),
@@ -116,7 +132,7 @@ class SeedRun {
     this.#nemesis = new Nemesis(
       {
         cluster: this.#cluster,
-        clients: [...clients, ...DATA_CLIENTS],
+        clients: [...clients, ...DATA_CLIENTS, ...TRANSACTION_CLIENTS, ...GROUP_CLIENTS],
         sometimes: (point) => this.#observer.coverage.sometimes(point),
         mayWipe: (machine) => this.#observer.mayWipe(machine),
         wiped: (machine) => this.#observer.wiped(machine),
@@ -129,6 +145,10 @@ class SeedRun {
     const portsOf = (name: string): Ports => this.#world.ports(name, { disks: [] });
     this.#clients = clients.map((name) => new AdminClient(name, portsOf(name), workload));
     this.#data = new DataWorkload(portsOf, workload);
+    if (this.#swarm.nodeCount >= COORDINATED_NODES_MIN) {
+      this.#transactions = new TransactionWorkload(portsOf, workload);
+      this.#groups = new GroupWorkload(portsOf, workload);
+    }
   }
 
   async play(): Promise<FoundViolation | undefined> {
@@ -172,6 +192,8 @@ class SeedRun {
     const fail = (error: Error): void => this.#world.fail(error);
     for (const client of this.#clients) client.start(fail);
     this.#data.start(fail);
+    this.#transactions?.start(fail);
+    this.#groups?.start(fail);
   }
 
   async #heal(): Promise<void> {
@@ -187,8 +209,16 @@ class SeedRun {
   }
 
   async #end(): Promise<void> {
+    const isShared = await this.#within(ASSIGNING_MS, () => this.#groups?.isAssigned !== false);
+    check(isShared, 'all partitions assigned', () => 'a group does not share all partitions among its members');
     this.#say('the clients stop');
-    await this.#world.complete(Promise.all([this.#data.stop(), ...this.#clients.map((client) => client.stop())]));
+    const coordinated = [this.#transactions, this.#groups].filter((client) => client !== undefined);
+    const clients = [this.#data, ...coordinated, ...this.#clients];
+    await this.#world.complete(Promise.all(clients.map((client) => client.stop())));
+    const decided = this.#world.clock.now() + DECIDING_MS;
+    await this.#world.complete(
+      this.#transactions?.checkFinal(() => this.#world.clock.now() >= decided) ?? Promise.resolve(),
+    );
     const until = this.#world.clock.now() + READING_MS;
     const { reference } = this.#observer.images;
     const isGone = (topic: string, partition: number): boolean => {

@@ -28,11 +28,18 @@ export interface TopicSetting {
 /** The prefix tells them from the topics that come and go. */
 export const DATA_PREFIX = 'data-';
 const SAFE_TOPIC = `${DATA_PREFIX}safe`;
+/** What transactions are written to, */
+export const LEDGER_TOPIC = `${DATA_PREFIX}ledger`;
+/** and what groups share. */
+export const SHARED_TOPIC = `${DATA_PREFIX}shared`;
 const VOLATILE_TOPIC = `${DATA_PREFIX}os`;
+
+/** Those that are always written to two disks at least. */
+const STRONG_TOPICS = new Set([SAFE_TOPIC, LEDGER_TOPIC, SHARED_TOPIC]);
 
 /** With min.insync.replicas=1 at times, by which one disk may have been the only one to acknowledge. */
 export function isWeak(topic: string): boolean {
-  return topic !== SAFE_TOPIC;
+  return topic.startsWith(DATA_PREFIX) && !STRONG_TOPICS.has(topic);
 }
 
 /** With flush.policy=os at times: what no member in sync had synced when all of them lost their power may be lost. */
@@ -59,6 +66,11 @@ export function dataTopics(replicationMax: number): DataTopic[] {
       exists: false,
     },
   ];
+}
+
+/** In a cluster of three nodes and more. */
+export function strongTopic(name: string, partitionCount: number): DataTopic {
+  return { ...minIsrOf(2, 2), name, partitionCount, replicationFactor: 3, replicasMin: 3, exists: false };
 }
 
 function minIsrOf(byDefault: number, other: number): Pick<DataTopic, 'configs' | 'alterations'> {

@@ -1,0 +1,50 @@
+import type { Ports } from '#base/ports';
+import type { Workload } from '../admin-client.ts';
+import { type DataTopic, DataTopicMaker, SHARED_TOPIC, strongTopic } from '../data-topics.ts';
+import { ClassicMember } from './classic-member.ts';
+import { ConsumerMember } from './consumer-member.ts';
+import { GroupModel } from './group-model.ts';
+import { Member } from './member.ts';
+
+/** Two groups, one of each protocol. */
+const MEMBERS = { classic: ['g1', 'g2', 'g3'], consumer: ['k1', 'k2', 'k3'] } as const;
+/** Hosts of the members. */
+export const GROUP_CLIENTS: readonly string[] = [...MEMBERS.classic, ...MEMBERS.consumer, 'group-maker'];
+
+/** Members that come and go share the partitions of a topic, and commit how far they have got. */
+export class GroupWorkload {
+  readonly model = new GroupModel();
+  readonly #topic: DataTopic;
+  readonly #maker: DataTopicMaker;
+  readonly #groups: readonly (readonly (ClassicMember | ConsumerMember)[])[];
+
+  constructor(portsOf: (host: string) => Ports, workload: Workload) {
+    const topic = strongTopic(SHARED_TOPIC, 4);
+    this.#topic = topic;
+    this.#maker = new DataTopicMaker(portsOf('group-maker'), workload);
+    const member = (host: string, group: string): Member =>
+      new Member(host, group, portsOf(host), workload, topic, this.model);
+    this.#groups = [
+      MEMBERS.classic.map((host) => new ClassicMember(member(host, 'classic'))),
+      MEMBERS.consumer.map((host) => new ConsumerMember(member(host, 'consumer'))),
+    ];
+  }
+
+  start(fail: (error: Error) => void): void {
+    this.#maker.start([this.#topic], fail);
+    for (const member of this.#groups.flat()) member.start(fail);
+  }
+
+  /** G5: whether every partition has an owner in each group, in the eyes of the members. */
+  get isAssigned(): boolean {
+    if (!this.#topic.exists) return true;
+    return this.#groups.every((members) => {
+      const owned = members.flatMap((one) => [...one.owned]);
+      return owned.length === this.#topic.partitionCount && new Set(owned).size === owned.length;
+    });
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.#maker, ...this.#groups.flat()].map((client) => client.stop()));
+  }
+}

@@ -1,0 +1,324 @@
+import type { Ports, Random } from '#base/ports';
+import { ErrorCode, errorName } from '#model/errors';
+import { buildBatch } from '#protocol/record-batch-builder';
+import { check } from '../../checkers/violation.ts';
+import { between } from '../../ports/sim-random.ts';
+import type { Workload } from '../admin-client.ts';
+import { Connections } from '../connections.ts';
+import type { DataTopic } from '../data-topics.ts';
+import { Leaders } from '../leaders.ts';
+import { Coordinators } from './coordinators.ts';
+import { ADD_OFFSETS, ADD_PARTITIONS, PROTOCOLS, type TransactionVersion } from './transaction-calls.ts';
+import type { Transaction, TransactionModel } from './transaction-model.ts';
+
+const REQUEST_TIMEOUT_MS = 1500;
+/** transaction.timeout.ms of these producers. */
+export const TRANSACTION_TIMEOUT_MS = 5000;
+const ALL = -1;
+const RECORDS_MAX = 4;
+const TRANSACTIONS_MAX = 6;
+/** Requests that are refused for a while are sent again so often; then the process gives up, as one does whose user loses patience. */
+const TRIES_MAX = 40;
+
+/** 'again': the same may be asked again. 'over': another process has taken the id, or the state of things is another. */
+type Verdict = 'done' | 'again' | 'over';
+
+/** One life of a transactional producer: from the moment that it is given an epoch. */
+interface Session {
+  readonly version: TransactionVersion;
+  producerId: number;
+  epoch: number;
+  /** The next sequence, by partition, in this epoch. */
+  readonly sequences: Map<string, number>;
+  /** A request without an answer may arrive later: with the first protocol it must not meet a later transaction (KIP-890). */
+  isUnsure: boolean;
+}
+
+/**
+ * A process that writes transactions under an id which another process uses too, so that each finds itself fenced now and then. It
+ * writes unique values to some partitions, stores an offset, commits or aborts, and asks again over other connections until it is told
+ * what came of it; some fall asleep in a transaction for longer than its time-out.
+ */
+export class TransactionalProducer {
+  readonly #name: string;
+  readonly #id: string;
+  readonly #ports: Ports;
+  readonly #random: Random;
+  readonly #workload: Workload;
+  readonly #topic: DataTopic;
+  readonly #model: TransactionModel;
+  readonly #connections: Connections;
+  readonly #leaders: Leaders;
+  readonly #coordinators: Coordinators;
+  #valueCount = 0;
+  #stopped = false;
+  #idle: Promise<void> = Promise.resolve();
+
+  constructor(
+    name: string,
+    transactionalId: string,
+    ports: Ports,
+    workload: Workload,
+    topic: DataTopic,
+    model: TransactionModel,
+  ) {
+    this.#name = name;
+    this.#id = transactionalId;
+    this.#ports = ports;
+    this.#random = ports.random;
+    this.#workload = workload;
+    this.#topic = topic;
+    this.#model = model;
+    this.#connections = new Connections(ports);
+    this.#leaders = new Leaders(this.#connections, workload.nodes, ports.random);
+    this.#coordinators = new Coordinators(this.#connections, workload.nodes, ports.random);
+  }
+
+  start(fail: (error: Error) => void): void {
+    this.#idle = this.#work().catch(fail);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#idle;
+    this.#connections.close();
+  }
+
+  async #work(): Promise<void> {
+    while (!this.#stopped) {
+      await this.#pause(between(this.#random, 200, 3000));
+      if (!this.#topic.exists) continue;
+      const session = await this.#begin(this.#chance(2) ? 2 : 1);
+      if (session === undefined) continue;
+      const count = 1 + (this.#random.uint32() % TRANSACTIONS_MAX);
+      for (let done = 0; done < count && !this.#stopped && !session.isUnsure; done += 1)
+        if (!(await this.#transact(session))) break;
+    }
+  }
+
+  async #begin(version: TransactionVersion): Promise<Session | undefined> {
+    const request = { transactionalId: this.#id, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS };
+    for (let tries = 0; tries < TRIES_MAX && !this.#stopped; tries += 1) {
+      const node = await this.#coordinators.of('transaction', this.#id);
+      const answer =
+        node && (await this.#connections.ask(node, PROTOCOLS[version].initProducerId, request, REQUEST_TIMEOUT_MS));
+      const response = answer === undefined || answer === '' ? undefined : answer.response;
+      if (response?.errorCode === ErrorCode.None) {
+        const { producerId, producerEpoch: epoch } = response;
+        this.#say(`has ${producerId} in epoch ${epoch}`);
+        return { version, producerId, epoch, sequences: new Map(), isUnsure: false };
+      }
+      if (this.#verdict(response?.errorCode, 'transaction', this.#id) === 'over') return undefined;
+      await this.#pause(between(this.#random, 20, 150));
+    }
+    return undefined;
+  }
+
+  /** False: the session is over. */
+  async #transact(session: Session): Promise<boolean> {
+    const transaction = this.#model.begin(this.#id);
+    const partitions = Array.from({ length: this.#topic.partitionCount }, (_, partition) => partition).filter(
+      (partition) => partition === transaction.number % this.#topic.partitionCount || this.#chance(2),
+    );
+    if (session.version === 1 && (await this.#add(session, partitions)) !== 'done') return false;
+    for (const partition of partitions)
+      if ((await this.#write(session, transaction, partition)) !== 'done')
+        return await this.#end(session, transaction, false);
+    if (this.#chance(2) && (await this.#storeOffset(session, transaction)) !== 'done')
+      return await this.#end(session, transaction, false);
+    if (this.#chance(20)) await this.#pause(between(this.#random, TRANSACTION_TIMEOUT_MS, 2 * TRANSACTION_TIMEOUT_MS));
+    return await this.#end(session, transaction, !this.#chance(4));
+  }
+
+  /** The first protocol tells the coordinator beforehand. */
+  async #add(session: Session, partitions: readonly number[]): Promise<Verdict> {
+    const request = {
+      v3AndBelowTransactionalId: this.#id,
+      v3AndBelowProducerId: session.producerId,
+      v3AndBelowProducerEpoch: session.epoch,
+      v3AndBelowTopics: [{ name: this.#topic.name, partitions }],
+    };
+    return await this.#insist(session, 'transaction', this.#id, async (node) => {
+      const { response } = await this.#connections.ask(node, ADD_PARTITIONS, request, REQUEST_TIMEOUT_MS);
+      const results = response?.resultsByTopicV3AndBelow.flatMap(({ resultsByPartition }) => resultsByPartition);
+      return results?.map(({ partitionErrorCode }) => partitionErrorCode);
+    });
+  }
+
+  async #write(session: Session, transaction: Transaction, partition: number): Promise<Verdict> {
+    const topic = this.#topic.name;
+    const key = `${topic}-${partition}`;
+    const values = Array.from({ length: 1 + (this.#random.uint32() % RECORDS_MAX) }, () => this.#newValue());
+    for (const value of values) this.#model.writes(transaction, key, value);
+    const sequence = session.sequences.get(key) ?? 0;
+    session.sequences.set(key, sequence + values.length);
+    const { clock, codecs } = this.#ports;
+    const batch = buildBatch(
+      {
+        baseOffset: 0,
+        leaderEpoch: -1,
+        records: values.map((value) => ({ timestamp: clock.wall(), key: null, value: Buffer.from(value) })),
+        producerId: session.producerId,
+        producerEpoch: session.epoch,
+        baseSequence: sequence,
+        transactional: true,
+      },
+      codecs,
+    );
+    const request = {
+      transactionalId: this.#id,
+      acks: ALL,
+      timeoutMs: REQUEST_TIMEOUT_MS - 500,
+      topicData: [{ name: topic, partitionData: [{ index: partition, records: [batch] }] }],
+    };
+    for (let tries = 0; tries < TRIES_MAX && !this.#stopped; tries += 1) {
+      const leader = this.#leaders.of(topic, partition);
+      if (leader === undefined) await this.#leaders.refresh(topic);
+      else {
+        const { produce } = PROTOCOLS[session.version];
+        const { response, failure } = await this.#connections.ask(leader.node, produce, request, REQUEST_TIMEOUT_MS);
+        const errorCode = response?.responses[0]?.partitionResponses[0]?.errorCode;
+        if (errorCode === ErrorCode.None) return 'done';
+        if (failure === 'lost') session.isUnsure ||= session.version === 1;
+        // It has one batch under way at a time, and every one before was acknowledged.
+        check(
+          errorCode !== ErrorCode.OutOfOrderSequenceNumber && errorCode !== ErrorCode.UnknownProducerId,
+          'sequences',
+          () => `${this.#name} was refused sequence ${sequence} of ${key} with ${errorName(errorCode as ErrorCode)}`,
+        );
+        if (this.#verdict(errorCode, 'transaction', this.#id) === 'over') return 'over';
+        this.#leaders.forget(topic, partition);
+      }
+      await this.#pause(between(this.#random, 20, 150));
+    }
+    return 'over';
+  }
+
+  /** The transaction's number, for the group of its id. */
+  async #storeOffset(session: Session, transaction: Transaction): Promise<Verdict> {
+    const { producerId, epoch: producerEpoch, version } = session;
+    const identity = { transactionalId: this.#id, producerId, producerEpoch };
+    if (version === 1) {
+      const added = await this.#insist(session, 'transaction', this.#id, async (node) => {
+        const request = { ...identity, groupId: this.#id };
+        const { response } = await this.#connections.ask(node, ADD_OFFSETS, request, REQUEST_TIMEOUT_MS);
+        return response && [response.errorCode];
+      });
+      if (added !== 'done') return added;
+    }
+    const offset = { partitionIndex: 0, committedOffset: transaction.number, committedMetadata: '' };
+    const request = { ...identity, groupId: this.#id, topics: [{ name: this.#topic.name, partitions: [offset] }] };
+    // It is a part of the transaction from the first attempt on.
+    transaction.hasOffset = true;
+    return await this.#insist(session, 'group', this.#id, async (node) => {
+      const { txnOffsetCommit } = PROTOCOLS[version];
+      const { response } = await this.#connections.ask(node, txnOffsetCommit, request, REQUEST_TIMEOUT_MS);
+      return response?.topics.flatMap(({ partitions }) => partitions.map(({ errorCode }) => errorCode));
+    });
+  }
+
+  /** Whether the session goes on. */
+  async #end(session: Session, transaction: Transaction, committed: boolean): Promise<boolean> {
+    const outcome = committed ? 'committed' : 'aborted';
+    const request = {
+      transactionalId: this.#id,
+      producerId: session.producerId,
+      producerEpoch: session.epoch,
+      committed,
+    };
+    if (committed) this.#model.commitAsked(transaction);
+    const verdict = await this.#insist(session, 'transaction', this.#id, async (node) => {
+      const { endTxn } = PROTOCOLS[session.version];
+      const { response } = await this.#connections.ask(node, endTxn, request, REQUEST_TIMEOUT_MS);
+      if (response?.errorCode === ErrorCode.None && session.version === 2) {
+        const { producerId, producerEpoch } = response;
+        check(
+          producerId !== session.producerId || producerEpoch > session.epoch,
+          'epoch of the next transaction',
+          () => `${this.#name} ended a transaction in epoch ${session.epoch} and was given ${producerEpoch}`,
+        );
+        Object.assign(session, { producerId, epoch: producerEpoch });
+        session.sequences.clear();
+      }
+      return response && [response.errorCode];
+    });
+    this.#say(`transaction ${transaction.number}, to be ${outcome}: ${verdict}`);
+    if (verdict !== 'done') return false;
+    this.#model.ended(transaction, outcome);
+    const { sometimes } = this.#workload;
+    sometimes(committed ? 'transaction committed' : 'transaction aborted');
+    if (this.#workload.isRough()) sometimes('transaction ended in the middle of faults');
+    return true;
+  }
+
+  /** Asks until there is an answer for good. `ask` gives the error codes of all parts; undefined if no answer came. */
+  async #insist(
+    session: Session,
+    kind: 'transaction' | 'group',
+    key: string,
+    ask: (node: string) => Promise<readonly number[] | undefined>,
+  ): Promise<Verdict> {
+    for (let tries = 0; tries < TRIES_MAX && !this.#stopped; tries += 1) {
+      const node = await this.#coordinators.of(kind, key);
+      if (node !== undefined) {
+        const errorCodes = await ask(node);
+        if (errorCodes === undefined) session.isUnsure ||= session.version === 1;
+        const verdicts = (errorCodes ?? [undefined]).map((errorCode) => this.#verdict(errorCode, kind, key));
+        if (verdicts.includes('over')) return 'over';
+        if (!verdicts.includes('again')) return 'done';
+      }
+      await this.#pause(between(this.#random, 20, 150));
+    }
+    return 'over';
+  }
+
+  #verdict(errorCode: number | undefined, kind: 'transaction' | 'group', key: string): Verdict {
+    switch (errorCode) {
+      case ErrorCode.None:
+        return 'done';
+      case undefined:
+      case ErrorCode.NotCoordinator:
+      case ErrorCode.CoordinatorNotAvailable:
+        this.#coordinators.forget(kind, key);
+        return 'again';
+      case ErrorCode.InvalidProducerEpoch:
+      case ErrorCode.ProducerFenced:
+        this.#workload.sometimes('transactional producer fenced');
+        return 'over';
+      case ErrorCode.CoordinatorLoadInProgress:
+      case ErrorCode.ConcurrentTransactions:
+      case ErrorCode.RequestTimedOut:
+      case ErrorCode.NotLeaderOrFollower:
+      case ErrorCode.FencedLeaderEpoch:
+      case ErrorCode.LeaderNotAvailable:
+      case ErrorCode.UnknownTopicOrPartition:
+      case ErrorCode.NotEnoughReplicas:
+      case ErrorCode.NotEnoughReplicasAfterAppend:
+      case ErrorCode.KafkaStorageError:
+      case ErrorCode.NetworkException:
+        return 'again';
+      default:
+        return 'over';
+    }
+  }
+
+  #newValue(): string {
+    this.#valueCount += 1;
+    return `${this.#name}.${this.#valueCount}`;
+  }
+
+  /** One in so many. */
+  #chance(of: number): boolean {
+    return this.#random.uint32() % of === 0;
+  }
+
+  #say(what: string): void {
+    this.#workload.say(this.#name, what);
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#ports.clock.timer(() => resolve()).arm(ms);
+    });
+  }
+}
