@@ -77,6 +77,8 @@ export class Partition implements LogListener {
   #wasReady = false;
   /** What clients may have been told. */
   #highWatermark: Offset;
+  /** As it was when the log last knew it. */
+  #stableOffset: Offset = offset(0);
   /** As a follower's leader has told it. */
   #leaderHighWatermark: Offset = offset(0);
   /** Bounded by the request memory of the connections, as `#commits`: each entry belongs to a request in flight. */
@@ -134,7 +136,9 @@ export class Partition implements LogListener {
   get lastStableOffset(): Offset {
     const log = this.#log;
     if (log === undefined) return this.#highWatermark;
-    return Math.max(log.producers.lastStableOffset(this.#highWatermark), log.logStartOffset) as Offset;
+    // While it is rebuilt the log does not know which transactions are open.
+    if (!log.isBeingRewound) this.#stableOffset = log.producers.lastStableOffset(this.#highWatermark);
+    return Math.max(Math.min(this.#stableOffset, this.#highWatermark), log.logStartOffset) as Offset;
   }
 
   /** How far a follower may read: what is in the leader's files, and cannot be taken back for want of room. */

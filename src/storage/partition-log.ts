@@ -547,6 +547,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#active = last;
     this.#end = recovered.end;
     this.#writer.rewound(recovered.end);
+    // What was replayed has been decided before, as far as it is committed.
+    this.producers.highWatermarkAdvanced(this.#committed);
     // Meanwhile its leader may have sent it further back.
     if (this.#rewinding === pending) this.#rewinding = undefined;
     done?.();

@@ -169,6 +169,20 @@ describe('appending to a partition', () => {
     expect(partition.lastStableOffset).toBe(2);
   });
 
+  test('a transaction stays open in the eyes of readers while the log finds its way back from a full disk', () => {
+    const { log, partition } = setUp();
+    partition.append(
+      ...batchOf(2, { producerId: 9, producerEpoch: 0, baseSequence: 0, transactional: true }),
+      'waived',
+    );
+    log.sync();
+    expect([partition.highWatermark, partition.lastStableOffset]).toEqual([2, 0]);
+    // As replayed so far: nothing is open.
+    log.isBeingRewound = true;
+    log.producers.clear();
+    expect(partition.lastStableOffset).toBe(0);
+  });
+
   test('of a transaction begins anew with each leader: what was verified before is worth nothing', () => {
     const { partition } = setUp();
     const by = { producerId: producerId(9), producerEpoch: 0, baseSequence: 0, transactional: true };

@@ -96,6 +96,26 @@ describe('a full disk', () => {
     expect(harness.offlineReasons).toEqual([]);
   });
 
+  test('has its transactions decided as before, once it has found its way back (seed 51)', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create();
+    appended(log, batch({ producerId: 5, baseSequence: 0, transactional: true }));
+    appended(log, batch({ producerId: 5, marker: 'commit' }));
+    await harness.settle();
+    const committed = offset(2);
+    log.highWatermark = committed;
+    log.producers.highWatermarkAdvanced(committed);
+    expect(log.producers.lastStableOffset(committed)).toBe(2);
+    let isFull = true;
+    harness.strike = (operation, path) =>
+      isFull && operation === 'write' && path.endsWith('.log') ? { fail: 'ENOSPC' } : undefined;
+    appended(log, batch({ producerId: 6, baseSequence: 0 }));
+    await harness.settle();
+    isFull = false;
+    await harness.settle(2000);
+    expect([log.isBeingRewound, log.logEndOffset, log.producers.lastStableOffset(committed)]).toEqual([false, 2, 2]);
+  });
+
   test('leaves no trace of dropped batches in the producer state: sent again they are no duplicates', async () => {
     const harness = await Harness.open();
     const log = await harness.create();
