@@ -107,8 +107,14 @@ function alterIsr(
       planted.has('alter-partition-of-old-process');
     // A leader that drains leads on for a while; it is no newcomer.
     const isEligible = id === leader || rules.electorate.isActive(id as NodeId);
-    if (!isEligible || !isSameProcess) {
-      const why = isSameProcess ? 'is fenced or in controlled shutdown' : 'has another broker epoch';
+    // One that begins anew in another directory comes in when the metadata say which: until then it could not lead (KIP-858).
+    const isHeld = rules.electorate.hasReplica(id as NodeId, state);
+    if (!isEligible || !isSameProcess || !isHeld) {
+      const why = !isSameProcess
+        ? 'has another broker epoch'
+        : isEligible
+          ? 'has lost its directory'
+          : 'is fenced or in controlled shutdown';
       return fault(ErrorCode.IneligibleReplica, `Broker ${id} cannot be in sync: it ${why}.`);
     }
   }

@@ -51,6 +51,21 @@ describe('AssignReplicasToDirs (KIP-858)', () => {
     },
   );
 
+  test('of a replica whose directory is gone comes before it is in sync again: a move of replicas does not end with those that could not lead', () => {
+    const cluster = TestCluster.withBrokers(3);
+    cluster.createAssigned('t', [[3, 1]]);
+    const partitions = [{ topic: 't', partition: 0, replicas: [1] }];
+    cluster.fence(1);
+    cluster.run('alterPartitionReassignments', { allowReplicationFactorChange: true, partitions });
+    cluster.register(1, { incarnation: testUuid(60), directories: [NEW] });
+    cluster.unfence(1);
+    expect(cluster.state('t')).toMatchObject({ leader: 3, isr: [3] });
+    expect(cluster.alterIsr('t', [1, 3])).toMatchObject({ partitions: [{ errorCode: ErrorCode.IneligibleReplica }] });
+    expect(assign(cluster, 't', NEW)?.errorCode).toBe(ErrorCode.None);
+    cluster.alterIsr('t', [1, 3]);
+    expect(cluster.state('t')).toMatchObject({ replicas: [1], leader: 1, isr: [1], directories: [NEW] });
+  });
+
   test('of a replica whose directory is gone begins anew, but for the last one that had everything', () => {
     const cluster = withTwoDirectories();
     assign(cluster, 't');

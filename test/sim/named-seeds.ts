@@ -21,6 +21,10 @@ export const NAMED_SEEDS: readonly NamedSeed[] = [
   },
   { seed: 22, found: 'a follower that was cut below its high watermark kept it' },
   { seed: 66, found: 'a log on its way back from a full disk forgot which of its transactions were decided' },
+  {
+    seed: 94,
+    found: 'a replica was in sync whose directory was gone: the move of a partition ended with nobody who could lead',
+  },
   { seed: 126, found: 'a voter that had just been added was removed by a second decision of the same kind' },
   { seed: 236, found: 'a broker was fenced that could talk to the new controller, but had not heard of it' },
   { seed: 31, found: 'a node that was stopped while registering took its own former process for a stranger' },
