@@ -122,8 +122,11 @@ export class TransactionalProducer {
     );
     if (session.version === 1 && (await this.#add(session, partitions)) !== 'done') return false;
     for (const partition of partitions)
-      if ((await this.#write(session, transaction, partition)) !== 'done')
+      if ((await this.#write(session, transaction, partition)) !== 'done') {
+        // Its sequences are used up, or not: with the first protocol only another epoch begins at 0 again.
+        session.isUnsure ||= session.version === 1;
         return await this.#end(session, transaction, false);
+      }
     if (this.#chance(2) && (await this.#storeOffset(session, transaction)) !== 'done')
       return await this.#end(session, transaction, false);
     if (this.#chance(20)) await this.#pause(between(this.#random, TRANSACTION_TIMEOUT_MS, 2 * TRANSACTION_TIMEOUT_MS));
