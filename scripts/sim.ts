@@ -16,7 +16,7 @@ const VIOLATIONS_SHOWN_MAX = 20;
 /** Every seed has at least so many. */
 const FAULTS_MIN = 20;
 /** So many seeds go everywhere. */
-const SEEDS_FOR_COVERAGE = 200;
+const SEEDS_FOR_COVERAGE = 80;
 
 const durationMs = setting('DURATION_MS', 60_000);
 
