@@ -61,7 +61,9 @@ export interface GroupHostParts {
 
 /** How long a request waits for groups that are about to be served; at most one of each connection. */
 const SERVED_WITHIN_MS = 1_000;
-/** How often it is looked whether they are. */
+/** How long one waits for the offsets topic, which may have to be made; at most one of each connection. */
+const TOPIC_WITHIN_MS = 5_000;
+/** How often it is looked for either. */
 const SERVED_LOOK_MS = 20;
 
 /** A group whose coordinator is not here, or not ready. */
@@ -178,6 +180,22 @@ export class GroupHost implements LeadershipObserver {
       hosted?.ask((shard, now) => shard.offsetCommit(command, now), failed) ??
       Promise.resolve(failed(this.#errorWithout(command.groupId)))
     );
+  }
+
+  /**
+   * Which partition of the offsets topic holds the group's offsets; the topic is made if there is none, and waited for. Undefined: this
+   * node has not heard of it in time.
+   */
+  async partitionOf(groupId: string): Promise<number | undefined> {
+    const { ports, deadlines, image } = this.#parts;
+    const until = ports.clock.now() + TOPIC_WITHIN_MS;
+    for (;;) {
+      const topic = image.topic(OFFSETS_TOPIC);
+      if (topic !== undefined) return coordinatorPartition(groupId, topic.partitions.length);
+      if (ports.clock.now() >= until) return undefined;
+      this.coordinatorOf(groupId);
+      await new Promise<void>((resolve) => deadlines.after(SERVED_LOOK_MS, resolve));
+    }
   }
 
   /**
