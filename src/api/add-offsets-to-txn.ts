@@ -1,4 +1,4 @@
-import { coordinatorPartition } from '#coordinator/coordinator-partition';
+import { ErrorCode } from '#model/errors';
 import { OFFSETS_TOPIC } from '#model/internal-topics';
 import { readAddOffsetsToTxnRequest } from '#protocol/generated/add-offsets-to-txn-request';
 import { writeAddOffsetsToTxnResponse } from '#protocol/generated/add-offsets-to-txn-response';
@@ -14,11 +14,10 @@ export const addOffsetsToTxnApi = api(
   readAddOffsetsToTxnRequest,
   writeAddOffsetsToTxnResponse,
   async ({ transactionalId, producerId, producerEpoch, groupId }, { broker, header }) => {
-    const topic = broker.image.topic(OFFSETS_TOPIC);
-    // Which also has it made. Clients that ask here before they look for the group's coordinator do not come again.
-    if (topic === undefined) broker.groups.coordinatorOf(groupId);
-    const count = topic?.partitions.length ?? broker.config.offsetsTopicNumPartitions;
-    const partition = coordinatorPartition(groupId, count);
+    // A partition that the coordinator has not heard of would be taken for a deleted one when the transaction ends, and get no marker. So
+    // the topic is waited for: clients that ask here before they look for the group's coordinator do not come again.
+    const partition = await broker.groups.partitionOf(groupId);
+    if (partition === undefined) return { throttleTimeMs: 0, errorCode: ErrorCode.CoordinatorNotAvailable };
     const partitions = new Map([[OFFSETS_TOPIC, new Set([partition])]]);
     const asked = { transactionalId, producerId, producerEpoch, partitions, clientVersion: 0 };
     const error = await broker.transactions.addPartitions(asked);

@@ -47,7 +47,7 @@ async function commit(
   const failed = (error: ErrorCode) => failedOffsetCommit(command, error);
   if (groupId === '') return failed(ErrorCode.InvalidGroupId);
   if (producerId < 0 || producerEpoch < 0) return failed(ErrorCode.InvalidProducerIdMapping);
-  const partition = broker.groups.servedPartition(groupId);
+  const partition = await broker.groups.servedPartition(groupId);
   if (typeof partition === 'number') return failed(partition);
   const producer = {
     transactionalId,

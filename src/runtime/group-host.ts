@@ -43,6 +43,7 @@ import { consumerGroupSettings } from '#model/group-config';
 import type { NodeId } from '#model/ids';
 import { OFFSETS_TOPIC } from '#model/internal-topics';
 import type { WithinTransaction } from './coordinator-driver.ts';
+import { errorWithoutHost } from './error-without-host.ts';
 import { GroupPartition } from './group-partition.ts';
 import type { AppendOutcome, Partition } from './partition.ts';
 import type { LeadershipObserver, PartitionTable } from './partition-table.ts';
@@ -57,6 +58,13 @@ export interface GroupHostParts {
   /** Asks for the offsets topic (`offsetsTopic`) in the background; called at every request that misses it. */
   createOffsetsTopic(): void;
 }
+
+/** How long a request waits for groups that are about to be served; at most one of each connection. */
+const SERVED_WITHIN_MS = 1_000;
+/** How long one waits for the offsets topic, which may have to be made; at most one of each connection. */
+const TOPIC_WITHIN_MS = 5_000;
+/** How often it is looked for either. */
+const SERVED_LOOK_MS = 20;
 
 /** A group whose coordinator is not here, or not ready. */
 export interface UnservedGroup {
@@ -131,28 +139,29 @@ export class GroupHost implements LeadershipObserver {
 
   joinGroup(command: JoinGroupCommand): Promise<JoinGroupResponse> {
     const hosted = this.#hostedFor(command.groupId);
-    return hosted?.joinGroup(command) ?? Promise.resolve(failedJoin(command.memberId, ErrorCode.NotCoordinator));
+    const refused = () => Promise.resolve(failedJoin(command.memberId, this.#errorWithout(command.groupId)));
+    return hosted?.joinGroup(command) ?? refused();
   }
 
   syncGroup(command: SyncGroupCommand): Promise<SyncGroupResponse> {
-    return (
-      this.#hostedFor(command.groupId)?.syncGroup(command) ?? Promise.resolve(failedSync(ErrorCode.NotCoordinator))
-    );
+    const refused = () => Promise.resolve(failedSync(this.#errorWithout(command.groupId)));
+    return this.#hostedFor(command.groupId)?.syncGroup(command) ?? refused();
   }
 
   heartbeat(command: HeartbeatCommand): HeartbeatResponse {
     const failed = (errorCode: ErrorCode) => ({ errorCode });
     const hosted = this.#hostedFor(command.groupId);
+    const error = hosted?.error ?? this.#errorWithout(command.groupId);
     // While groups load, members are spared a rejoin, as in Kafka: their sessions begin anew afterwards.
-    if (hosted?.error === ErrorCode.CoordinatorLoadInProgress) return failed(ErrorCode.None);
-    return hosted?.readNow((shard, now) => shard.heartbeat(command, now), failed) ?? failed(ErrorCode.NotCoordinator);
+    if (error === ErrorCode.CoordinatorLoadInProgress) return failed(ErrorCode.None);
+    return hosted?.readNow((shard, now) => shard.heartbeat(command, now), failed) ?? failed(error);
   }
 
   consumerHeartbeat(command: ConsumerHeartbeatCommand): Promise<ConsumerHeartbeatResponse> {
     const failed = (errorCode: ErrorCode) => failedConsumerHeartbeat(errorCode, null);
     const hosted = this.#hostedFor(command.groupId);
-    const refused = Promise.resolve(failed(ErrorCode.NotCoordinator));
-    return hosted?.ask((shard, now) => shard.consumerHeartbeat(command, now), failed) ?? refused;
+    const refused = () => Promise.resolve(failed(this.#errorWithout(command.groupId)));
+    return hosted?.ask((shard, now) => shard.consumerHeartbeat(command, now), failed) ?? refused();
   }
 
   leaveGroup(command: LeaveGroupCommand): Promise<LeaveGroupResponse> {
@@ -160,7 +169,7 @@ export class GroupHost implements LeadershipObserver {
     const hosted = this.#hostedFor(command.groupId);
     return (
       hosted?.ask((shard, now) => shard.leaveGroup(command, now), failed) ??
-      Promise.resolve(failed(ErrorCode.NotCoordinator))
+      Promise.resolve(failed(this.#errorWithout(command.groupId)))
     );
   }
 
@@ -169,15 +178,42 @@ export class GroupHost implements LeadershipObserver {
     const hosted = this.#hostedFor(command.groupId);
     return (
       hosted?.ask((shard, now) => shard.offsetCommit(command, now), failed) ??
-      Promise.resolve(failed(ErrorCode.NotCoordinator))
+      Promise.resolve(failed(this.#errorWithout(command.groupId)))
     );
   }
 
-  /** The partition that holds the group's offsets, while its groups are served here. */
-  servedPartition(groupId: string): Partition | FailureCode {
-    const hosted = this.#hostedFor(groupId);
-    if (hosted === undefined) return ErrorCode.NotCoordinator;
-    return hosted.error === ErrorCode.None ? hosted.partition : hosted.error;
+  /**
+   * Which partition of the offsets topic holds the group's offsets; the topic is made if there is none, and waited for. Undefined: this
+   * node has not heard of it in time.
+   */
+  async partitionOf(groupId: string): Promise<number | undefined> {
+    const { ports, deadlines, image } = this.#parts;
+    const until = ports.clock.now() + TOPIC_WITHIN_MS;
+    for (;;) {
+      const topic = image.topic(OFFSETS_TOPIC);
+      if (topic !== undefined) return coordinatorPartition(groupId, topic.partitions.length);
+      if (ports.clock.now() >= until) return undefined;
+      this.coordinatorOf(groupId);
+      await new Promise<void>((resolve) => deadlines.after(SERVED_LOOK_MS, resolve));
+    }
+  }
+
+  /**
+   * The partition that holds the group's offsets, while its groups are served here. It may have been named as the coordinator by a broker
+   * that heard of it first: what is about to be served is waited for, since kafkajs, which commits offsets in transactions, gives up at
+   * an error that others try again after.
+   */
+  async servedPartition(groupId: string): Promise<Partition | FailureCode> {
+    const { ports, deadlines, image } = this.#parts;
+    const until = ports.clock.now() + SERVED_WITHIN_MS;
+    for (;;) {
+      const hosted = this.#hostedFor(groupId);
+      const served = hosted === undefined ? this.#errorWithout(groupId) : hosted.error || hosted.partition;
+      if (typeof served !== 'number' || ports.clock.now() >= until) return served;
+      const isNews = image.topic(OFFSETS_TOPIC) === undefined;
+      if (served !== ErrorCode.CoordinatorLoadInProgress && !isNews) return served;
+      await new Promise<void>((resolve) => deadlines.after(SERVED_LOOK_MS, resolve));
+    }
   }
 
   /** Within a transaction that has been verified for `servedPartition`. */
@@ -186,7 +222,7 @@ export class GroupHost implements LeadershipObserver {
     const hosted = this.#hostedFor(command.groupId);
     return (
       hosted?.ask((shard, now) => shard.txnOffsetCommit(command, now), failed, transaction) ??
-      Promise.resolve(failed(ErrorCode.NotCoordinator))
+      Promise.resolve(failed(this.#errorWithout(command.groupId)))
     );
   }
 
@@ -204,15 +240,14 @@ export class GroupHost implements LeadershipObserver {
   offsetFetch(command: OffsetFetchCommand): Promise<OffsetFetchResponse> {
     const failed = (errorCode: ErrorCode) => ({ groupId: command.groupId, errorCode, topics: [] });
     const hosted = this.#hostedFor(command.groupId);
-    return (
-      hosted?.read((shard) => shard.offsetFetch(command), failed) ?? Promise.resolve(failed(ErrorCode.NotCoordinator))
-    );
+    const refused = () => Promise.resolve(failed(this.#errorWithout(command.groupId)));
+    return hosted?.read((shard) => shard.offsetFetch(command), failed) ?? refused();
   }
 
   offsetDelete(command: OffsetDeleteCommand): Promise<OffsetDeleteResponse> {
     const hosted = this.#hostedFor(command.groupId);
-    const refused = Promise.resolve(failedOffsetDelete(ErrorCode.NotCoordinator));
-    return hosted?.ask((shard) => shard.offsetDelete(command), failedOffsetDelete) ?? refused;
+    const refused = () => Promise.resolve(failedOffsetDelete(this.#errorWithout(command.groupId)));
+    return hosted?.ask((shard) => shard.offsetDelete(command), failedOffsetDelete) ?? refused();
   }
 
   /** The groups of this node; with an error, some are missing. */
@@ -279,7 +314,7 @@ export class GroupHost implements LeadershipObserver {
     const byPartition = Map.groupBy(groupIds, (id) => this.#hostedFor(id));
     const answers = await Promise.all(
       [...byPartition].map(([hosted, ids]) =>
-        hosted === undefined ? unserved(ids, ErrorCode.NotCoordinator) : ask(hosted, ids),
+        hosted === undefined ? ids.map((id) => this.#unserved(id)) : ask(hosted, ids),
       ),
     );
     const byId = new Map(answers.flat().map((answer) => [answer.groupId, answer]));
@@ -302,6 +337,15 @@ export class GroupHost implements LeadershipObserver {
   #hostedFor(groupId: string): GroupPartition | undefined {
     const topic = this.#parts.image.topic(OFFSETS_TOPIC);
     return topic === undefined ? undefined : this.#hosted.get(coordinatorPartition(groupId, topic.partitions.length));
+  }
+
+  /** Of a group that nothing here holds: this node may lead its partition, and not be ready to serve it. */
+  #errorWithout(groupId: string): FailureCode {
+    return errorWithoutHost(this.#parts.image.topic(OFFSETS_TOPIC), groupId, this.#parts.nodeId);
+  }
+
+  #unserved(groupId: string): UnservedGroup {
+    return { groupId, errorCode: this.#errorWithout(groupId) };
   }
 }
 

@@ -18,11 +18,12 @@ import { NO_EPOCH, NO_PARTITIONS, NO_PRODUCER_ID, type TransactionState } from '
 import type { MetadataImage } from '#metadata/image';
 import type { NewTopic } from '#metadata/topics';
 import type { BrokerConfig } from '#model/broker-config';
-import { ErrorCode } from '#model/errors';
+import { ErrorCode, type FailureCode } from '#model/errors';
 import { TRANSACTION_VERSION } from '#model/features';
 import type { NodeId } from '#model/ids';
 import { TRANSACTIONS_TOPIC } from '#model/internal-topics';
 import type { BrokerRequests } from './broker-requests.ts';
+import { errorWithoutHost } from './error-without-host.ts';
 import type { Partition } from './partition.ts';
 import type { LeadershipObserver, PartitionTable } from './partition-table.ts';
 import type { ProducerIds } from './producer-ids.ts';
@@ -115,7 +116,7 @@ export class TransactionHost implements LeadershipObserver {
   async initProducerId(command: InitProducerIdCommand): Promise<InitProducerIdResponse> {
     const failed = (errorCode: ErrorCode) => ({ errorCode, producerId: NO_PRODUCER_ID, producerEpoch: NO_EPOCH });
     const hosted = this.#hostedFor(command.transactionalId);
-    if (hosted === undefined) return failed(ErrorCode.NotCoordinator);
+    if (hosted === undefined) return failed(this.#errorWithout(command.transactionalId));
     const ask = () => hosted.ask((shard, now) => shard.initProducerId(command, now), failed);
     const answer = await ask();
     if (answer.errorCode !== ErrorCode.CoordinatorLoadInProgress || hosted.error !== ErrorCode.None) return answer;
@@ -130,7 +131,7 @@ export class TransactionHost implements LeadershipObserver {
       hosted?.ask<ErrorCode>(
         (shard, now) => shard.addPartitions(command, now),
         (error) => error,
-      ) ?? Promise.resolve(ErrorCode.NotCoordinator)
+      ) ?? Promise.resolve(this.#errorWithout(command.transactionalId))
     );
   }
 
@@ -139,7 +140,7 @@ export class TransactionHost implements LeadershipObserver {
     const hosted = this.#hostedFor(command.transactionalId);
     return (
       hosted?.read((shard) => shard.verifyPartitions(command), failed) ??
-      Promise.resolve(failed(ErrorCode.NotCoordinator))
+      Promise.resolve(failed(this.#errorWithout(command.transactionalId)))
     );
   }
 
@@ -148,14 +149,14 @@ export class TransactionHost implements LeadershipObserver {
     const hosted = this.#hostedFor(command.transactionalId);
     return (
       hosted?.ask((shard, now) => shard.endTransaction(command, now), failed) ??
-      Promise.resolve(failed(ErrorCode.NotCoordinator))
+      Promise.resolve(failed(this.#errorWithout(command.transactionalId)))
     );
   }
 
   async describe(transactionalId: string): Promise<Description> {
     if (transactionalId === '') return { transactionalId, errorCode: ErrorCode.InvalidRequest };
     const hosted = this.#hostedFor(transactionalId);
-    if (hosted === undefined) return { transactionalId, errorCode: ErrorCode.NotCoordinator };
+    if (hosted === undefined) return { transactionalId, errorCode: this.#errorWithout(transactionalId) };
     const described = await hosted.read<DescribedTransaction | ErrorCode | undefined>(
       (shard) => shard.describe(transactionalId),
       (error) => error,
@@ -210,6 +211,11 @@ export class TransactionHost implements LeadershipObserver {
     const topic = this.#parts.image.topic(TRANSACTIONS_TOPIC);
     if (topic === undefined) return undefined;
     return this.#hosted.get(coordinatorPartition(transactionalId, topic.partitions.length));
+  }
+
+  /** Of an id that nothing here holds: this node may lead its partition, and not be ready to serve it. */
+  #errorWithout(transactionalId: string): FailureCode {
+    return errorWithoutHost(this.#parts.image.topic(TRANSACTIONS_TOPIC), transactionalId, this.#parts.nodeId);
   }
 }
 

@@ -269,15 +269,31 @@ describe('AddOffsetsToTxn', () => {
     expect(fenced.errorCode).toBe(stale);
   });
 
-  test('the partition that the group will have is added before there is an offsets topic, which kafkajs does not wait for', async () => {
+  test('waits for the offsets topic: a partition that its coordinator does not know would get no marker, and its offsets no end', async () => {
     const on = stage();
     await init(on);
-    const answer = await on.call(addOffsetsToTxnApi, addingOffsets, 4, { ...T, producerEpoch: 0, groupId: 'g' });
-    expect(answer.errorCode).toBe(ErrorCode.None);
+    const asked = on.call(addOffsetsToTxnApi, addingOffsets, 4, { ...T, producerEpoch: 0, groupId: 'g' });
+    on.clock.advance(20);
+    expect(await stateOf(on)).toBe('Empty');
+    on.withGroups();
+    on.clock.advance(20);
+    expect((await asked).errorCode).toBe(ErrorCode.None);
     const { transactionStates } = await on.call(describeTransactionsApi, describing, 0, { transactionalIds: ['t'] });
     expect(transactionStates[0]?.topics).toEqual([
-      { topic: OFFSETS_TOPIC, partitions: [coordinatorPartition('g', 50)] },
+      { topic: OFFSETS_TOPIC, partitions: [coordinatorPartition('g', 4)] },
     ]);
+  });
+
+  test('without an offsets topic nothing is added: COORDINATOR_NOT_AVAILABLE after five seconds', async () => {
+    const on = stage();
+    await init(on);
+    const asked = on.call(addOffsetsToTxnApi, addingOffsets, 4, { ...T, producerEpoch: 0, groupId: 'g' });
+    for (let waitedMs = 0; waitedMs < 5_000; waitedMs += 20) {
+      for (let turns = 0; turns < 10; turns += 1) await undefined;
+      on.clock.advance(20);
+    }
+    expect((await asked).errorCode).toBe(ErrorCode.CoordinatorNotAvailable);
+    expect(await stateOf(on)).toBe('Empty');
   });
 });
 

@@ -390,7 +390,7 @@ describe('loading', () => {
     const before = new Stage().opened();
     const begin = async (producerId: number, groupId: string, committedOffset: number) => {
       const [, [header]] = batchOf(1, { producerId, producerEpoch: 0, baseSequence: -1, transactional: true });
-      const partition = before.host.servedPartition(groupId);
+      const partition = await before.host.servedPartition(groupId);
       if (typeof partition === 'number' || header === undefined) throw new Error('nothing is served');
       const verification = partition.beginVerification(header, false);
       if (typeof verification !== 'object') throw new Error('nothing to verify');
@@ -438,7 +438,11 @@ describe('loading', () => {
     };
     expect(await stage.host.endTransaction(0, 1, false, never)).toBe(ErrorCode.NotLeaderOrFollower);
     expect(await stage.host.endTransaction(7, 1, false, never)).toBe(ErrorCode.NotLeaderOrFollower);
-    expect(stage.host.servedPartition('g')).toBe(ErrorCode.CoordinatorLoadInProgress);
+    const served = stage.host.servedPartition('g');
+    expect(await now(served)).toBe('pending');
+    stage.clock.turn();
+    stage.clock.advance(20);
+    expect(await now(served)).toBe(stage.partitions[0]);
   });
 
   test('records that nobody can read leave the partition unserved and are told in an error line', async () => {
@@ -557,6 +561,7 @@ describe('where groups are', () => {
     stage.clock.turn();
     stage.log.immediate = true;
     expect(await now(stage.host.offsetCommit(commit(mine, 1)))).toEqual(committed(ErrorCode.None));
+    stage.leader = nodeId(2);
     expect(await now(stage.host.offsetCommit(commit(other, 1)))).toEqual(committed(ErrorCode.NotCoordinator));
     expect(
       stage.host.heartbeat({ groupId: other, generationId: 0, memberId: '', groupInstanceId: null }).errorCode,
@@ -568,12 +573,62 @@ describe('where groups are', () => {
     ]);
   });
 
+  test('who leads by the metadata and does not serve yet is loading: clients ask again there, and members live on', async () => {
+    const stage = new Stage();
+    const error = ErrorCode.CoordinatorLoadInProgress;
+    const member = { groupId: 'g', generationId: 1, memberId: 'm', groupInstanceId: null };
+    expect(stage.host.coordinatorOf('g')).toBeUndefined();
+    expect(await now(stage.host.joinGroup(join('g')))).toMatchObject({ errorCode: error });
+    expect(await now(stage.host.leaveGroup({ groupId: 'g', members: [] }))).toMatchObject({ errorCode: error });
+    expect(await now(stage.host.offsetCommit(commit('g', 1)))).toEqual(committed(error));
+    expect(await now(stage.host.offsetFetch(fetchOf('g')))).toMatchObject({ errorCode: error });
+    expect(await now(stage.host.describeGroups(['g']))).toEqual([{ groupId: 'g', errorCode: error }]);
+    expect(stage.host.heartbeat(member)).toEqual({ errorCode: ErrorCode.None });
+    stage.leader = nodeId(2);
+    expect(await now(stage.host.joinGroup(join('g')))).toMatchObject({ errorCode: ErrorCode.NotCoordinator });
+    expect(stage.host.heartbeat(member)).toEqual({ errorCode: ErrorCode.NotCoordinator });
+  });
+
+  test('offsets of a transaction wait for a coordinator that has not heard of its topic, or is loading; for a second at most', async () => {
+    const stage = new Stage();
+    stage.topicExists = false;
+    const served = stage.host.servedPartition('g');
+    stage.clock.advance(20);
+    expect(await now(served)).toBe('pending');
+    stage.topicExists = true;
+    stage.clock.advance(20);
+    expect(await now(served)).toBe('pending');
+    stage.opened();
+    stage.clock.advance(20);
+    expect(await now(served)).toBe(stage.partitions[0]);
+
+    const [never, loading] = [new Stage(), new Stage()];
+    never.topicExists = false;
+    const [unknown, unready] = [never.host.servedPartition('g'), loading.host.servedPartition('g')];
+    for (let looks = 0; looks < 49; looks += 1) {
+      for (const { clock } of [never, loading]) clock.advance(20);
+      expect([await now(unknown), await now(unready)]).toEqual(['pending', 'pending']);
+    }
+    for (const { clock } of [never, loading]) clock.advance(20);
+    expect([await now(unknown), await now(unready)]).toEqual([
+      ErrorCode.NotCoordinator,
+      ErrorCode.CoordinatorLoadInProgress,
+    ]);
+  });
+
+  test('offsets of a transaction do not wait where another broker leads', async () => {
+    const stage = new Stage();
+    stage.leader = nodeId(2);
+    expect(await now(stage.host.servedPartition('g'))).toBe(ErrorCode.NotCoordinator);
+  });
+
   test('a partition that closes answers what is parked and what waits', async () => {
     const stage = new Stage({ settings: { 'group.initial.rebalance.delay.ms': '3000' } }).opened();
     const parked = stage.host.joinGroup(join('g'));
     const waiting = stage.host.offsetCommit(commit('other', 1));
     const [partition] = stage.partitions;
     if (partition === undefined) throw new Error('no partition is open');
+    stage.leader = nodeId(2);
     stage.host.resigning(partition);
     partition.retire(ErrorCode.UnknownTopicOrPartition);
     expect(await now(parked)).toMatchObject({ errorCode: ErrorCode.NotCoordinator });

@@ -366,6 +366,7 @@ describe('coordinators that come and go', () => {
     void stage.end(0);
     await stage.sync();
     const records = log?.batches.length;
+    stage.leader = nodeId(2);
     stage.host.resigning(partition);
     await stage.writeMarkers();
     stage.clock.advance(60_000);
@@ -373,10 +374,14 @@ describe('coordinators that come and go', () => {
     expect(await now(stage.end(0))).toEqual({ errorCode: ErrorCode.NotCoordinator, ...NOBODY });
   });
 
-  test('while a partition loads its transactions are COORDINATOR_LOAD_IN_PROGRESS', async () => {
+  test('while a partition loads its transactions are COORDINATOR_LOAD_IN_PROGRESS, and before that if this node leads it by the metadata', async () => {
     const stage = new Stage();
-    stage.open(0, (await new Stage().begun()).log);
     const error = ErrorCode.CoordinatorLoadInProgress;
+    expect(await now(stage.init())).toEqual({ errorCode: error, ...NOBODY });
+    expect(await now(stage.add(0))).toBe(error);
+    expect(await now(stage.end(0))).toEqual({ errorCode: error, ...NOBODY });
+    expect(await now(stage.host.describe('t'))).toEqual({ transactionalId: 't', errorCode: error });
+    stage.open(0, (await new Stage().begun()).log);
     expect(await now(stage.init())).toEqual({ errorCode: error, ...NOBODY });
     expect(await now(stage.add(0))).toBe(error);
     expect(await now(stage.end(0))).toEqual({ errorCode: error, ...NOBODY });
@@ -392,8 +397,9 @@ describe('coordinators that come and go', () => {
     stage.clock.turn();
     stage.logs[mine]?.sync();
     const other = ['a', 'b', 'c', 'd', 'e'].find((id) => coordinatorPartition(id, 4) !== mine) ?? '';
-    expect(await now(stage.init(other))).toEqual({ errorCode: ErrorCode.NotCoordinator, ...NOBODY });
     expect([stage.host.coordinatorOf('t'), stage.host.coordinatorOf(other)]).toEqual([ME, undefined]);
+    stage.leader = nodeId(2);
+    expect(await now(stage.init(other))).toEqual({ errorCode: ErrorCode.NotCoordinator, ...NOBODY });
   });
 
   test('without a transactions topic it is asked for, once as many brokers serve as it shall have replicas', async () => {

@@ -58,6 +58,22 @@ describe.each([1, 2] as const)('transactions of version %i in a cluster of three
     expect(await done(seen())).toEqual(['young']);
   }, 60_000);
 
+  test('T3, T4: offsets that a producer left open are unstable until its successor begins, and as they were from then on', async () => {
+    const { scenario, client, done } = await cluster(6);
+    const killed = client.producer('pay', version);
+    await done(killed.begin());
+    expect(await done(killed.commitOffset('g', TOPIC, 5))).toBe('NONE');
+    expect(await done(killed.end('commit'))).toBe('NONE');
+    await done(killed.send(TOPIC, 0, 'open'));
+    expect(await done(killed.commitOffset('g', TOPIC, 9))).toBe('NONE');
+    await scenario.pass(10_000);
+    expect(await done(client.committed('g', TOPIC))).toBe('unstable');
+    // Long before the time of its transaction is up.
+    await done(client.producer('pay', version).begin());
+    expect(await done(client.committed('g', TOPIC))).toBe(5);
+    expect((await done(client.readCommitted(TOPIC, 0))).values).toEqual([]);
+  }, 60_000);
+
   test('T7, T1: go on where a leader has lost its power; a batch that comes again is answered as the first time', async () => {
     const { scenario, client, done, seen } = await cluster(3);
     const producer = client.producer('pay', version);
