@@ -43,13 +43,22 @@ describe.skipIf(jars === '')('Java applications', () => {
     await until('all commits', 60_000, async () =>
       (await bystander.committed(application, from)).every((offset) => offset === 300) ? true : undefined,
     );
+    const countsOf = async (): Promise<ReadonlyMap<string, readonly number[]>> => {
+      const counts = new Map<string, number[]>();
+      for (const { key, value } of await bystander.readAll(to)) {
+        const word = key?.toString() ?? '';
+        counts.set(word, [...(counts.get(word) ?? []), Number(value?.toString())]);
+      }
+      return counts;
+    };
+    // What is read is on its way through a topic in between for a while.
+    await until('all words', 60_000, async () => {
+      const total = [...(await countsOf()).values()].reduce((sum, { length }) => sum + length, 0);
+      return total >= 3 * 900 ? true : undefined;
+    });
     expect(await successor.stop()).toBe(143);
 
-    const counts = new Map<string, number[]>();
-    for (const { key, value } of await bystander.readAll(to)) {
-      const word = key?.toString() ?? '';
-      counts.set(word, [...(counts.get(word) ?? []), Number(value?.toString())]);
-    }
+    const counts = await countsOf();
     const upTo = (count: number): readonly number[] => Array.from({ length: count }, (_, index) => index + 1);
     expect(counts.get('all')).toEqual(upTo(900));
     for (let id = 0; id < 17; id += 1) {
