@@ -1,5 +1,4 @@
 /** The records of consumer groups (KIP-848) in __consumer_offsets, byte for byte as Kafka 4.3 writes them. */
-import { at } from '#base/assert';
 import {
   readConsumerGroupCurrentMemberAssignmentKey,
   writeConsumerGroupCurrentMemberAssignmentKey,
@@ -52,7 +51,7 @@ import {
 } from '#protocol/generated/consumer-group-target-assignment-metadata-value';
 import { Reader } from '#protocol/reader';
 import { Writer } from '#protocol/writer';
-import { copyOf } from './bytes.ts';
+import { copyOf, joined } from './bytes.ts';
 import { type ConsumerMember, MemberState } from './consumer-member.ts';
 import type { CoordinatorRecord } from './effects.ts';
 import { type Assignment, assignmentOf, type DatedAssignment, topicPartitionsOf } from './partition-sets.ts';
@@ -339,9 +338,4 @@ function record(
   value.int16(VERSION);
   writeValue(value);
   return { key: joined(key), value: joined(value) };
-}
-
-function joined(writer: Writer): Uint8Array {
-  const chunks = writer.chunks();
-  return chunks.length === 1 ? at(chunks, 0) : Buffer.concat(chunks);
 }

@@ -2,7 +2,6 @@
  * The records of __consumer_offsets, byte for byte as Kafka 4.3 writes them. A key begins with its record type (int16),
  * a value with its version (int16).
  */
-import { at } from '#base/assert';
 import type { Timestamp } from '#base/ports';
 import { type Uuid, ZERO_UUID } from '#model/ids';
 import { readGroupMetadataKey, writeGroupMetadataKey } from '#protocol/generated/group-metadata-key';
@@ -15,6 +14,7 @@ import { readOffsetCommitKey, writeOffsetCommitKey } from '#protocol/generated/o
 import { readOffsetCommitValue, writeOffsetCommitValue } from '#protocol/generated/offset-commit-value';
 import { Reader } from '#protocol/reader';
 import { Writer } from '#protocol/writer';
+import { joined } from './bytes.ts';
 import { type ConsumerChange, readConsumerRecord } from './consumer-records.ts';
 import type { CoordinatorRecord } from './effects.ts';
 
@@ -135,9 +135,4 @@ function readOffsetValue(bytes: Uint8Array | null): CommittedOffset | undefined 
     expiresAt: value.expireTimestamp,
     topicId: value.topicId ?? ZERO_UUID,
   };
-}
-
-function joined(writer: Writer): Uint8Array {
-  const chunks = writer.chunks();
-  return chunks.length === 1 ? at(chunks, 0) : Buffer.concat(chunks);
 }

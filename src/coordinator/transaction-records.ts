@@ -2,12 +2,12 @@
  * The records of __transaction_state, byte for byte as Kafka 4.3 writes them. A key begins with its record type (int16),
  * a value with its version (int16).
  */
-import { at } from '#base/assert';
 import { readTransactionLogKey, writeTransactionLogKey } from '#protocol/generated/transaction-log-key';
 import { readTransactionLogValue, writeTransactionLogValue } from '#protocol/generated/transaction-log-value';
 import { ProtocolError } from '#protocol/protocol-error';
 import { Reader } from '#protocol/reader';
 import { Writer } from '#protocol/writer';
+import { joined } from './bytes.ts';
 import type { CoordinatorRecord } from './effects.ts';
 import {
   FIRST_WITH_EPOCH_BUMP,
@@ -100,9 +100,4 @@ function loggedState(state: number): TransactionState {
   if (state < TransactionState.Empty || state > TransactionState.CompleteAbort)
     throw new ProtocolError('malformed', `a transaction in state ${state}`);
   return state as TransactionState;
-}
-
-function joined(writer: Writer): Uint8Array {
-  const chunks = writer.chunks();
-  return chunks.length === 1 ? at(chunks, 0) : Buffer.concat(chunks);
 }
