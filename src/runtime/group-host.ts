@@ -137,10 +137,11 @@ export class GroupHost implements LeadershipObserver {
     return leader === this.#parts.nodeId && !this.#hosted.has(index) ? undefined : leader;
   }
 
-  joinGroup(command: JoinGroupCommand): Promise<JoinGroupResponse> {
-    const hosted = this.#hostedFor(command.groupId);
-    const refused = () => Promise.resolve(failedJoin(command.memberId, this.#errorWithout(command.groupId)));
-    return hosted?.joinGroup(command) ?? refused();
+  /** What is about to be served is waited for, see `servedPartition`: kafkajs ends its consumer where others try again. */
+  async joinGroup(command: JoinGroupCommand): Promise<JoinGroupResponse> {
+    const { groupId, memberId } = command;
+    if (this.#hostedFor(groupId)?.error !== ErrorCode.None) await this.servedPartition(groupId);
+    return this.#hostedFor(groupId)?.joinGroup(command) ?? failedJoin(memberId, this.#errorWithout(groupId));
   }
 
   syncGroup(command: SyncGroupCommand): Promise<SyncGroupResponse> {

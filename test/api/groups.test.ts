@@ -110,14 +110,15 @@ describe('JoinGroup', () => {
     expect(again.skipAssignment).toBe(version >= 9);
     expect(again.leader === again.memberId).toBe(version >= 9);
   });
-
-  test('without an offsets topic a group has no coordinator', async () => {
-    const answer = await new ApiStage().call(joinGroupApi, joining, 9, joinRequest());
-    expect(answer.errorCode).toBe(ErrorCode.NotCoordinator);
-  });
 });
 
 describe('SyncGroup', () => {
+  test('without an offsets topic a group has no coordinator', async () => {
+    const request = { groupId: 'g', generationId: 1, memberId: 'm', assignments: [] };
+    const answer = await new ApiStage().call(syncGroupApi, syncing, 4, request);
+    expect(answer.errorCode).toBe(ErrorCode.NotCoordinator);
+  });
+
   test.each(versionsOf(syncGroupApi))('version %i brings the assignment', async (version) => {
     const stage = new ApiStage().withGroups();
     const { memberId, generationId } = await member(stage);

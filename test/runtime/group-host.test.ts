@@ -324,9 +324,8 @@ describe('loading', () => {
     append(log, 'key');
     stage.open(0, log);
     expect(await now(stage.host.offsetCommit(commit('g', 1)))).toEqual(committed(ErrorCode.CoordinatorLoadInProgress));
-    expect(await now(stage.host.joinGroup(join('g')))).toMatchObject({
-      errorCode: ErrorCode.CoordinatorLoadInProgress,
-    });
+    const joining = stage.host.joinGroup(join('g'));
+    expect(await now(joining)).toBe('pending');
     expect(await now(stage.host.listGroups({ statesFilter: [], typesFilter: [] }))).toEqual({
       errorCode: ErrorCode.CoordinatorLoadInProgress,
       groups: [],
@@ -578,7 +577,6 @@ describe('where groups are', () => {
     const error = ErrorCode.CoordinatorLoadInProgress;
     const member = { groupId: 'g', generationId: 1, memberId: 'm', groupInstanceId: null };
     expect(stage.host.coordinatorOf('g')).toBeUndefined();
-    expect(await now(stage.host.joinGroup(join('g')))).toMatchObject({ errorCode: error });
     expect(await now(stage.host.leaveGroup({ groupId: 'g', members: [] }))).toMatchObject({ errorCode: error });
     expect(await now(stage.host.offsetCommit(commit('g', 1)))).toEqual(committed(error));
     expect(await now(stage.host.offsetFetch(fetchOf('g')))).toMatchObject({ errorCode: error });
@@ -614,6 +612,23 @@ describe('where groups are', () => {
       ErrorCode.NotCoordinator,
       ErrorCode.CoordinatorLoadInProgress,
     ]);
+  });
+
+  test('who joins waits as well, and is told to ask again after a second', async () => {
+    const [stage, never] = [new Stage(), new Stage()];
+    const [joining, refused] = [stage.host.joinGroup(join('g')), never.host.joinGroup(join('g'))];
+    stage.clock.advance(20);
+    expect(await now(joining)).toBe('pending');
+    stage.opened();
+    stage.clock.advance(20);
+    await now(joining);
+    stage.log.sync();
+    expect(await now(joining)).toMatchObject({ errorCode: ErrorCode.None });
+    for (let looks = 0; looks < 50; looks += 1) {
+      expect(await now(refused)).toBe('pending');
+      never.clock.advance(20);
+    }
+    expect(await now(refused)).toMatchObject({ errorCode: ErrorCode.CoordinatorLoadInProgress });
   });
 
   test('offsets of a transaction do not wait where another broker leads', async () => {
