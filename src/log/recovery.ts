@@ -10,8 +10,6 @@ export interface RecoveryFacts {
   readonly recoveryPoint: Offset;
   /** The base offset of the segment after it; undefined for the last one. */
   readonly nextBaseOffset: Offset | undefined;
-  /** As in SegmentScanOptions. */
-  readonly gaps: 'refused' | 'allowed';
 }
 
 export type RecoveryDecision =
@@ -33,16 +31,14 @@ export type RecoveryDecision =
  * disappear. So whoever truncates a log below its recovery point writes the lower recovery point first.
  */
 export function recoveryDecision(facts: RecoveryFacts): RecoveryDecision {
-  const { scan, sizeBytes, recoveryPoint, nextBaseOffset, gaps } = facts;
-  const { ending, endOffset, validBytes, reason } = scan;
+  const { scan, sizeBytes, recoveryPoint, nextBaseOffset } = facts;
+  const { ending, endOffset, soundOffset, validBytes, reason } = scan;
   assert(validBytes <= sizeBytes && (ending !== 'end' || validBytes === sizeBytes), 'a scan ends within its segment');
   const isLast = nextBaseOffset === undefined;
   const isWhole = ending === 'end';
   const synced = isLast || recoveryPoint < nextBaseOffset ? recoveryPoint : nextBaseOffset;
-  // Compaction leaves gaps at the end of a segment, too, but never at the end of the log.
-  const mayEndEarly = isWhole && !isLast && gaps === 'allowed';
-  if (endOffset < synced && !mayEndEarly) {
-    const found = isWhole ? `ends at offset ${endOffset}` : `${reason} after offset ${endOffset - 1}`;
+  if (soundOffset < synced) {
+    const found = isWhole ? `ends at offset ${endOffset}` : `${reason} after offset ${soundOffset - 1}`;
     return { kind: 'quarantine', reason: `${found}, but everything below ${synced} was synced` };
   }
   if (!isLast && endOffset > nextBaseOffset) {
@@ -50,7 +46,7 @@ export function recoveryDecision(facts: RecoveryFacts): RecoveryDecision {
     if (nextBaseOffset < recoveryPoint) return { kind: 'quarantine', reason: overlap };
     return { kind: 'truncate', toBytes: validBytes, endOffset, dropLater: true, reason: overlap };
   }
-  const dropLater = !isLast && endOffset < nextBaseOffset && !mayEndEarly;
+  const dropLater = !isLast && endOffset < nextBaseOffset;
   if (isWhole && !dropLater) return { kind: 'clean' };
   const why = isWhole ? `ends at offset ${endOffset}, before the next segment's base ${nextBaseOffset}` : reason;
   return { kind: 'truncate', toBytes: validBytes, endOffset, dropLater, reason: why };

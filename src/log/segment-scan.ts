@@ -22,8 +22,8 @@ export interface SegmentScanOptions {
   readonly sizeBytes: number;
   /** No batch was ever let in that is larger: a length beyond it is damage. It is also what a scan holds in memory at most. */
   readonly batchBytesMax: number;
-  /** 'refused' in a log that was never compacted nor copied from one: each batch continues where the one before it ended. */
-  readonly gaps: 'refused' | 'allowed';
+  /** Where the log is known to have ended once: a batch ends right there, or all of them do so below. */
+  readonly onceEnded?: Offset;
   /** Where the scan begins, if not at the start: a batch's position, and the lowest offset that may follow there. */
   readonly from?: { readonly position: number; readonly offset: Offset };
 }
@@ -39,6 +39,8 @@ export interface ScanResult {
   readonly validBytes: number;
   /** The offset after the last of them; where the scan began if there is none. */
   readonly endOffset: Offset;
+  /** Whatever is damaged lies at this offset or above: `endOffset`, or below it what a batch out of order claims. */
+  readonly soundOffset: Offset;
 }
 
 /** `bytes` holds the batch at `header.at`, lent for the call; `position` is its place in the segment. */
@@ -47,7 +49,8 @@ export type BatchVisitor = (header: BatchHeader, position: number, bytes: Uint8A
 /**
  * Reads a segment in chunks, cut anywhere, and hands out each batch once it has proved whole: magic, length, CRC, offsets
  * that ascend from the segment's base, leader epochs that never fall. (Offset and epoch lie outside the CRC; their order is
- * what tells of damage there.) Stops at the first batch that is not.
+ * what tells of damage there, but not in which of two batches. Gaps are no damage: compaction leaves them, here or at the leader.)
+ * Stops at the first batch that is not.
  */
 export class SegmentScan {
   readonly #options: SegmentScanOptions;
@@ -58,6 +61,7 @@ export class SegmentScan {
   #position: number;
   #endOffset: Offset;
   #leaderEpoch = -1;
+  #soundOffset = Number.POSITIVE_INFINITY;
   #ending: ScanEnding | undefined;
   #reason = '';
 
@@ -86,6 +90,7 @@ export class SegmentScan {
       reason: this.#reason,
       validBytes: this.#position,
       endOffset: this.#endOffset,
+      soundOffset: Math.min(this.#soundOffset, this.#endOffset) as Offset,
     };
   }
 
@@ -159,11 +164,15 @@ export class SegmentScan {
   }
 
   #damageOf(header: BatchHeader, bytes: Uint8Array): string | undefined {
-    const { baseOffset, gaps } = this.#options;
+    const { baseOffset, onceEnded = baseOffset } = this.#options;
     const last = lastOffset(header);
-    if (header.baseOffset < this.#endOffset) return `offset ${header.baseOffset} after ${this.#endOffset - 1}`;
-    if (gaps === 'refused' && header.baseOffset > this.#endOffset) {
-      return `offset ${header.baseOffset} where ${this.#endOffset} was due`;
+    if (header.baseOffset < this.#endOffset) {
+      // A batch that is whole otherwise: its offset may be right and the one before it wrong.
+      if (batchCrcMatches(bytes, header, this.#codecs)) this.#soundOffset = header.baseOffset;
+      return `offset ${header.baseOffset} after ${this.#endOffset - 1}`;
+    }
+    if (this.#endOffset < onceEnded && last >= onceEnded) {
+      return `offsets ${header.baseOffset} to ${last}, but the log has ended at ${onceEnded}`;
     }
     if (header.lastOffsetDelta < 0 || !Number.isSafeInteger(last) || !fitsSegment(baseOffset, last as Offset)) {
       return `offsets ${header.baseOffset} to ${last} in the segment at ${baseOffset}`;

@@ -14,7 +14,7 @@ import { joinPath, readAt, readWhole, syncFile, writeNew } from './files.ts';
 import { readIndexes } from './index-cache.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDirectory } from './log-directory.ts';
-import { scanFile } from './scan-file.ts';
+import { type FileScanOptions, scanFile } from './scan-file.ts';
 import { INDEXED_BYTES_MIN, type Segment } from './segment.ts';
 
 /** A log's files as they were found, and its state, which recovery makes agree with them. */
@@ -84,9 +84,15 @@ export async function recoverLog(log: RecoverableLog): Promise<Recovered> {
   for (; index < segments.length; index += 1) {
     const segment = at(segments, index);
     const next = segments[index + 1];
-    const scan = await scanFrom(log, segment, replayFrom, follow(index));
+    const scan = await scanFrom(
+      log,
+      segment,
+      replayFrom,
+      next === undefined ? recoveryPoint : undefined,
+      follow(index),
+    );
     const sizeBytes = segment.sizeBytes;
-    const facts = { scan, sizeBytes, recoveryPoint, nextBaseOffset: next?.baseOffset, gaps: 'refused' } as const;
+    const facts = { scan, sizeBytes, recoveryPoint, nextBaseOffset: next?.baseOffset };
     const decision = recoveryDecision(facts);
     if (decision.kind === 'quarantine') return { quarantine: `${segment.path('.log')}: ${decision.reason}` };
     if (decision.kind === 'truncate') {
@@ -196,11 +202,15 @@ function assignEpoch(epochs: LeaderEpochCache, epoch: number, start: Offset): vo
   if (latest === undefined || epoch > latest.epoch) epochs.assign(leaderEpoch(epoch) as LeaderEpoch, start);
 }
 
-/** Scans the segment from the last indexed batch below `replayFrom`, feeding its indexes; the whole of it if they are of no use. */
+/**
+ * Scans the segment from the last indexed batch below `replayFrom`, feeding its indexes; the whole of it if they are of no use.
+ * `onceEnded` as in SegmentScanOptions: compaction may have taken the batch that ended there from any segment but the last.
+ */
 async function scanFrom(
   { directory, config }: RecoverableLog,
   segment: Segment,
   replayFrom: Offset,
+  onceEnded: Offset | undefined,
   follow: BatchVisitor,
 ): Promise<ScanResult> {
   const { baseOffset, sizeBytes } = segment;
@@ -219,13 +229,15 @@ async function scanFrom(
         if (cut) segment.rebuilt(stored);
         else if (segment.indexes !== stored) segment.loaded(stored);
         segment.firstTimestamp = await firstTimestamp(open.file);
-        const scan = await scanInto(open.file, directory, segment, stored, config, position, last.offset, follow);
+        const from = { position, lastOffset: last.offset, onceEnded };
+        const scan = await scanInto(open.file, directory, segment, stored, config, from, follow);
         if (scan.validBytes > position || scan.ending === 'end') return scan;
       }
     }
     const indexes = SegmentIndexes.empty(baseOffset, config.segmentIndexBytes);
     segment.rebuilt(indexes);
-    return await scanInto(open.file, directory, segment, indexes, config, 0, undefined, (header, position, bytes) => {
+    const from = { position: 0, lastOffset: undefined, onceEnded };
+    return await scanInto(open.file, directory, segment, indexes, config, from, (header, position, bytes) => {
       if (position === 0) segment.firstTimestamp = header.maxTimestamp;
       follow(header, position, bytes);
     });
@@ -240,26 +252,13 @@ function scanInto(
   { baseOffset, sizeBytes }: Segment,
   indexes: SegmentIndexes,
   { indexIntervalBytes }: LogConfig,
-  position: number,
-  indexed: Offset | undefined,
+  from: Pick<FileScanOptions, 'position' | 'lastOffset' | 'onceEnded'>,
   follow: BatchVisitor,
 ): Promise<ScanResult> {
-  return scanFile(
-    file,
-    codecs,
-    scanChunks,
-    { baseOffset, sizeBytes, position, lastOffset: indexed },
-    (header, batchAt, bytes) => {
-      indexes.add(
-        lastOffset(header) as Offset,
-        timestampToIndex(header),
-        batchAt,
-        header.sizeBytes,
-        indexIntervalBytes,
-      );
-      follow(header, batchAt, bytes);
-    },
-  );
+  return scanFile(file, codecs, scanChunks, { baseOffset, sizeBytes, ...from }, (header, batchAt, bytes) => {
+    indexes.add(lastOffset(header) as Offset, timestampToIndex(header), batchAt, header.sizeBytes, indexIntervalBytes);
+    follow(header, batchAt, bytes);
+  });
 }
 
 async function firstTimestamp(file: File): Promise<number> {

@@ -32,6 +32,8 @@ export interface FileScanOptions {
   readonly position: number;
   /** The last offset of that batch, which it may not exceed; undefined at the segment's start. */
   readonly lastOffset: Offset | undefined;
+  /** As in SegmentScanOptions. */
+  readonly onceEnded?: Offset | undefined;
 }
 
 /** After each chunk, with its size: whoever writes what was read, or takes his time, does it here. False: nothing more is wanted. */
@@ -61,10 +63,11 @@ async function scanInChunks(
   file: File,
   codecs: Codecs,
   chunk: Uint8Array,
-  { baseOffset, sizeBytes, position, lastOffset }: FileScanOptions,
+  options: FileScanOptions,
   visit: BatchVisitor,
   between: BetweenChunks | undefined,
 ): Promise<ScanResult> {
+  const { baseOffset, sizeBytes, position, lastOffset } = options;
   let scan: SegmentScan | undefined;
   for (let at = position; at < sizeBytes; ) {
     const read = await readAt(file, chunk.subarray(0, Math.min(chunk.length, sizeBytes - at)), at);
@@ -73,22 +76,26 @@ async function scanInChunks(
     if (scan === undefined) {
       const from = lastOffset === undefined ? baseOffset : startOf(bytes, baseOffset, lastOffset);
       if (from === undefined) return notABatch(position, baseOffset);
-      scan = newScan(codecs, baseOffset, sizeBytes, position, from);
+      scan = newScan(codecs, options, from);
     }
     at += read;
     if (!scan.feed(bytes, visit)) break;
     if (between !== undefined && !(await between(read))) break;
   }
-  return (scan ?? newScan(codecs, baseOffset, sizeBytes, position, baseOffset)).finish();
+  return (scan ?? newScan(codecs, options, baseOffset)).finish();
 }
 
-function newScan(codecs: Codecs, baseOffset: Offset, sizeBytes: number, position: number, from: Offset): SegmentScan {
+function newScan(
+  codecs: Codecs,
+  { baseOffset, sizeBytes, position, onceEnded }: FileScanOptions,
+  from: Offset,
+): SegmentScan {
   return new SegmentScan(codecs, {
     baseOffset,
     sizeBytes,
     batchBytesMax: BATCH_BYTES_MAX,
-    gaps: 'allowed',
     from: { position, offset: from },
+    ...(onceEnded !== undefined && { onceEnded }),
   });
 }
 
@@ -100,5 +107,11 @@ function startOf(bytes: Uint8Array, baseOffset: Offset, lastOffset: Offset): Off
 }
 
 function notABatch(position: number, baseOffset: Offset): ScanResult {
-  return { ending: 'corrupt', reason: 'no batch', validBytes: position, endOffset: baseOffset };
+  return {
+    ending: 'corrupt',
+    reason: 'no batch',
+    validBytes: position,
+    endOffset: baseOffset,
+    soundOffset: baseOffset,
+  };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type RecoveryFacts, recoveryDecision } from '#log/recovery';
+import { recoveryDecision } from '#log/recovery';
 import type { ScanEnding } from '#log/segment-scan';
 import { at } from './support.ts';
 
@@ -8,7 +8,7 @@ function decide(
   ending: ScanEnding,
   endOffset: number,
   recoveryPoint: number,
-  rest: { next?: number; gaps?: RecoveryFacts['gaps'] } = {},
+  rest: { next?: number; sound?: number } = {},
 ) {
   return recoveryDecision({
     scan: {
@@ -16,11 +16,11 @@ function decide(
       reason: ending === 'end' ? '' : 'why',
       validBytes: ending === 'end' ? 1000 : 600,
       endOffset: at(endOffset),
+      soundOffset: at(rest.sound ?? endOffset),
     },
     sizeBytes: 1000,
     recoveryPoint: at(recoveryPoint),
     nextBaseOffset: rest.next === undefined ? undefined : at(rest.next),
-    gaps: rest.gaps ?? 'refused',
   });
 }
 
@@ -59,7 +59,14 @@ describe('the last segment', () => {
       kind: 'quarantine',
       reason: 'ends at offset 49, but everything below 50 was synced',
     });
-    expect(decide('end', 49, 50, { gaps: 'allowed' }).kind).toBe('quarantine');
+  });
+
+  test('S3: where offsets claim more than what was synced, but what follows them does not, the synced part is damaged', () => {
+    expect(decide('corrupt', 1_000, 50, { sound: 20 })).toEqual({
+      kind: 'quarantine',
+      reason: 'why after offset 19, but everything below 50 was synced',
+    });
+    expect(decide('corrupt', 1_000, 50, { sound: 50 }).kind).toBe('truncate');
   });
 });
 
@@ -94,12 +101,6 @@ describe('a segment before the last', () => {
       expect(decide(ending, 70, 100, { next: 80 }).kind).toBe('quarantine');
       expect(decide(ending, 70, 75, { next: 80 }).kind).toBe('quarantine');
     }
-  });
-
-  test('may end early where compaction was, but only if it is whole', () => {
-    expect(decide('end', 70, 100, { next: 80, gaps: 'allowed' })).toEqual({ kind: 'clean' });
-    expect(decide('corrupt', 70, 100, { next: 80, gaps: 'allowed' }).kind).toBe('quarantine');
-    expect(decide('torn', 70, 50, { next: 80, gaps: 'allowed' })).toMatchObject({ kind: 'truncate', dropLater: true });
   });
 
   test('that reaches into the next one is corruption if synced, else the next one goes', () => {

@@ -66,6 +66,23 @@ describe('a quarantined log', () => {
     expect(size).toBeGreaterThan(1500);
   });
 
+  test.each([
+    ['in the middle', 5],
+    ['the last', 9],
+  ])('is one with a batch that claims another offset, which no sum covers: %s', async (_, index) => {
+    for (const byte of [3, 5, 7]) {
+      const harness = await Harness.open();
+      const log = await harness.create();
+      for (let round = 0; round < 10; round += 1) appended(log, batch({ valueBytes: 100 }));
+      await harness.settle(6000);
+      await harness.stop();
+      const bytes = await harness.world.complete(readWhole(harness.disks[0] as Disk, SEGMENT));
+      await flipBit(harness, SEGMENT, ((bytes?.length ?? 0) / 10) * index + byte);
+      await harness.start();
+      expect(harness.store.quarantined, `byte ${byte}`).toMatchObject([{ topic: 't', partition: 0 }]);
+    }
+  });
+
   test('of a deleted topic hands its name on, not its recovery point', async () => {
     const harness = await Harness.open();
     const log = await harness.create();

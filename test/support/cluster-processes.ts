@@ -212,9 +212,11 @@ export class ClusterProcesses {
 
   /** Resolves when a line of this node's log has it. */
   async logged(id: number, pattern: RegExp, timeoutMs: number = SETTLE_MS): Promise<void> {
-    await until(`${pattern} in the log of node ${id}:\n${this.log(id)}`, timeoutMs, () =>
+    await until(`${pattern} in the log of node ${id}`, timeoutMs, () =>
       pattern.test(this.log(id)) ? true : undefined,
-    );
+    ).catch((failure: Error) => {
+      throw new Error(`${failure.message}\n${this.log(id)}`);
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
