@@ -4,6 +4,8 @@ import { findKafkaJars, toolChain } from '../support/tool-chains.ts';
 import { type Broker, numbered, startBroker, uniqueName } from './support/broker.ts';
 import { runTool, Tool, toolChecks } from './support/java.ts';
 
+const POLL = { timeout: 60_000, interval: 500 };
+
 const jars = (await toolChain('Java tools', findKafkaJars)) ?? '';
 let broker: Broker;
 
@@ -18,8 +20,10 @@ describe.skipIf(jars === '')('the consumer group protocol with Java', () => {
   beforeAll(async () => {
     broker = await startBroker();
     await expectTool(Tool.Topic, (at) => [...at, '--create', '--topic', topic, '--partitions', '3']);
-    await expectTool(Tool.ConsoleProducer, (at) => [...at, '--topic', topic], {
-      input: `${numbered('v', 300).join('\n')}\n`,
+    // With keys, so that every partition has some: what has none is not committed, and not described.
+    const keyed = numbered('k', 300).map((key) => `${key}\t${key}`);
+    await expectTool(Tool.ConsoleProducer, (at) => [...at, '--topic', topic, '--reader-property', 'parse.key=true'], {
+      input: `${keyed.join('\n')}\n`,
     });
   }, 120_000);
   afterAll(() => broker[Symbol.asyncDispose]());
@@ -71,18 +75,18 @@ describe.skipIf(jars === '')('the consumer group protocol with Java', () => {
         Tool.ConsoleConsumer,
         [
           ...['--bootstrap-server', bootstrap, '--group', group, ...what],
-          ...['--consumer-property', 'group.protocol=consumer', '--timeout-ms', '45000'],
+          ...['--consumer-property', 'group.protocol=consumer', '--timeout-ms', '20000'],
         ],
         { timeoutMs: 120_000 },
       );
     const consumers = [consume('--topic', topic), consume('--include', `${topic}.*`)];
     const ask = (...what: readonly string[]) =>
       runTool(jars, Tool.ConsumerGroup, ['--bootstrap-server', bootstrap, '--describe', '--group', group, ...what]);
+    await expect.poll(async () => (await ask('--state')).output, POLL).toMatch(/Stable +2/);
+    // Stable is the group before the regex is resolved, too. Each is told with what it has and what it is to have.
     await expect
-      .poll(async () => (await ask('--state')).output, { timeout: 60_000, interval: 500 })
-      .toMatch(/Stable +2/);
-    const members = await ask('--members', '--verbose');
-    expect(members.output.match(new RegExp(`${topic}:`, 'g'))).toHaveLength(4);
+      .poll(async () => (await ask('--members', '--verbose')).output.match(new RegExp(`${topic}:`, 'g')), POLL)
+      .toHaveLength(4);
     const outcomes = await Promise.all(consumers);
     const total = outcomes.reduce((sum, { output }) => sum + Number(/total of (\d+)/.exec(output)?.[1]), 0);
     expect(total).toBe(300);
