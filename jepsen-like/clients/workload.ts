@@ -114,11 +114,10 @@ export class Writers {
         for (const value of (said.acked ?? []) as readonly string[]) this.#isWritten(value);
       },
     );
-    const args = ['--bootstrap-server', bootstrap, '--topic', SOURCE, '--acks', '-1', '--value-prefix', '7'];
     const command = java(jars, 'org.apache.kafka.tools.VerifiableProducer', [
-      ...args,
-      '--throughput',
-      `${WRITES_PER_S}`,
+      ...['--bootstrap-server', bootstrap, '--topic', SOURCE, '--acks', '-1', '--value-prefix', '7'],
+      ...['--throughput', `${WRITES_PER_S}`],
+      ...['--command-config', join(import.meta.dirname, 'idempotent.properties')],
     ]);
     this.#java = new Client(command, (said) => {
       if (said.name === 'producer_send_error') this.refusals.push(String(said.message));
