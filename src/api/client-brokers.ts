@@ -1,8 +1,9 @@
 import type { MetadataImage } from '#metadata/image';
+import type { NodeId } from '#model/ids';
 import type { Broker } from '#runtime/broker';
 
 export interface ClientBroker {
-  readonly nodeId: number;
+  readonly nodeId: NodeId;
   readonly host: string;
   readonly port: number;
   readonly rack: string | null;

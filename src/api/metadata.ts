@@ -8,7 +8,7 @@ import { type MetadataResponseTopicInput, writeMetadataResponse } from '#protoco
 import type { Broker } from '#runtime/broker';
 import { api } from './api.ts';
 import { CLUSTER_OPERATIONS, NOT_ASKED_OPERATIONS, TOPIC_OPERATIONS } from './authorized-operations.ts';
-import { clientBrokers, controllerFor } from './client-brokers.ts';
+import { controllerFor, registeredBrokers } from './client-brokers.ts';
 
 const METADATA = 3;
 /** Versions 10 and 11 have topic ids in their layout and no use for them. */
@@ -20,12 +20,15 @@ export const metadataApi = api(
   writeMetadataResponse,
   (request, { broker, header, exchange }) => {
     const topics = askedTopics(request, broker, header.apiVersion);
-    const brokers = clientBrokers(broker.image, exchange.listenerName);
+    const registered = registeredBrokers(broker.image, exchange.listenerName);
     return {
       throttleTimeMs: 0,
-      brokers,
+      brokers: registered.filter(({ nodeId, fenced }) => !fenced || broker.departures.isRecent(nodeId)),
       clusterId: broker.image.cluster?.id ?? null,
-      controllerId: controllerFor(broker, brokers),
+      controllerId: controllerFor(
+        broker,
+        registered.filter(({ fenced }) => !fenced),
+      ),
       topics,
       clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
         ? CLUSTER_OPERATIONS

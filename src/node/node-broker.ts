@@ -232,6 +232,7 @@ export async function joinAsBroker({ broker, lifecycle, isr }: NodeBroker, { quo
   });
   quorum.publisher.subscribe((delta) => {
     partitions.apply(delta);
+    broker.departures.changed(delta.brokers);
     broker.groups.topicsChanged(delta);
     if (delta.partitions.length > 0 || delta.topicsDeleted.length > 0) broker.transactions.leadersChanged();
     if (delta.configs.some(({ type }) => type === ResourceType.Broker)) broker.refreshConfig();

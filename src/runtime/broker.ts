@@ -12,6 +12,7 @@ import type { LogStore } from '#storage/log-store';
 import type { BrokerRequests } from './broker-requests.ts';
 import type { Submitted } from './controller-link.ts';
 import type { QuorumDescription } from './controller-protocol.ts';
+import { Departures } from './departures.ts';
 import { FetchSessions } from './fetch-sessions.ts';
 import type { GroupHost } from './group-host.ts';
 import type { PartitionTable } from './partition-table.ts';
@@ -59,6 +60,7 @@ export class Broker {
   readonly leaderThrottle: ReplicationThrottle;
   readonly supportedFeatures: readonly SupportedFeature[] = SUPPORTED_FEATURES;
   readonly partitions: PartitionTable;
+  readonly departures: Departures;
   readonly producerIds: ProducerIds;
   readonly topicCreator: TopicCreator;
   readonly groups: GroupHost;
@@ -91,6 +93,7 @@ export class Broker {
     this.#config = parts.config;
     this.deadlines = services.deadlines;
     this.partitions = services.partitions;
+    this.departures = new Departures(parts.image, parts.ports.clock);
     this.producerIds = services.producerIds;
     this.topicCreator = services.topicCreator;
     this.groups = services.groups;

@@ -14,6 +14,7 @@ import { Reader } from '#protocol/reader';
 import { Writer } from '#protocol/writer';
 import { type Broker, brokerLayers, type ControllerClient } from '#runtime/broker';
 import type { QuorumDescription } from '#runtime/controller-protocol';
+import { Departures } from '#runtime/departures';
 import { GroupHost } from '#runtime/group-host';
 import type { Partition } from '#runtime/partition';
 import { type ProducerIdBlock, ProducerIds } from '#runtime/producer-ids';
@@ -46,6 +47,7 @@ export class ApiStage {
   /** Moves between directories that were begun or, without one, given up. */
   readonly moves: { readonly replica: string; readonly to: object | undefined }[] = [];
   readonly broker: Broker;
+  readonly departures: Departures;
   /** What the controller answers instead, if not undefined; 'never' leaves the request without an answer. */
   refusal: 'busy' | 'full' | 'stopped' | 'never' | undefined;
   /** What the controller allots; undefined: nothing. */
@@ -70,6 +72,7 @@ export class ApiStage {
     if (!('config' in parsed)) throw new Error(parsed.errors.join());
     this.cluster = TestCluster.withBrokers(1, Object.fromEntries(given));
     const { image } = this.cluster;
+    this.departures = new Departures(image, this.clock);
     const deadlines = new Deadlines(this.clock);
     const controller: ControllerClient = {
       submit: (operation, command) => {
@@ -138,6 +141,7 @@ export class ApiStage {
       deadlines,
       partitions,
       groups,
+      departures: this.departures,
       traffic: new Traffic(),
       verifier: this.#verifier,
       transactions,
