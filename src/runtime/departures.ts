@@ -14,8 +14,8 @@ const LIVED_MS = 15_000;
 export class Departures {
   readonly #image: MetadataImage;
   readonly #clock: Pick<Clock, 'now'>;
-  /** No more of each than there are brokers. */
-  readonly #livesSince = new Map<NodeId, Mono>();
+  /** No more of each than there are brokers. Those that lived before this node did have done so for long. */
+  readonly #livesSince = new Map<NodeId, Mono | 'fenced'>();
   readonly #leftAt = new Map<NodeId, Mono>();
 
   constructor(image: MetadataImage, clock: Pick<Clock, 'now'>) {
@@ -28,11 +28,16 @@ export class Departures {
     const now = this.#clock.now();
     for (const id of ids) {
       const broker = this.#image.brokers.get(id);
-      const livesSince = this.#livesSince.get(id) ?? now;
+      const before = this.#livesSince.get(id);
       this.#leftAt.delete(id);
-      if (broker?.fenced === false) this.#livesSince.set(id, livesSince);
-      else if (this.#livesSince.delete(id) && broker?.draining === false && now - livesSince >= LIVED_MS)
-        this.#leftAt.set(id, now);
+      if (broker === undefined) {
+        this.#livesSince.delete(id);
+      } else if (broker.fenced) {
+        if (typeof before === 'number' && now - before >= LIVED_MS && !broker.draining) this.#leftAt.set(id, now);
+        this.#livesSince.set(id, 'fenced');
+      } else if (typeof before !== 'number') {
+        this.#livesSince.set(id, before === 'fenced' ? now : Number.NEGATIVE_INFINITY);
+      }
     }
   }
 

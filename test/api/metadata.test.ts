@@ -40,9 +40,17 @@ describe('Metadata', () => {
     expect(await listed(stage)).toEqual([1]);
   });
 
-  test('lists no broker that comes and goes, to which librdkafka would connect again only after long', async () => {
+  test('takes a broker that lived before this one did for one that has lived long', async () => {
     const stage = new ApiStage();
     stage.cluster.register(2);
+    happens(stage, () => stage.cluster.unfence(2));
+    happens(stage, () => stage.cluster.fence(2));
+    expect(await listed(stage)).toEqual([1, 2]);
+  });
+
+  test('lists no broker that comes and goes, to which librdkafka would connect again only after long', async () => {
+    const stage = new ApiStage();
+    happens(stage, () => stage.cluster.register(2));
     happens(stage, () => stage.cluster.unfence(2));
     stage.clock.advance(14_999);
     happens(stage, () => undefined);

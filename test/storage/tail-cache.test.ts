@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { offset } from '#model/ids';
 import { Segment } from '#storage/segment';
-import { LogTail, TailCache } from '#storage/tail-cache';
+import { ENTRY_BYTES, LogTail, TailCache } from '#storage/tail-cache';
 import { batch, headersOf } from './support.ts';
 
 const SEGMENT = new Segment({ folder: 't-0', baseOffset: offset(0), createdAt: 0, jitterMs: 0 });
@@ -23,7 +23,7 @@ function bases(tail: LogTail, from: number, maxBytes = 1e6): number[] | undefine
 
 describe('the tail cache', () => {
   test('stays within its bound, over all logs, and lets the oldest go first', () => {
-    const size = framed(200).length;
+    const size = framed(200).length + ENTRY_BYTES;
     const cache = new TailCache(size * 4);
     const tails = [new LogTail(cache, offset(0)), new LogTail(cache, offset(0))];
     for (let at = 0; at < 5; at += 1) {
@@ -45,11 +45,24 @@ describe('the tail cache', () => {
       frame.set(one, at * 1000);
       add(tail, at, frame.subarray(at * 1000, at * 1000 + one.length));
     }
-    expect(cache.usedBytes).toBe(10_000);
+    expect(cache.usedBytes).toBe(10_000 + 3 * ENTRY_BYTES);
     tail.truncateTo(offset(1));
-    expect(cache.usedBytes).toBe(10_000);
+    expect(cache.usedBytes).toBe(10_000 + ENTRY_BYTES);
     tail.truncateTo(offset(0));
     expect(cache.usedBytes).toBe(0);
+  });
+
+  test('holds no more than its bound however small the batches are: what they are held with counts', () => {
+    const cache = new TailCache(1 << 20);
+    const tail = new LogTail(cache, offset(0));
+    for (let at = 0; at < 10_000; at += 1) {
+      add(tail, at, framed(1));
+      tail.durable(offset(at + 1));
+    }
+    const held = (1 << 20) / (framed(1).length + ENTRY_BYTES);
+    const from = (back: number) => tail.read(offset(10_000 - Math.floor(back)), offset(10_000), 1e6, true);
+    expect(from(held)?.sizeBytes).toBeGreaterThan(0);
+    expect(from(held + 1)).toBeUndefined();
   });
 
   test('does not take from a log what is not durable, but counts it no more', () => {
