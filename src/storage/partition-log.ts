@@ -527,6 +527,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     // On disk, too, and also if an earlier attempt came no further than here.
     this.#recoveryPoint = Math.min(this.#recoveryPoint, cut.offset) as Offset;
     await directory.saveOffsets();
+    // Then nothing was saved, and the journal may still hold what is to be cut.
+    if (directory.isOffline) return;
     this.#writer.dropTargets((segment) => segment.baseOffset > last.baseOffset);
     await dropSegments(log, keep + 1);
     await dropSnapshotsAbove(log, cut.offset);
