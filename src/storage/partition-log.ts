@@ -51,7 +51,7 @@ export interface LogParts {
   readonly snapshots: Offset[];
   readonly producers: ProducerStates;
   readonly epochs: LeaderEpochCache;
-  /** Whether the epochs' file says what `epochs` do; 'unread' while nobody needs it, because the log is small. */
+  /** Whether the epochs' file says what `epochs` do; 'unread' while nobody needs it: the log is small, and its file is not older. */
   readonly epochsSaved: boolean | 'unread';
   /** The folder and its partition.metadata are there for good. */
   readonly isNamed: boolean;

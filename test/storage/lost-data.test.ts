@@ -3,6 +3,7 @@ import type { Disk } from '#base/ports';
 import { leaderEpoch, offset, uuid } from '#model/ids';
 import { readText, readWhole, writeAt } from '#storage/files';
 import { defaultLogConfig } from '#storage/log-config';
+import type { PartitionLog } from '#storage/partition-log';
 import { append, appended, batch, Harness, Listener, TOPIC_ID } from './support.ts';
 
 const OTHER_TOPIC = uuid('AAAAAAAAAAAAAAAAAAAABg');
@@ -41,6 +42,26 @@ describe('a process that is killed', () => {
     expect(again?.durableOffset).toBe(2);
     await harness.crash();
     expect([harness.store.quarantined.length, harness.store.get('t', 0)?.logEndOffset]).toEqual([0, 2]);
+  });
+
+  test('leaves a checkpoint without its last leader epochs: a small log’s is not believed once the log has grown', async () => {
+    const harness = await Harness.open();
+    appended(await harness.create(), batch());
+    await harness.settle(6000);
+    const log = (): PartitionLog => harness.store.get('t', 0) as PartitionLog;
+    for (const epoch of [3, 3, 3, 4, 4, 4]) appended(log(), batch({ valueBytes: 5000 }), leaderEpoch(epoch));
+    await harness.settle();
+    await harness.kill();
+    await harness.restart();
+    appended(log(), batch({ valueBytes: 300_000 }), leaderEpoch(5));
+    await harness.settle();
+    await harness.kill();
+    expect(log().epochs.entries).toEqual([
+      { epoch: 0, startOffset: 0 },
+      { epoch: 3, startOffset: 1 },
+      { epoch: 4, startOffset: 4 },
+      { epoch: 5, startOffset: 7 },
+    ]);
   });
 });
 
