@@ -386,7 +386,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     await this.#queued(async () => {
       if (this.#isClosed || this.#isAsClosed || this.directory.isOffline) return;
       if (this.#rewinding !== undefined) return this.#rewind();
-      if (this.#config.flushPolicy === 'os') await new Promise((resolve) => this.#writer.sync(resolve));
+      if (this.#writer.owesSync) await new Promise((resolve) => this.#writer.sync(resolve));
       // The recovery point covers what this checkpoint saves, no later epoch or segment.
       const synced = this.#writer.syncedOffset;
       await this.#saveEpochs();

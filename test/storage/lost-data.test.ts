@@ -282,6 +282,18 @@ test('what flush.policy=os has acknowledged is synced before later records are a
   expect(ends).toEqual(new Array(30).fill(2));
 });
 
+test('what flush.policy=os has acknowledged is synced by the next checkpoint, also under fsync and if nothing follows it', async () => {
+  const harness = await Harness.open();
+  const log = await harness.create('t', 0, { flushPolicy: 'os' });
+  appended(log, batch());
+  await harness.settle(50);
+  log.updateConfig({ ...log.config, flushPolicy: 'fsync' });
+  await harness.settle(6000);
+  expect([log.durableOffset, log.recoveryPoint]).toEqual([1, 1]);
+  await harness.crash();
+  expect(harness.store.get('t', 0)?.logEndOffset).toBe(1);
+});
+
 test('the id of a log that has offsets behind it is never given up, even if no record is left', async () => {
   const harness = await Harness.open();
   const log = await harness.create('t', 0, { retentionMs: -1, fileDeleteDelayMs: 0 });
