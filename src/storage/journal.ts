@@ -100,7 +100,10 @@ export class Journal {
     if (slot.sizeBytes > BLOCK_BYTES && this.#spare !== undefined) this.#turn();
   }
 
-  /** Resolves when no record holds bytes of `member`: it may be cut, or its name be used again. It records nothing meanwhile. */
+  /**
+   * Resolves when no record holds bytes of `member`, or the directory has failed: unless it is offline then, the log may be cut, or its name
+   * be used again. It records nothing meanwhile.
+   */
   async release(member: CommitMember): Promise<void> {
     for (const slot of this.#slots ?? []) if (slot.members.has(member)) await this.#retire(slot);
   }

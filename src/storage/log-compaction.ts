@@ -32,7 +32,7 @@ export interface CompactionHost {
   isBusy(): boolean;
   /** One after the other with all else that changes its files. */
   queued<T>(work: () => Promise<T>): Promise<T>;
-  /** No record of the journal is replayed into the log's files any more. */
+  /** No record of the journal is replayed into the log's files any more, or the directory is offline. */
   releaseJournal(): Promise<void>;
   /** Takes the segment's files out of the way. */
   retire(segment: Segment): Promise<void>;
@@ -173,7 +173,7 @@ export class LogCompaction {
     return known.some((segment) => !this.#host.segments.includes(segment));
   }
 
-  /** See segment-swap.ts. False: the sources are not what they were. */
+  /** See segment-swap.ts. False: the sources are not what they were, or may be written to by the next start. */
   async #replace(sources: readonly Segment[], cleaned: CleanedSegment, segment: Segment): Promise<boolean> {
     const { directory, folder, segments } = this.#host;
     const { disk, readers, writers, indexes } = directory;
@@ -181,6 +181,7 @@ export class LogCompaction {
     const place = segments.indexOf(source);
     if (place < 0 || sources.some((each, index) => segments[place + index] !== each)) return false;
     await this.#host.releaseJournal();
+    if (directory.isOffline) return false;
     const file = await disk.open(cleaned.logPath, 'read');
     let isCommitting = false;
     try {

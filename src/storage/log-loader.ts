@@ -120,7 +120,9 @@ export async function loadLog(
   });
   if ('quarantine' in recovered) return { ...found, directory, reason: recovered.quarantine };
   await syncFound(directory, segments, point);
-  const epochsSaved = isSmall ? 'unread' : epochs.toText() === savedText;
+  const isAsClosed = point.isClean && point.recoveryPoint === recovered.end && snapshots.at(-1) === recovered.end;
+  // Whoever died may have left a small log's file behind its batches; once the log has grown, the file is believed.
+  const epochsSaved = isSmall && (isAsClosed || !hasEpochs) ? 'unread' : epochs.toText() === savedText;
   const logStartOffset = Math.max(first, Math.min(point.logStartOffset, recovered.end)) as Offset;
   epochs.truncateFromStart(logStartOffset);
   return new PartitionLog({
@@ -135,7 +137,7 @@ export async function loadLog(
     epochsSaved,
     // Whoever died before the log's first sync has left names that may yet vanish.
     isNamed: recovered.end > 0,
-    isAsClosed: point.isClean && point.recoveryPoint === recovered.end && snapshots.at(-1) === recovered.end,
+    isAsClosed,
     logStartOffset,
     recoveryPoint: Math.max(point.recoveryPoint, first) as Offset,
     // Beyond the end it speaks of what was lost.

@@ -96,6 +96,11 @@ export class LogWriter implements CommitMember {
     return this.#synced;
   }
 
+  /** Whether flush.policy=os has acknowledged what is not synced. */
+  get owesSync(): boolean {
+    return this.#synced < this.#acknowledgedUnsynced;
+  }
+
   push(entry: TailEntry): void {
     this.#queue.push(entry);
     this.#writeNext();
@@ -111,7 +116,7 @@ export class LogWriter implements CommitMember {
   collect(into: JournalEntry[], bytesMax: number): number {
     const { topicId, partition } = this.#owner;
     let bytes = 0;
-    if (this.#synced < this.#acknowledgedUnsynced) {
+    if (this.owesSync) {
       // Behind a hole that a power cut leaves, a record of the journal is of no use.
       this.sync(() => {});
       return 0;

@@ -51,7 +51,7 @@ export interface LogParts {
   readonly snapshots: Offset[];
   readonly producers: ProducerStates;
   readonly epochs: LeaderEpochCache;
-  /** Whether the epochs' file says what `epochs` do; 'unread' while nobody needs it, because the log is small. */
+  /** Whether the epochs' file says what `epochs` do; 'unread' while nobody needs it: the log is small, and its file is not older. */
   readonly epochsSaved: boolean | 'unread';
   /** The folder and its partition.metadata are there for good. */
   readonly isNamed: boolean;
@@ -386,7 +386,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     await this.#queued(async () => {
       if (this.#isClosed || this.#isAsClosed || this.directory.isOffline) return;
       if (this.#rewinding !== undefined) return this.#rewind();
-      if (this.#config.flushPolicy === 'os') await new Promise((resolve) => this.#writer.sync(resolve));
+      if (this.#writer.owesSync) await new Promise((resolve) => this.#writer.sync(resolve));
       // The recovery point covers what this checkpoint saves, no later epoch or segment.
       const synced = this.#writer.syncedOffset;
       await this.#saveEpochs();
@@ -527,6 +527,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     // On disk, too, and also if an earlier attempt came no further than here.
     this.#recoveryPoint = Math.min(this.#recoveryPoint, cut.offset) as Offset;
     await directory.saveOffsets();
+    // Then nothing was saved, and the journal may still hold what is to be cut.
+    if (directory.isOffline) return;
     this.#writer.dropTargets((segment) => segment.baseOffset > last.baseOffset);
     await dropSegments(log, keep + 1);
     await dropSnapshotsAbove(log, cut.offset);

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Disk } from '#base/ports';
+import { offset } from '#model/ids';
 import { openToRead, readWhole, writeAt } from '#storage/files';
 import type { PartitionLog } from '#storage/partition-log';
+import { COMPACT, committing, prepared, put, words } from './compaction-support.ts';
 import { appended, batch, Harness } from './support.ts';
 
 const LOGS = 30;
@@ -91,6 +93,62 @@ describe('the commit journal', () => {
       ).toBe(true);
     },
   );
+});
+
+/** A log whose first segment lies in the journal and is synced, in a directory that fails when the journal is to let it go. */
+async function heldByFailingJournal(): Promise<{ harness: Harness; log: PartitionLog; changes: string[] }> {
+  const harness = await Harness.open();
+  const [log, ...others] = await logs(harness);
+  if (log === undefined) return expect.unreachable();
+  log.updateConfig({ ...log.config, ...COMPACT });
+  committing(log);
+  for (const word of ['a=1 b=1', 'a=2 b=2', 'c=3']) {
+    put(log, word);
+    for (const other of others) appended(other, batch());
+    await harness.settle();
+  }
+  const changes: string[] = [];
+  harness.strike = (operation, path) => {
+    if (operation === 'sync' && path.startsWith('t-9/') && path.endsWith('.log'))
+      return { delayMs: 30_000, fail: 'EIO' };
+    if ((operation === 'rename' || operation === 'remove') && /^t-0\/.*\.log/.test(path))
+      changes.push(`${operation} ${path}`);
+    return undefined;
+  };
+  log.roll();
+  await harness.settle(11_000);
+  expect(log.recoveryPoint).toBe(5);
+  return { harness, log, changes };
+}
+
+describe('a log that the journal could not let go, because the directory has failed', () => {
+  test('is not compacted: its old bytes would be replayed into the new segment', async () => {
+    const { harness, log, changes } = await heldByFailingJournal();
+    const run = await prepared(harness, log);
+    void run?.();
+    await harness.settle(60_000);
+    expect(harness.store.offlineDirectoryCount).toBe(1);
+    expect(changes).toEqual(['remove t-0/00000000000000000000.log.cleaned']);
+    harness.strike = undefined;
+    const again = (await harness.crash()).get('t', 0) as PartitionLog;
+    expect(harness.lines.some(({ message }) => message.includes('journal was replayed'))).toBe(true);
+    expect(await words(harness, again)).toBe('0:a=1 1:b=1 2:a=2 3:b=2 4:c=3');
+  });
+
+  test('is not cut: its recovery point cannot be taken back', async () => {
+    const { harness, log, changes } = await heldByFailingJournal();
+    let isCut = false;
+    log.truncateTo(offset(2), () => {
+      isCut = true;
+    });
+    await harness.settle(60_000);
+    expect(harness.store.offlineDirectoryCount).toBe(1);
+    expect([isCut, changes]).toEqual([false, []]);
+    harness.strike = undefined;
+    const again = (await harness.crash()).get('t', 0);
+    expect(harness.store.quarantined).toEqual([]);
+    expect(again?.logEndOffset).toBe(5);
+  });
 });
 
 /** The start has emptied the journal by a new header: puts the old one's records in force again, and breaks the first. */

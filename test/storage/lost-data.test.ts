@@ -3,6 +3,7 @@ import type { Disk } from '#base/ports';
 import { leaderEpoch, offset, uuid } from '#model/ids';
 import { readText, readWhole, writeAt } from '#storage/files';
 import { defaultLogConfig } from '#storage/log-config';
+import type { PartitionLog } from '#storage/partition-log';
 import { append, appended, batch, Harness, Listener, TOPIC_ID } from './support.ts';
 
 const OTHER_TOPIC = uuid('AAAAAAAAAAAAAAAAAAAABg');
@@ -41,6 +42,26 @@ describe('a process that is killed', () => {
     expect(again?.durableOffset).toBe(2);
     await harness.crash();
     expect([harness.store.quarantined.length, harness.store.get('t', 0)?.logEndOffset]).toEqual([0, 2]);
+  });
+
+  test('leaves a checkpoint without its last leader epochs: a small log’s is not believed once the log has grown', async () => {
+    const harness = await Harness.open();
+    appended(await harness.create(), batch());
+    await harness.settle(6000);
+    const log = (): PartitionLog => harness.store.get('t', 0) as PartitionLog;
+    for (const epoch of [3, 3, 3, 4, 4, 4]) appended(log(), batch({ valueBytes: 5000 }), leaderEpoch(epoch));
+    await harness.settle();
+    await harness.kill();
+    await harness.restart();
+    appended(log(), batch({ valueBytes: 300_000 }), leaderEpoch(5));
+    await harness.settle();
+    await harness.kill();
+    expect(log().epochs.entries).toEqual([
+      { epoch: 0, startOffset: 0 },
+      { epoch: 3, startOffset: 1 },
+      { epoch: 4, startOffset: 4 },
+      { epoch: 5, startOffset: 7 },
+    ]);
   });
 });
 
@@ -259,6 +280,18 @@ test('what flush.policy=os has acknowledged is synced before later records are a
   await harness.crash();
   const ends = logs.map(({ partition }) => harness.store.get('t', partition)?.logEndOffset);
   expect(ends).toEqual(new Array(30).fill(2));
+});
+
+test('what flush.policy=os has acknowledged is synced by the next checkpoint, also under fsync and if nothing follows it', async () => {
+  const harness = await Harness.open();
+  const log = await harness.create('t', 0, { flushPolicy: 'os' });
+  appended(log, batch());
+  await harness.settle(50);
+  log.updateConfig({ ...log.config, flushPolicy: 'fsync' });
+  await harness.settle(6000);
+  expect([log.durableOffset, log.recoveryPoint]).toEqual([1, 1]);
+  await harness.crash();
+  expect(harness.store.get('t', 0)?.logEndOffset).toBe(1);
 });
 
 test('the id of a log that has offsets behind it is never given up, even if no record is left', async () => {
