@@ -405,7 +405,7 @@ export const BROKER_CONFIGS = {
   'request.memory.bytes': long({
     default: '67108864',
     min: 1048576,
-    doc: 'Memory for the requests being read and worked on; beyond it connections wait. One large request may be above it.',
+    doc: 'Memory for the requests being read and worked on; beyond it connections wait. One large Produce request and one other may be above it.',
   }),
   'request.timeout.ms': int({
     default: '30000',

@@ -6,6 +6,7 @@ import type { MemoryBudget } from './memory-budget.ts';
 import { type FrameMemory, frameMemory, type MemoryWaiter, type RequestMemory } from './request-memory.ts';
 
 const LENGTH_PREFIX_BYTES = 4;
+const API_KEY_BYTES = 2;
 const PRODUCE_API_KEY = 0;
 /** Requests of one connection that are read and not answered yet; beyond it the socket is not read from. */
 const MAX_IN_FLIGHT = 64;
@@ -59,7 +60,7 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
   #startedCount = 0;
   #starting = false;
   #partial: Unfinished | undefined;
-  /** Bytes behind the last frame that could be taken: a piece of a length prefix, or what arrived before a pause took hold (≤ one slab). */
+  /** Bytes behind the last frame that could be taken: too few to tell length and API, or what arrived before a pause took hold (≤ one slab). */
   #leftover: Uint8Array | undefined;
   /** While the next frame, or the one that is being filled, waits for memory. */
   #waiter: MemoryWaiter | undefined;
@@ -196,7 +197,8 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
         this.#waitsForTurn = true;
         break;
       }
-      const memory = frameMemory(sizeBytes);
+      if (data.length - at < LENGTH_PREFIX_BYTES + API_KEY_BYTES) break;
+      const memory = frameMemory(sizeBytes, isProduce(data, at + LENGTH_PREFIX_BYTES));
       if (!this.#context.requestMemory.tryGrow(memory)) {
         this.#waitFor(memory);
         break;
@@ -237,13 +239,11 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
   }
 
   #push(frame: Uint8Array, memory: FrameMemory): void {
-    const apiKey = ((frame[0] as number) << 8) | (frame[1] as number);
-    const overlaps = apiKey === PRODUCE_API_KEY;
     this.#waitingBytes += frame.length;
     this.#pending.push({
       frame,
       memory,
-      overlaps,
+      overlaps: isProduce(frame, 0),
       reached: false,
       answered: false,
       holds: 0,
@@ -456,4 +456,9 @@ export class KafkaConnection implements Receiver, ExchangeOwner {
       this.#connection.resume();
     }
   }
+}
+
+/** Whether the frame that begins there is a Produce request. */
+function isProduce(bytes: Uint8Array, at: number): boolean {
+  return (((bytes[at] as number) << 8) | (bytes[at + 1] as number)) === PRODUCE_API_KEY;
 }

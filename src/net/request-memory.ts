@@ -1,16 +1,17 @@
-import { assert } from '#base/assert';
+import { assert, at } from '#base/assert';
 
 const SMALL_BYTES_MAX = 64 * 1024;
 const MEDIUM_BYTES_MAX = 1024 * 1024;
 /** A large frame is given this much at first, and so many times as much whenever that is full. */
 const LARGE_FIRST_BYTES = MEDIUM_BYTES_MAX;
 const GROWTH = 4;
-/** Of the limit: what small frames can have beyond it, and medium ones as much. */
+/** Of the limit: what each kind of small and medium frames can have beyond it. */
 const GUARANTEED_SHARE = 1 / 8;
 /** Of the limit: what large frames can have of it together. */
 const LARGE_SHARE = 1 / 2;
 
-const FrameKind = { Small: 0, Medium: 1, Large: 2 } as const;
+/** In the order in which they are woken: who is waited for, then who waits, and large ones last. */
+const FrameKind = { Small: 0, Medium: 1, SmallProduce: 2, MediumProduce: 3, Large: 4, LargeProduce: 5 } as const;
 type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
 /** What one frame has been given. It changes in RequestMemory only. */
@@ -35,16 +36,21 @@ export interface MemoryWaiter {
  * to half of the limit, but for a single one, which has all that it is above the limit. That one is why frames which wait for
  * each other's memory always go on: it ends, or stops and is reset (see KafkaListener), and then another is the one.
  *
- * The bound: the limit, a quarter of it, 1 MiB (the last medium frame of a full share) and the largest frame.
+ * A Produce request is answered only once others were served: the verification of its transaction, its followers' fetches. So Produce
+ * frames are kinds of their own, with their own shares and their own single one above the limit: however many wait, they leave all
+ * others their shares and their single one. What becomes free goes to others before it goes to Produce.
+ *
+ * The bound: the limit, half of it, the last frame of each share (2 MiB and 128 KiB), the largest Produce and the largest other frame.
  */
 export class RequestMemory {
   readonly #limitBytes: number;
-  /** Without the frame that is above the limit. */
+  /** Without the frames that are above the limit. */
   #usedBytes = 0;
-  readonly #usedByKind = [0, 0, 0];
-  #aboveLimit: FrameMemory | undefined;
+  readonly #usedByKind = Object.values(FrameKind).map(() => 0);
+  /** At most one of each large kind. */
+  readonly #aboveLimit = new Map<FrameKind, FrameMemory>();
   /** By kind, in the order of asking; at most one a connection. */
-  readonly #waiters = [new Set<MemoryWaiter>(), new Set<MemoryWaiter>(), new Set<MemoryWaiter>()] as const;
+  readonly #waiters = Object.values(FrameKind).map(() => new Set<MemoryWaiter>());
   #isWaking = false;
 
   constructor(limitBytes: number) {
@@ -53,7 +59,9 @@ export class RequestMemory {
   }
 
   get usedBytes(): number {
-    return this.#usedBytes + (this.#aboveLimit?.heldBytes ?? 0);
+    let usedBytes = this.#usedBytes;
+    for (const { heldBytes } of this.#aboveLimit.values()) usedBytes += heldBytes;
+    return usedBytes;
   }
 
   /** Whether a connection waits for what others have. */
@@ -73,9 +81,9 @@ export class RequestMemory {
       frame.heldBytes += stepBytes;
       return true;
     }
-    if (frame.kind !== FrameKind.Large || this.#aboveLimit !== undefined) return false;
+    if (!this.#mayBeAboveLimit(frame.kind)) return false;
     const freedBytes = frame.heldBytes;
-    this.#aboveLimit = frame;
+    this.#aboveLimit.set(frame.kind, frame);
     this.#count(frame.kind, -freedBytes);
     frame.heldBytes = frame.frameBytes;
     if (freedBytes > 0) this.#wake();
@@ -84,7 +92,7 @@ export class RequestMemory {
 
   /** All that the frame has been given. */
   release(frame: FrameMemory): void {
-    if (frame === this.#aboveLimit) this.#aboveLimit = undefined;
+    if (frame === this.#aboveLimit.get(frame.kind)) this.#aboveLimit.delete(frame.kind);
     else this.#count(frame.kind, -frame.heldBytes);
     frame.heldBytes = 0;
     this.#wake();
@@ -93,28 +101,31 @@ export class RequestMemory {
   /** For a frame whose next step was refused. Whoever was woken and is refused again, since another was quicker, waits again. */
   whenFree(frame: FrameMemory, retry: () => void): MemoryWaiter {
     const waiter = { kind: frame.kind, stepBytes: nextStep(frame), retry };
-    this.#waiters[frame.kind].add(waiter);
+    at(this.#waiters, frame.kind).add(waiter);
     return waiter;
   }
 
   /** It waits no longer. */
   forget(waiter: MemoryWaiter): void {
-    this.#waiters[waiter.kind].delete(waiter);
+    at(this.#waiters, waiter.kind).delete(waiter);
   }
 
   #count(kind: FrameKind, bytes: number): void {
     this.#usedBytes += bytes;
-    this.#usedByKind[kind] = (this.#usedByKind[kind] ?? 0) + bytes;
+    this.#usedByKind[kind] = at(this.#usedByKind, kind) + bytes;
     assert(this.#usedBytes >= 0, 'no more memory is released than was reserved');
   }
 
   /** Small and medium frames pass while anything is left, so that a limit below their size lets them pass one at a time. */
   #fits(kind: FrameKind, stepBytes: number): boolean {
     const limit = this.#limitBytes;
-    const usedOfKind = this.#usedByKind[kind] ?? 0;
-    if (kind === FrameKind.Large)
-      return this.#usedBytes + stepBytes <= limit && usedOfKind + stepBytes <= limit * LARGE_SHARE;
-    return this.#usedBytes < limit || usedOfKind < limit * GUARANTEED_SHARE;
+    if (!isLarge(kind)) return this.#usedBytes < limit || at(this.#usedByKind, kind) < limit * GUARANTEED_SHARE;
+    const usedOfLarge = at(this.#usedByKind, FrameKind.Large) + at(this.#usedByKind, FrameKind.LargeProduce);
+    return this.#usedBytes + stepBytes <= limit && usedOfLarge + stepBytes <= limit * LARGE_SHARE;
+  }
+
+  #mayBeAboveLimit(kind: FrameKind): boolean {
+    return isLarge(kind) && !this.#aboveLimit.has(kind);
   }
 
   #wake(): void {
@@ -129,26 +140,30 @@ export class RequestMemory {
     this.#isWaking = false;
   }
 
-  /** The first whose step has room, the smallest kind first. */
+  /** The first whose step has room, by kind. */
   #first(): MemoryWaiter | undefined {
     for (const waiters of this.#waiters) {
       const [first] = waiters;
       if (first === undefined) continue;
-      if (first.kind === FrameKind.Large && this.#aboveLimit === undefined) return first;
-      if (this.#fits(first.kind, first.stepBytes)) return first;
+      if (this.#mayBeAboveLimit(first.kind) || this.#fits(first.kind, first.stepBytes)) return first;
     }
     return undefined;
   }
 }
 
 /** A frame that has no memory yet. */
-export function frameMemory(frameBytes: number): FrameMemory {
-  return { frameBytes, kind: kindOf(frameBytes), heldBytes: 0 };
+export function frameMemory(frameBytes: number, isProduce: boolean): FrameMemory {
+  return { frameBytes, kind: kindOf(frameBytes, isProduce), heldBytes: 0 };
 }
 
-function kindOf(frameBytes: number): FrameKind {
-  if (frameBytes <= SMALL_BYTES_MAX) return FrameKind.Small;
-  return frameBytes <= MEDIUM_BYTES_MAX ? FrameKind.Medium : FrameKind.Large;
+function kindOf(frameBytes: number, isProduce: boolean): FrameKind {
+  if (frameBytes <= SMALL_BYTES_MAX) return isProduce ? FrameKind.SmallProduce : FrameKind.Small;
+  if (frameBytes <= MEDIUM_BYTES_MAX) return isProduce ? FrameKind.MediumProduce : FrameKind.Medium;
+  return isProduce ? FrameKind.LargeProduce : FrameKind.Large;
+}
+
+function isLarge(kind: FrameKind): boolean {
+  return kind === FrameKind.Large || kind === FrameKind.LargeProduce;
 }
 
 function nextStep({ frameBytes, heldBytes }: FrameMemory): number {

@@ -271,7 +271,7 @@ describe('a Kafka connection', () => {
       started.push({ id: Buffer.from(exchange.frame).readInt32BE(4), exchange });
       exchange.finish();
     };
-    const other = frameMemory(10);
+    const other = frameMemory(10, false);
     expect(context.requestMemory.tryGrow(other)).toBe(true);
     feed(Buffer.concat([frame(FETCH, 0), frame(FETCH, 1), frame(FETCH, 2)]));
     context.requestMemory.release(other);
@@ -288,13 +288,38 @@ describe('a Kafka connection', () => {
 
   it('stops reading at the length prefix when request memory is taken, and goes on when it is free', () => {
     const { feed, started, connection, context } = setUp({ budgetBytes: 100 });
-    const other = frameMemory(100);
+    const other = frameMemory(100, false);
     expect(context.requestMemory.tryGrow(other)).toBe(true);
     feed(frame(FETCH, 7));
     expect(connection.paused).toBe(true);
     expect(started).toEqual([]);
     context.requestMemory.release(other);
     expect(ids(started)).toEqual([7]);
+    expect(connection.paused).toBe(false);
+  });
+
+  it('asks for the memory of a frame once its API is known, behind the length prefix', () => {
+    const { feed, started, context } = setUp();
+    const bytes = frame(FETCH, 7, 100);
+    feed(bytes.subarray(0, 5));
+    expect(context.requestMemory.usedBytes).toBe(0);
+    feed(bytes.subarray(5, 6));
+    expect(context.requestMemory.usedBytes).toBe(100);
+    feed(bytes.subarray(6));
+    expect(ids(started)).toEqual([7]);
+  });
+
+  it('keeps a Fetch behind a Produce request that waits for memory, though there is some for the Fetch', () => {
+    const { feed, started, connection, context } = setUp({ budgetBytes: 100 });
+    const other = frameMemory(100, true);
+    expect(context.requestMemory.tryGrow(other)).toBe(true);
+    feed(Buffer.concat([frame(FETCH, 0), frame(PRODUCE, 1), frame(FETCH, 2)]));
+    started[0]?.exchange.respond(...answer(0));
+    expect(ids(started)).toEqual([0]);
+    expect(connection.paused).toBe(true);
+    context.requestMemory.release(other);
+    started[1]?.exchange.respond(...answer(1));
+    expect(ids(started)).toEqual([0, 1, 2]);
     expect(connection.paused).toBe(false);
   });
 

@@ -1,10 +1,11 @@
-/** Requests that are begun and not finished, and what they leave to others: 13 connections a node, as in bench/endurance.ts. */
+/** Requests that are not finished, or wait for others, and what they leave to those: 13 connections a node, as in bench/endurance.ts. */
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Connection, Network, Receiver } from '#base/ports';
 import type { Exchange } from '#net/exchange';
 import { KafkaListener } from '#net/kafka-listener';
 import { FakeClock } from '../runtime/fake-clock.ts';
 
+const PRODUCE = 0;
 const FETCH = 1;
 const LIMIT_BYTES = 4 << 20;
 const LARGE_BYTES = 6 << 20;
@@ -57,8 +58,8 @@ class Peer implements Connection {
 class Stage {
   readonly clock = new FakeClock();
   readonly started: Exchange[] = [];
-  /** Answers at once, or leaves it to the test. */
-  answers = true;
+  /** Requests of these APIs are left to the test; all others are answered at once. */
+  readonly leaves = new Set<number>();
   readonly listener: KafkaListener;
   #accept: ((connection: Connection) => Receiver) | undefined;
 
@@ -73,7 +74,7 @@ class Stage {
     };
     this.listener = new KafkaListener({ clock: this.clock, logger }, options, (exchange) => {
       this.started.push(exchange);
-      if (this.answers) exchange.respond([new Uint8Array(8)], 8);
+      if (!this.leaves.has(apiKeyOf(exchange))) exchange.respond([new Uint8Array(8)], 8);
     });
   }
 
@@ -98,18 +99,24 @@ class Stage {
   }
 
   /** So many clients, each of which sends a frame of `sizeBytes` but for its last `lacking`. */
-  unfinished(count: number, sizeBytes: number, lacking: number): Peer[] {
+  unfinished(count: number, sizeBytes: number, lacking: number, apiKey = FETCH): Peer[] {
     return Array.from({ length: count }, () => {
       const peer = this.connect();
-      peer.write(frame(sizeBytes).subarray(0, 4 + sizeBytes - lacking));
+      peer.write(frame(sizeBytes, apiKey).subarray(0, 4 + sizeBytes - lacking));
       return peer;
     });
   }
 
+  /** So many clients, each of which sends a Produce request of `sizeBytes` that is not answered. */
+  producing(count: number, sizeBytes: number): void {
+    this.leaves.add(PRODUCE);
+    for (let sent = 0; sent < count; sent += 1) this.connect().write(frame(sizeBytes, PRODUCE));
+  }
+
   /** Whether a request of this size is handed over before any time passes. */
-  serves(sizeBytes: number): boolean {
+  serves(sizeBytes: number, apiKey = FETCH): boolean {
     const before = this.started.length;
-    this.connect().write(frame(sizeBytes));
+    this.connect().write(frame(sizeBytes, apiKey));
     return this.started.length === before + 1;
   }
 
@@ -118,11 +125,15 @@ class Stage {
   }
 }
 
-function frame(sizeBytes: number): Buffer {
+function frame(sizeBytes: number, apiKey = FETCH): Buffer {
   const bytes = Buffer.alloc(4 + sizeBytes);
   bytes.writeInt32BE(sizeBytes, 0);
-  bytes.writeInt16BE(FETCH, 4);
+  bytes.writeInt16BE(apiKey, 4);
   return bytes;
+}
+
+function apiKeyOf({ frame }: Exchange): number {
+  return new DataView(frame.buffer, frame.byteOffset).getInt16(0);
 }
 
 describe('requests that are begun and never finished', () => {
@@ -146,13 +157,24 @@ describe('requests that are begun and never finished', () => {
     expect(stage.serves(1 << 20)).toBe(false);
   });
 
-  it('hold no more than the limit, a quarter of it, 1 MiB and one frame', async () => {
+  it('leave Produce requests their memory, whatever their own size', async () => {
     stage = await Stage.open();
-    stage.unfinished(40, LARGE_BYTES, 1);
-    stage.unfinished(200, 1 << 20, 1);
-    stage.unfinished(200, 64 << 10, 1);
-    expect(stage.usedBytes).toBeGreaterThan(LIMIT_BYTES);
-    expect(stage.usedBytes).toBeLessThanOrEqual(LIMIT_BYTES * 1.25 + (1 << 20) + LARGE_BYTES);
+    stage.unfinished(8, LARGE_BYTES, 1);
+    stage.unfinished(8, 1 << 20, 1);
+    stage.unfinished(100, 64 << 10, 1);
+    const sizes = [100, 64 << 10, 1 << 20, LARGE_BYTES];
+    expect(sizes.map((size) => stage.serves(size, PRODUCE))).toEqual([true, true, true, true]);
+  });
+
+  it.each([
+    ['Produce first', [PRODUCE, FETCH]],
+    ['Produce last', [FETCH, PRODUCE]],
+  ])('hold no more than the limit, half of it and two large frames: %s', async (_, order) => {
+    stage = await Stage.open();
+    for (const sizeBytes of [LARGE_BYTES, 1 << 20, 64 << 10])
+      for (const apiKey of order) stage.unfinished(sizeBytes > 64 << 10 ? 8 : 100, sizeBytes, 1, apiKey);
+    expect(stage.usedBytes).toBeGreaterThan(LIMIT_BYTES + 2 * LARGE_BYTES);
+    expect(stage.usedBytes).toBeLessThanOrEqual(LIMIT_BYTES * 1.5 + 2 * (1088 << 10) + 2 * LARGE_BYTES);
   });
 
   it('announced only, hold a MiB each and not what they announce', async () => {
@@ -220,7 +242,7 @@ describe('large requests', () => {
 
   it('above the limit: there is one until it is answered', async () => {
     const stage = await Stage.open();
-    stage.answers = false;
+    stage.leaves.add(FETCH);
     const [first, second] = [stage.connect(), stage.connect()];
     first?.write(frame(LARGE_BYTES));
     second?.write(frame(LARGE_BYTES));
@@ -237,5 +259,52 @@ describe('large requests', () => {
     expect(stage.usedBytes).toBe(0);
     expect(stage.listener.requestMemory.isAwaited).toBe(false);
     await stage.listener.close();
+  });
+});
+
+describe('Produce requests that wait until others were served', () => {
+  let stage: Stage;
+  afterEach(() => stage.listener.close());
+
+  it.each([
+    ['small', 64 << 10],
+    ['medium', 1 << 20],
+    ['large', LARGE_BYTES],
+  ])('leave those their memory: %s ones', async (_, sizeBytes) => {
+    stage = await Stage.open();
+    stage.producing(100, sizeBytes);
+    expect(stage.serves(sizeBytes, PRODUCE)).toBe(false);
+    const sizes = [100, 64 << 10, 1 << 20, LARGE_BYTES];
+    expect(sizes.map((size) => stage.serves(size))).toEqual([true, true, true, true]);
+  });
+
+  it('leave those their memory: ones of all sizes', async () => {
+    stage = await Stage.open();
+    for (const sizeBytes of [LARGE_BYTES, 1 << 20, 64 << 10]) stage.producing(20, sizeBytes);
+    const sizes = [100, 64 << 10, 1 << 20, LARGE_BYTES];
+    expect(sizes.map((size) => stage.serves(size))).toEqual([true, true, true, true]);
+  });
+
+  it('come after those when memory is free again', async () => {
+    stage = await Stage.open();
+    stage.producing(100, 64 << 10);
+    stage.leaves.add(FETCH);
+    while (stage.serves(64 << 10));
+    const before = stage.started.length;
+    for (const exchange of stage.started.slice(0, 20)) exchange.respond([new Uint8Array(8)], 8);
+    expect(stage.started.slice(before, before + 2).map(apiKeyOf)).toEqual([FETCH, PRODUCE]);
+  });
+
+  it('are all served, at a fetch each, though they want many times what there is', async () => {
+    stage = await Stage.open();
+    stage.producing(200, 64 << 10);
+    let fetches = 0;
+    for (let index = 0; index < stage.started.length; index += 1) {
+      const exchange = stage.started[index];
+      if (exchange === undefined || apiKeyOf(exchange) === FETCH) continue;
+      if (stage.serves(100)) fetches += 1;
+      exchange.respond([new Uint8Array(8)], 8);
+    }
+    expect([fetches, stage.usedBytes]).toEqual([200, 0]);
   });
 });
