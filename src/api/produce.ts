@@ -246,7 +246,7 @@ function append(entry: Entry, acks: number, round: ProduceRound, { broker }: Api
     ofTopic.recordsIn += recordCount;
   }
   answer.baseOffset = outcome.baseOffset;
-  answer.logAppendTimeMs = appendTime;
+  if (entry.stamps) answer.logAppendTimeMs = outcome.appendTime ?? appendTime;
   answer.logStartOffset = partition.log?.logStartOffset ?? -1;
   round.await(partition, outcome.lastOffset, acks, answer);
 }

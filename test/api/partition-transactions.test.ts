@@ -149,6 +149,28 @@ describe('Produce of a transaction', () => {
   });
 });
 
+describe('Produce of an idempotent producer', () => {
+  test.each([
+    ['LogAppendTime', 'the time that its record has'],
+    ['CreateTime', 'no time'],
+  ])('of %s: a batch that is sent again is answered as the first time, with %s', async (type) => {
+    const stage = new ApiStage();
+    stage.topic('t', 1, { 'message.timestamp.type': type });
+    const ask = async () => {
+      const records = [batchOf(1, { producerId: 9, producerEpoch: 0, baseSequence: 0 })[0]];
+      const topicData = [{ name: 't', partitionData: [{ index: 0, records }] }];
+      const request = { transactionalId: null, acks: -1, timeoutMs: 1_000, topicData };
+      return (await stage.call(produceApi, produce, 11, request)).responses[0]?.partitionResponses[0];
+    };
+    const logAppendTimeMs = type === 'LogAppendTime' ? stage.clock.wall() : -1;
+    const first = await ask();
+    expect(first).toMatchObject({ errorCode: ErrorCode.None, baseOffset: 0, logAppendTimeMs });
+    stage.clock.advance(4_000);
+    expect(await ask()).toEqual(first);
+    expect(stage.log('t', 0).batches).toHaveLength(1);
+  });
+});
+
 describe('WriteTxnMarkers', () => {
   test.each(versionsOf(writeTxnMarkersApi))('version %i ends a transaction where it says', async (version) => {
     const stage = stageWithTopic();
