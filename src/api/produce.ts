@@ -192,7 +192,7 @@ async function verifyTransaction(
     for (const entry of entries) refuse(entry, error);
     return;
   }
-  const adds = broker.verifier.adds(header.apiVersion >= FIRST_THAT_ADDS);
+  const adds = header.apiVersion >= FIRST_THAT_ADDS;
   const verdicts = await broker.verifier.verify(
     appends,
     { transactionalId, producerId, producerEpoch, adds, knowsAbortable: header.apiVersion >= FIRST_WITH_ABORTABLE },

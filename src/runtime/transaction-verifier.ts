@@ -6,7 +6,6 @@ import { fitsRecord } from '#coordinator/group-records';
 import type { ProducedBatch, Verification } from '#log/verifications';
 import type { MetadataImage } from '#metadata/image';
 import { ErrorCode } from '#model/errors';
-import { TRANSACTION_VERSION } from '#model/features';
 import { type NodeId, partitionName } from '#model/ids';
 import { TRANSACTIONS_TOPIC } from '#model/internal-topics';
 import {
@@ -30,14 +29,16 @@ const ADD_PARTITIONS: WireApi<AddPartitionsToTxnRequestInput, AddPartitionsToTxn
 const ADD_PARTITIONS_VERSION = 5;
 /** Transactions in one request to a coordinator. */
 const BATCH_MAX = 500;
-const ADDING_VERSION = 2;
 
 /** The producer of a request, and what its client understands. */
 export interface TransactionalProducer {
   readonly transactionalId: string;
   readonly producerId: number;
   readonly producerEpoch: number;
-  /** The coordinator is to add the partitions, where it would else only confirm that they were added (transaction.version 2). */
+  /**
+   * The coordinator is to add the partitions, where it would else only confirm that they were added (transaction.version 2). The version
+   * of the request tells: its client holds on to what it has begun with, whatever level the cluster has by now, or this broker knows of.
+   */
   readonly adds: boolean;
   /** Whether it knows TRANSACTION_ABORTABLE. */
   readonly knowsAbortable: boolean;
@@ -58,7 +59,7 @@ export type Verdict =
 export interface TransactionVerifierParts {
   readonly clock: Pick<Clock, 'now'>;
   readonly deadlines: Deadlines;
-  readonly image: Pick<MetadataImage, 'topic' | 'features'>;
+  readonly image: Pick<MetadataImage, 'topic'>;
   readonly requests: BrokerRequests;
   config(): {
     readonly transactionPartitionVerificationEnable: boolean;
@@ -87,11 +88,6 @@ export class TransactionVerifier {
 
   constructor(parts: TransactionVerifierParts) {
     this.#parts = parts;
-  }
-
-  /** Whether clients of this version let the broker add partitions: not before the cluster has finalised what that belongs to. */
-  adds(clientMay: boolean): boolean {
-    return clientMay && (this.#parts.image.features.get(TRANSACTION_VERSION)?.level ?? 0) >= ADDING_VERSION;
   }
 
   /**

@@ -33,7 +33,6 @@ class Stage {
   readonly clock = new FakeClock();
   readonly sent: Sent[] = [];
   readonly leaders: (number | null)[] = [2, 3];
-  transactionVersion = 0;
   topicExists = true;
   verifies = true;
   readonly partitions = [0, 1].map((index) => ledPartition(new StubLog('t', index).asLog));
@@ -57,7 +56,6 @@ class Stage {
       deadlines: new Deadlines(this.clock),
       image: {
         topic: () => (this.topicExists ? topic() : undefined),
-        features: { get: () => ({ level: this.transactionVersion }) },
       } as unknown as MetadataImage,
       requests,
       config: () => ({
@@ -220,14 +218,6 @@ describe('before the first append of a transaction', () => {
 });
 
 describe('transaction.version 2', () => {
-  test('is what lets brokers add partitions, for clients that leave it to them', () => {
-    const stage = new Stage();
-    stage.transactionVersion = 1;
-    expect(stage.verifier.adds(true)).toBe(false);
-    stage.transactionVersion = 2;
-    expect([stage.verifier.adds(true), stage.verifier.adds(false)]).toEqual([true, false]);
-  });
-
   test('waits out the end of the transaction before, in whose markers its own verification would drown', async () => {
     const stage = new Stage();
     const [partition] = stage.partitions as [Partition];
