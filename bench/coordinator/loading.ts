@@ -57,6 +57,7 @@ async function measure(partitionsPerCommit: number): Promise<string> {
     tailCacheBytes: 0,
     minFreeBytes: 0,
     retentionCheckMs: 1e9,
+    producerIdExpirationMs: () => 1e9,
     onAllOffline: console.error,
   });
   const log = await store.create('__consumer_offsets', uuid('AAAAAAAAAAAAAAAAAAAABQ'), 0, defaultLogConfig());

@@ -43,6 +43,7 @@ async function measure(folder: string, logs: number, valueBytes: number, journal
     tailCacheBytes: 64 * 1024 * 1024,
     minFreeBytes: 0,
     retentionCheckMs: 1e9,
+    producerIdExpirationMs: () => 1e9,
     journalAbove,
     onAllOffline: console.error,
   });

@@ -38,6 +38,7 @@ async function measure(folder: string, mebibytes: number, keys: number, codec: C
     tailCacheBytes: 0,
     minFreeBytes: 0,
     retentionCheckMs: 1e9,
+    producerIdExpirationMs: () => 1e9,
     cleaner: () => ({ ...DEFAULT_CLEANER, enabled: false }),
     onAllOffline: console.error,
   });

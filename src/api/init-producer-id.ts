@@ -23,7 +23,8 @@ export const initProducerIdApi = api(
     if ((producerId === NONE) !== (producerEpoch === NONE)) return refused(ErrorCode.InvalidRequest);
     if (transactionalId === null) {
       const id = await broker.producerIds.next();
-      if (id === undefined) return refused(ErrorCode.CoordinatorNotAvailable);
+      // The one that clients just retry: others make them look for a coordinator, which this producer has not.
+      if (id === undefined) return refused(ErrorCode.CoordinatorLoadInProgress);
       return { throttleTimeMs: 0, errorCode: ErrorCode.None, producerId: id, producerEpoch: 0 };
     }
     const expected = expectedProducer(request);

@@ -192,7 +192,7 @@ async function verifyTransaction(
     for (const entry of entries) refuse(entry, error);
     return;
   }
-  const adds = broker.verifier.adds(header.apiVersion >= FIRST_THAT_ADDS);
+  const adds = header.apiVersion >= FIRST_THAT_ADDS;
   const verdicts = await broker.verifier.verify(
     appends,
     { transactionalId, producerId, producerEpoch, adds, knowsAbortable: header.apiVersion >= FIRST_WITH_ABORTABLE },
@@ -246,7 +246,7 @@ function append(entry: Entry, acks: number, round: ProduceRound, { broker }: Api
     ofTopic.recordsIn += recordCount;
   }
   answer.baseOffset = outcome.baseOffset;
-  answer.logAppendTimeMs = appendTime;
+  if (entry.stamps) answer.logAppendTimeMs = outcome.appendTime ?? appendTime;
   answer.logStartOffset = partition.log?.logStartOffset ?? -1;
   round.await(partition, outcome.lastOffset, acks, answer);
 }

@@ -53,7 +53,7 @@ async function commit(
     transactionalId,
     producerId,
     producerEpoch,
-    adds: broker.verifier.adds(version >= FIRST_THAT_ADDS),
+    adds: version >= FIRST_THAT_ADDS,
     knowsAbortable: version >= FIRST_WITH_ABORTABLE,
   };
   const batch = { producerId, producerEpoch, baseSequence: NO_SEQUENCE };

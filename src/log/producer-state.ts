@@ -34,8 +34,6 @@ export type ProducerCheck =
 export interface ProducerStatesOptions {
   /** Beyond it the producer that wrote least recently is forgotten, unless its transaction is open. */
   readonly maxProducers: number;
-  /** producer.id.expiration.ms */
-  readonly expirationMs: number;
 }
 
 /** A producer as DescribeProducers tells of it (KIP-664). */
@@ -67,25 +65,19 @@ const OK: ProducerCheck = { kind: 'ok' };
 export class ProducerStates {
   readonly #crc32c: Codecs['crc32c'];
   readonly #maxProducers: number;
-  #expirationMs: number;
   /** Least recent first. */
   readonly #producers = new Map<number, ProducerEntry>();
   #newest: ProducerEntry | undefined;
   readonly #transactions = new OpenTransactions();
 
-  constructor(crc32c: Codecs['crc32c'], { maxProducers, expirationMs }: ProducerStatesOptions) {
+  constructor(crc32c: Codecs['crc32c'], { maxProducers }: ProducerStatesOptions) {
     assert(maxProducers >= 1, 'room for one producer at least');
     this.#crc32c = crc32c;
     this.#maxProducers = maxProducers;
-    this.#expirationMs = expirationMs;
   }
 
   get size(): number {
     return this.#producers.size;
-  }
-
-  set expirationMs(expirationMs: number) {
-    this.#expirationMs = expirationMs;
   }
 
   /**
@@ -215,10 +207,10 @@ export class ProducerStates {
     this.#transactions.highWatermarkAdvanced(highWatermark);
   }
 
-  /** Forgets who has not written for producer.id.expiration.ms, unless its transaction is open. */
-  removeExpired(nowMs: Timestamp): void {
+  /** Forgets who has not written for `expirationMs` (producer.id.expiration.ms), unless its transaction is open. */
+  removeExpired(nowMs: Timestamp, expirationMs: number): void {
     for (const [id, entry] of this.#producers) {
-      if (entry.openTransactionAt === undefined && nowMs - entry.lastTimestamp >= this.#expirationMs) this.#forget(id);
+      if (entry.openTransactionAt === undefined && nowMs - entry.lastTimestamp >= expirationMs) this.#forget(id);
     }
   }
 

@@ -234,7 +234,10 @@ export async function joinAsBroker({ broker, lifecycle, isr }: NodeBroker, { quo
     partitions.apply(delta);
     broker.departures.changed(delta.brokers);
     broker.groups.topicsChanged(delta);
-    if (delta.partitions.length > 0 || delta.topicsDeleted.length > 0) broker.transactions.leadersChanged();
+    if (delta.partitions.length > 0 || delta.topicsDeleted.length > 0) {
+      broker.transactions.leadersChanged();
+      broker.verifier.leadersChanged();
+    }
     if (delta.configs.some(({ type }) => type === ResourceType.Broker)) broker.refreshConfig();
     if (lifecycle.registered?.fenced === false) letIn();
   });

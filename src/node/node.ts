@@ -130,12 +130,15 @@ export class Node {
     const ports = this.#ports;
     for (const name of inert) ports.logger.warn({ config: name }, 'this config of Kafka has no effect here');
 
+    const effective = () => this.#running?.broker?.broker.config;
     const store = await LogStore.open(ports, {
       nodeId: this.id,
       tailCacheBytes: config.logTailCacheBytes,
       minFreeBytes: config.logDirMinFreeBytes,
       retentionCheckMs: config.logRetentionCheckIntervalMs,
-      cleaner: () => cleanerSettings(this.#running?.broker?.broker.config ?? config),
+      cleaner: () => cleanerSettings(effective() ?? config),
+      // Nobody is forgotten before it is known what was set at run time: it may be longer than what was given.
+      producerIdExpirationMs: () => effective()?.producerIdExpirationMs ?? Number.POSITIVE_INFINITY,
       onAllOffline: (reason) => ports.fatal(new NodeError(`no data directory is left: ${reason}`)),
     });
     opened.push(() => store.close());

@@ -1,6 +1,6 @@
 import { assert } from '#base/assert';
 import { Fifo } from '#base/fifo';
-import type { Mono } from '#base/ports';
+import type { Mono, Timestamp } from '#base/ports';
 import type { EndMarker } from '#log/end-marker';
 import type { EpochEnd } from '#log/leader-epoch-cache';
 import { type ProducedBatch, type Verification, Verifications } from '#log/verifications';
@@ -26,11 +26,13 @@ interface PendingAck {
   readonly done: (error: ErrorCode) => void;
 }
 
-/** A duplicate has the offsets of the batch that was taken first. */
+/** A duplicate has what the batch that was taken first got. */
 export interface Appended {
   readonly error: typeof ErrorCode.None;
   readonly baseOffset: Offset;
   readonly lastOffset: Offset;
+  /** The timestamp of a duplicate in the log. */
+  readonly appendTime?: Timestamp;
 }
 
 /** Why the batches were not taken. */
@@ -232,7 +234,7 @@ export class Partition implements LogListener {
 
   /**
    * Appends whole validated batches, which the log owns from here on. Duplicates of an idempotent producer are not
-   * appended again: their first offsets are the outcome. Acknowledged by `whenDurable` or `whenCommitted`. `verification`: see
+   * appended again: what they got first is the outcome. Acknowledged by `whenDurable` or `whenCommitted`. `verification`: see
    * `beginVerification`; 'waived' if the broker is not to verify.
    */
   append(
@@ -248,7 +250,8 @@ export class Partition implements LogListener {
       const { producers } = log;
       const check = this.#verifications.check(header, producers.check(header), producers, verification);
       if (check.kind === 'duplicate') {
-        return { error: ErrorCode.None, baseOffset: check.baseOffset, lastOffset: check.lastOffset };
+        const { baseOffset, lastOffset, appendTime } = check;
+        return { error: ErrorCode.None, baseOffset, lastOffset, appendTime };
       }
       if (check.kind === 'error') return { error: check.code };
     }

@@ -1,12 +1,11 @@
 /** Before the first append of a transaction to a partition its coordinator is asked (KIP-890). */
-import type { Deadlines } from '#base/deadlines';
+import type { Deadline, Deadlines } from '#base/deadlines';
 import type { Clock } from '#base/ports';
 import { coordinatorPartition } from '#coordinator/coordinator-partition';
 import { fitsRecord } from '#coordinator/group-records';
 import type { ProducedBatch, Verification } from '#log/verifications';
 import type { MetadataImage } from '#metadata/image';
 import { ErrorCode } from '#model/errors';
-import { TRANSACTION_VERSION } from '#model/features';
 import { type NodeId, partitionName } from '#model/ids';
 import { TRANSACTIONS_TOPIC } from '#model/internal-topics';
 import {
@@ -30,14 +29,16 @@ const ADD_PARTITIONS: WireApi<AddPartitionsToTxnRequestInput, AddPartitionsToTxn
 const ADD_PARTITIONS_VERSION = 5;
 /** Transactions in one request to a coordinator. */
 const BATCH_MAX = 500;
-const ADDING_VERSION = 2;
 
 /** The producer of a request, and what its client understands. */
 export interface TransactionalProducer {
   readonly transactionalId: string;
   readonly producerId: number;
   readonly producerEpoch: number;
-  /** The coordinator is to add the partitions, where it would else only confirm that they were added (transaction.version 2). */
+  /**
+   * The coordinator is to add the partitions, where it would else only confirm that they were added (transaction.version 2). The version
+   * of the request tells: its client holds on to what it has begun with, whatever level the cluster has by now, or this broker knows of.
+   */
   readonly adds: boolean;
   /** Whether it knows TRANSACTION_ABORTABLE. */
   readonly knowsAbortable: boolean;
@@ -58,7 +59,7 @@ export type Verdict =
 export interface TransactionVerifierParts {
   readonly clock: Pick<Clock, 'now'>;
   readonly deadlines: Deadlines;
-  readonly image: Pick<MetadataImage, 'topic' | 'features'>;
+  readonly image: Pick<MetadataImage, 'topic'>;
   readonly requests: BrokerRequests;
   config(): {
     readonly transactionPartitionVerificationEnable: boolean;
@@ -71,27 +72,33 @@ export interface TransactionVerifierParts {
 interface Question {
   readonly producer: TransactionalProducer;
   readonly partitions: readonly Partition[];
-  readonly timeoutMs: number;
   /** By partition name; those that are missing are confirmed. Called once. */
   readonly answered: (errors: ReadonlyMap<string, ErrorCode> | ErrorCode) => void;
+  /** Its own, wherever it waits and whatever it was sent with. */
+  readonly deadline: Deadline;
+}
+
+/** A broker that coordinates transactions: one request at a time, which takes what has gathered meanwhile. */
+interface Coordinator {
+  readonly waiting: Set<Question>;
+  /** Those that still wait for the answer to the request under way. */
+  readonly sent: Set<Question>;
+  /** A request is under way, if perhaps for nobody any longer. */
+  isBusy: boolean;
 }
 
 /**
  * Asks each coordinator one request at a time, which holds the questions of all producers that came meanwhile. Of a transactional id there
- * is one at a time: a second one waits for the next request.
+ * is one at a time: a second one waits for the next request. A question goes with its coordinator, to whichever broker that moves, and
+ * waits no longer than its producer does.
  */
 export class TransactionVerifier {
   readonly #parts: TransactionVerifierParts;
-  /** By coordinator; while a request to it is under way. Bounded by the requests of producers that the node has memory for. */
-  readonly #waiting = new Map<NodeId, Question[]>();
+  /** As many as brokers that were asked; their questions are bounded by the requests of producers that the node has memory for. */
+  readonly #coordinators = new Map<NodeId, Coordinator>();
 
   constructor(parts: TransactionVerifierParts) {
     this.#parts = parts;
-  }
-
-  /** Whether clients of this version let the broker add partitions: not before the cluster has finalised what that belongs to. */
-  adds(clientMay: boolean): boolean {
-    return clientMay && (this.#parts.image.features.get(TRANSACTION_VERSION)?.level ?? 0) >= ADDING_VERSION;
   }
 
   /**
@@ -113,6 +120,19 @@ export class TransactionVerifier {
       if (!producer.adds || !isEarly || clock.now() >= until) return verdicts;
       await this.#pause(config().addPartitionsToTxnRetryBackoffMs);
     }
+  }
+
+  /** Others lead: who does not coordinate any longer has no answer that counts. */
+  leadersChanged(): void {
+    const moved: Question[] = [];
+    for (const [broker, { waiting, sent }] of this.#coordinators)
+      for (const questions of [sent, waiting])
+        for (const question of questions) {
+          if (this.#coordinatorOf(question.producer.transactionalId) === broker) continue;
+          questions.delete(question);
+          moved.push(question);
+        }
+    this.#dispatch(moved);
   }
 
   async #once(
@@ -140,17 +160,25 @@ export class TransactionVerifier {
   ): Promise<ReadonlyMap<string, ErrorCode> | ErrorCode> {
     // No coordinator has taken such an id.
     if (!fitsRecord(producer.transactionalId)) return Promise.resolve(ErrorCode.InvalidProducerIdMapping);
-    const coordinator = this.#coordinatorOf(producer.transactionalId);
-    if (coordinator === undefined) return Promise.resolve(ErrorCode.CoordinatorNotAvailable);
     return new Promise((answered) => {
-      const question: Question = { producer, partitions, timeoutMs, answered };
-      const waiting = this.#waiting.get(coordinator);
-      if (waiting !== undefined) waiting.push(question);
-      else {
-        this.#waiting.set(coordinator, []);
-        void this.#send(coordinator, [question]);
-      }
+      const deadline = this.#parts.deadlines.after(timeoutMs, () => this.#overdue(question));
+      const question: Question = { producer, partitions, answered, deadline };
+      this.#dispatch([question]);
     });
+  }
+
+  /** To their coordinators, as the metadata have them now. */
+  #dispatch(questions: readonly Question[]): void {
+    const touched = new Set<NodeId>();
+    for (const question of questions) {
+      const broker = this.#coordinatorOf(question.producer.transactionalId);
+      if (broker === undefined) this.#answer(question, ErrorCode.CoordinatorNotAvailable);
+      else {
+        this.#coordinator(broker).waiting.add(question);
+        touched.add(broker);
+      }
+    }
+    for (const broker of touched) this.#flush(broker);
   }
 
   #coordinatorOf(transactionalId: string): NodeId | undefined {
@@ -159,28 +187,54 @@ export class TransactionVerifier {
     return topic.partitions[coordinatorPartition(transactionalId, topic.partitions.length)]?.leader ?? undefined;
   }
 
-  async #send(coordinator: NodeId, first: readonly Question[]): Promise<void> {
-    for (let questions = first; questions.length > 0; questions = this.#next(coordinator)) {
-      const timeoutMs = Math.max(...questions.map((question) => question.timeoutMs));
-      const request = { transactions: questions.map(transactionOf) };
-      const { requests } = this.#parts;
-      const response = await requests.send(coordinator, ADD_PARTITIONS, ADD_PARTITIONS_VERSION, request, timeoutMs);
-      for (const { producer, answered } of questions) answered(answerTo(producer.transactionalId, response));
+  #flush(broker: NodeId): void {
+    const coordinator = this.#coordinator(broker);
+    if (coordinator.isBusy || coordinator.waiting.size === 0) return;
+    const chosen = new Map<string, Question>();
+    for (const question of coordinator.waiting) {
+      if (chosen.size >= BATCH_MAX) break;
+      const { transactionalId } = question.producer;
+      if (chosen.has(transactionalId)) continue;
+      chosen.set(transactionalId, question);
+      coordinator.waiting.delete(question);
     }
-    this.#waiting.delete(coordinator);
+    void this.#send(broker, coordinator, [...chosen.values()]);
   }
 
-  /** What goes into the next request; the rest waits on. */
-  #next(coordinator: NodeId): readonly Question[] {
-    const chosen = new Map<string, Question>();
-    const rest: Question[] = [];
-    for (const question of this.#waiting.get(coordinator) ?? []) {
-      const { transactionalId } = question.producer;
-      if (chosen.size >= BATCH_MAX || chosen.has(transactionalId)) rest.push(question);
-      else chosen.set(transactionalId, question);
+  async #send(broker: NodeId, coordinator: Coordinator, questions: readonly Question[]): Promise<void> {
+    const { clock, requests } = this.#parts;
+    const { sent } = coordinator;
+    coordinator.isBusy = true;
+    for (const question of questions) sent.add(question);
+    const timeoutMs = Math.max(...questions.map(({ deadline }) => deadline.at)) - clock.now();
+    const request = { transactions: questions.map(transactionOf) };
+    const response = await requests.send(broker, ADD_PARTITIONS, ADD_PARTITIONS_VERSION, request, timeoutMs);
+    for (const question of sent) this.#answer(question, answerTo(question.producer.transactionalId, response));
+    sent.clear();
+    coordinator.isBusy = false;
+    this.#flush(broker);
+  }
+
+  #overdue(question: Question): void {
+    for (const { waiting, sent } of this.#coordinators.values()) {
+      waiting.delete(question);
+      sent.delete(question);
     }
-    this.#waiting.set(coordinator, rest);
-    return [...chosen.values()];
+    this.#answer(question, ErrorCode.NetworkException);
+  }
+
+  #answer({ deadline, answered }: Question, errors: ReadonlyMap<string, ErrorCode> | ErrorCode): void {
+    this.#parts.deadlines.cancel(deadline);
+    answered(errors);
+  }
+
+  #coordinator(broker: NodeId): Coordinator {
+    let coordinator = this.#coordinators.get(broker);
+    if (coordinator === undefined) {
+      coordinator = { waiting: new Set(), sent: new Set(), isBusy: false };
+      this.#coordinators.set(broker, coordinator);
+    }
+    return coordinator;
   }
 
   #pause(delayMs: number): Promise<void> {

@@ -60,7 +60,6 @@ export interface LoadPoint {
 
 /** Beyond it a partition forgets the producer that wrote least recently: about 10 MB per partition at most. */
 const PRODUCERS_MAX = 10_000;
-const PRODUCER_EXPIRATION_MS = 86_400_000;
 
 /** Undefined if the folder is not of the kind that the suffix tells, or one's that was being made when the node died. */
 export async function identifyLog(
@@ -198,8 +197,7 @@ export async function createLog(
 }
 
 function newProducers({ codecs }: LogDirectory): ProducerStates {
-  const options = { maxProducers: PRODUCERS_MAX, expirationMs: PRODUCER_EXPIRATION_MS };
-  return new ProducerStates((bytes, seed) => codecs.crc32c(bytes, seed), options);
+  return new ProducerStates((bytes, seed) => codecs.crc32c(bytes, seed), { maxProducers: PRODUCERS_MAX });
 }
 
 async function isEmpty(disk: Disk, folder: string): Promise<boolean> {

@@ -19,6 +19,8 @@ export interface LogStoreOptions {
   /** A data directory with less free room takes no appends. */
   readonly minFreeBytes: number;
   readonly retentionCheckMs: number;
+  /** How long the logs remember an idle producer, as it is now. */
+  readonly producerIdExpirationMs: () => number;
   /** DEFAULT_CLEANER if not given. */
   readonly cleaner?: () => CleanerSettings;
   /** More logs than this that wait for their sync share a record of the journal; JOURNAL_ABOVE if not given. */
@@ -519,7 +521,11 @@ export class LogStore {
     if (now >= this.#retentionDueAt) {
       this.#retentionDueAt = now + this.#options.retentionCheckMs;
       const wall = this.#ports.clock.wall();
-      for (const log of this.#logs.values()) log.enforceRetention(wall);
+      const expirationMs = this.#options.producerIdExpirationMs();
+      for (const log of this.#logs.values()) {
+        log.producers.removeExpired(wall, expirationMs);
+        log.enforceRetention(wall);
+      }
     }
     for (const directory of this.directories) {
       try {

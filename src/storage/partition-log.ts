@@ -317,7 +317,6 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   /** Deletes segments by age and size; nothing at or above the high watermark. */
   enforceRetention(nowMs: Timestamp): void {
     const highWatermark = this.#committed;
-    this.producers.removeExpired(nowMs);
     this.#background('retention', () => this.#expire({ nowMs, highWatermark }));
   }
 

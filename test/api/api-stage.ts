@@ -62,8 +62,6 @@ export class ApiStage {
   readonly reachedLog: number[] = [];
   /** The producers that were verified. */
   readonly verified: TransactionalProducer[] = [];
-  /** Whether brokers may add partitions to transactions. */
-  transactionVersion = 2;
   readonly #partitions = new Map<string, Partition>();
 
   constructor(settings: Readonly<Record<string, string>> = {}) {
@@ -234,9 +232,8 @@ export class ApiStage {
     return wire.read(reader, version);
   }
 
-  get #verifier(): Pick<TransactionVerifier, 'adds' | 'verify'> {
+  get #verifier(): Pick<TransactionVerifier, 'verify'> {
     return {
-      adds: (clientMay) => clientMay && this.transactionVersion >= 2,
       verify: async (appends, producer) => {
         this.verified.push(producer);
         const begun = appends.map(({ partition, header }) => partition.beginVerification(header, producer.adds));

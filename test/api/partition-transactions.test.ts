@@ -7,6 +7,7 @@ import { txnOffsetCommitApi } from '#api/txn-offset-commit';
 import { writeTxnMarkersApi } from '#api/write-txn-markers';
 import { coordinatorPartition } from '#coordinator/coordinator-partition';
 import { ErrorCode, errorName } from '#model/errors';
+import { TRANSACTION_VERSION } from '#model/features';
 import { OFFSETS_TOPIC } from '#model/internal-topics';
 import { writeDescribeProducersRequest } from '#protocol/generated/describe-producers-request';
 import { readDescribeProducersResponse } from '#protocol/generated/describe-producers-response';
@@ -42,6 +43,11 @@ function stageWithTopic(): ApiStage {
   const stage = new ApiStage().withGroups();
   stage.topic('t', 2);
   return stage;
+}
+
+/** As an administrator may, while transactions are open. */
+function lowerTransactionVersion({ cluster }: ApiStage): void {
+  cluster.replay([{ kind: 'featureLevel', name: TRANSACTION_VERSION, level: 1, epoch: 0 }]);
 }
 
 /** One batch to each of the partitions; the errors, in words. */
@@ -86,11 +92,11 @@ describe('Produce of a transaction', () => {
     expect(stage.log('t', 0).batches).toHaveLength(1);
   });
 
-  test('version 12 adds no partitions before transaction.version 2 is finalised', async () => {
+  test('version 12 adds its partitions at any level of transaction.version: the client has chosen already', async () => {
     const stage = stageWithTopic();
-    stage.transactionVersion = 1;
+    lowerTransactionVersion(stage);
     await send(stage, [{}], { version: 12 });
-    expect(stage.verified).toMatchObject([{ adds: false }]);
+    expect(stage.verified).toMatchObject([{ adds: true }]);
   });
 
   test('nothing of it is in a log, and the connection’s next request waits, before it is verified', async () => {
@@ -146,6 +152,28 @@ describe('Produce of a transaction', () => {
     await end(stage, 't', 0, { producerEpoch: 1 });
     expect(await send(stage, [{ baseSequence: 1 }])).toEqual(['INVALID_PRODUCER_EPOCH']);
     expect(await send(stage, [{ producerEpoch: 1 }])).toEqual(['NONE']);
+  });
+});
+
+describe('Produce of an idempotent producer', () => {
+  test.each([
+    ['LogAppendTime', 'the time that its record has'],
+    ['CreateTime', 'no time'],
+  ])('of %s: a batch that is sent again is answered as the first time, with %s', async (type) => {
+    const stage = new ApiStage();
+    stage.topic('t', 1, { 'message.timestamp.type': type });
+    const ask = async () => {
+      const records = [batchOf(1, { producerId: 9, producerEpoch: 0, baseSequence: 0 })[0]];
+      const topicData = [{ name: 't', partitionData: [{ index: 0, records }] }];
+      const request = { transactionalId: null, acks: -1, timeoutMs: 1_000, topicData };
+      return (await stage.call(produceApi, produce, 11, request)).responses[0]?.partitionResponses[0];
+    };
+    const logAppendTimeMs = type === 'LogAppendTime' ? stage.clock.wall() : -1;
+    const first = await ask();
+    expect(first).toMatchObject({ errorCode: ErrorCode.None, baseOffset: 0, logAppendTimeMs });
+    stage.clock.advance(4_000);
+    expect(await ask()).toEqual(first);
+    expect(stage.log('t', 0).batches).toHaveLength(1);
   });
 });
 
@@ -252,6 +280,13 @@ describe('TxnOffsetCommit', () => {
       expect(await committed(stage, true)).toBe(42);
     },
   );
+
+  test('version 5 adds its partition at any level of transaction.version', async () => {
+    const stage = stageWithTopic();
+    lowerTransactionVersion(stage);
+    await commit(stage, {}, 5);
+    expect(stage.verified).toMatchObject([{ adds: true }]);
+  });
 
   test('an aborted one leaves what there was', async () => {
     const stage = stageWithTopic();

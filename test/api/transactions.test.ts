@@ -141,6 +141,16 @@ describe('InitProducerId', () => {
     },
   );
 
+  test.each(versionsOf(initProducerIdApi))(
+    'version %i without a transactional id waits for new ids, and looks for no coordinator',
+    async (version) => {
+      const on = new ApiStage();
+      on.producerIdBlock = undefined;
+      const none = { errorCode: ErrorCode.CoordinatorLoadInProgress, producerId: -1, producerEpoch: -1 };
+      expect(await init(on, version, { transactionalId: null })).toMatchObject(none);
+    },
+  );
+
   test.each([3, 4, 5])('a fenced producer of version %i is told so as it knows it (KIP-588)', async (version) => {
     const on = stage();
     await init(on);

@@ -5,8 +5,8 @@ import { ErrorCode } from '#model/errors';
 import { type BatchHeader, lastSequence } from '#protocol/record-batch';
 import { at, type BatchIdea, codecs, headerOf, kafkaFile } from './support.ts';
 
-function states({ maxProducers = 100, expirationMs = 1000 } = {}): ProducerStates {
-  return new ProducerStates(codecs.crc32c, { maxProducers, expirationMs });
+function states({ maxProducers = 100 } = {}): ProducerStates {
+  return new ProducerStates(codecs.crc32c, { maxProducers });
 }
 
 /** A partition's log as far as producers see it. */
@@ -114,12 +114,12 @@ describe('KIP-360: producers that are not known', () => {
   });
 
   test('are forgotten after producer.id.expiration.ms, but not within a transaction', () => {
-    const log = new Partition(states({ expirationMs: 1000 }));
+    const log = new Partition();
     log.produce({ producerId: 1, sequence: 0 }, 5000);
     log.produce({ producerId: 2, sequence: 0, transactional: true }, 5000);
-    log.states.removeExpired(5999);
+    log.states.removeExpired(5999, 1000);
     expect(log.states.size).toBe(2);
-    log.states.removeExpired(6000);
+    log.states.removeExpired(6000, 1000);
     expect(log.produce({ producerId: 1, sequence: 9 }, 6000)).toBe('at 2');
     expect(log.produce({ producerId: 2, sequence: 9, transactional: true })).toBe(OUT_OF_ORDER);
   });
@@ -232,7 +232,7 @@ describe('markers of the coordinator', () => {
 
 describe('Kafka 4.3.1 decided the same', () => {
   test('in 600 random steps of its own producer state', () => {
-    const log = new Partition(states({ expirationMs: 1_000_000_000 }));
+    const log = new Partition();
     const lines = kafkaFile('producer-walk.txt').toString().trimEnd().split('\n');
     expect(lines).toHaveLength(600);
     lines.forEach((line, step) => {

@@ -6,7 +6,7 @@ import { at, type BatchIdea, codecs, headerOf } from './support.ts';
 
 /** A partition's log, as far as producers and their transactions go. */
 class Log {
-  readonly states = new ProducerStates(codecs.crc32c, { maxProducers: 100, expirationMs: 1e9 });
+  readonly states = new ProducerStates(codecs.crc32c, { maxProducers: 100 });
   readonly verifications = new Verifications();
   #end = 0;
 

@@ -12,6 +12,8 @@ import { writeDeleteTopicsRequest } from '#protocol/generated/delete-topics-requ
 import { readDeleteTopicsResponse } from '#protocol/generated/delete-topics-response';
 import { writeFetchRequest } from '#protocol/generated/fetch-request';
 import { readFetchResponse } from '#protocol/generated/fetch-response';
+import { writeIncrementalAlterConfigsRequest } from '#protocol/generated/incremental-alter-configs-request';
+import { readIncrementalAlterConfigsResponse } from '#protocol/generated/incremental-alter-configs-response';
 import { writeInitProducerIdRequest } from '#protocol/generated/init-producer-id-request';
 import { readInitProducerIdResponse } from '#protocol/generated/init-producer-id-response';
 import { writeMetadataRequest } from '#protocol/generated/metadata-request';
@@ -122,6 +124,23 @@ class OneNode {
     return answer.responses[0]?.partitionResponses[0];
   }
 
+  /** Of all brokers. */
+  async configure(name: string, value: string): Promise<void> {
+    const resources = [{ resourceType: 4, resourceName: '', configs: [{ name, configOperation: 0, value }] }];
+    const answer = await this.request(
+      ApiKey.IncrementalAlterConfigs,
+      1,
+      { resources, validateOnly: false },
+      writeIncrementalAlterConfigsRequest,
+      readIncrementalAlterConfigsResponse,
+    );
+    expect(answer.responses[0]?.errorCode).toBe(ErrorCode.None);
+  }
+
+  async pass(ms: number): Promise<void> {
+    await this.world.run(this.world.clock.now() + ms);
+  }
+
   askFetch(topic: string, fetchOffset: number, maxWaitMs: number) {
     const request = {
       maxWaitMs,
@@ -208,6 +227,26 @@ describe('a node over simulated ports', () => {
     expect(await node.produce('t', ['e'], at(4))).toMatchObject({ errorCode: ErrorCode.OutOfOrderSequenceNumber });
     expect(await node.produce('t', ['d'], at(3))).toMatchObject({ errorCode: ErrorCode.None, baseOffset: 3 });
     expect(await node.values('t')).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('forgets idle producers after producer.id.expiration.ms as it was set at run time, also after a restart', async () => {
+    const node = oneNode();
+    const config = { 'log.retention.check.interval.ms': '5000', 'producer.id.expiration.ms': '60000' };
+    await node.start(config);
+    await node.createTopic('t', 1, { 'message.timestamp.type': 'LogAppendTime' });
+    const producer = { id: 5, epoch: 0, sequence: 0 };
+    const again = () => node.produce('t', ['a'], producer);
+    expect(await again()).toMatchObject({ errorCode: ErrorCode.None, baseOffset: 0 });
+    await node.configure('producer.id.expiration.ms', '300000');
+    await node.pass(120_000);
+    expect(await again()).toMatchObject({ errorCode: ErrorCode.None, baseOffset: 0 });
+    await node.stop();
+    await node.start(config);
+    await node.pass(10_000);
+    expect(await again()).toMatchObject({ errorCode: ErrorCode.None, baseOffset: 0 });
+    await node.configure('producer.id.expiration.ms', '30000');
+    await node.pass(10_000);
+    expect(await again()).toMatchObject({ errorCode: ErrorCode.None, baseOffset: 1 });
   });
 
   it('never gives a producer id twice, whatever crashes between', async () => {

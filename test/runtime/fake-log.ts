@@ -18,7 +18,7 @@ export class FakeLog {
   readonly topic: string;
   readonly partition: number;
   readonly topicId = ZERO_UUID;
-  readonly producers = new ProducerStates(createCodecs().crc32c, { maxProducers: 100, expirationMs: 1e9 });
+  readonly producers = new ProducerStates(createCodecs().crc32c, { maxProducers: 100 });
   readonly batches: Uint8Array[] = [];
   listener: LogListener | undefined;
   directory: object | undefined;

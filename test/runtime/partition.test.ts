@@ -120,13 +120,13 @@ describe('appending to a partition', () => {
     expect(log.epochs.latest()?.epoch).toBe(5);
   });
 
-  test('of a duplicate appends nothing and answers its first offsets', () => {
+  test('of a duplicate appends nothing and answers as the first time', () => {
     const { log, partition } = setUp();
     const by = (baseSequence: number) => ({ producerId: producerId(9), producerEpoch: 0, baseSequence });
     partition.append(...batchOf(1));
     partition.append(...batchOf(2, by(0)));
     partition.append(...batchOf(3, by(2)));
-    expect(partition.append(...batchOf(2, by(0)))).toMatchObject({ baseOffset: 1, lastOffset: 2 });
+    expect(partition.append(...batchOf(2, by(0)))).toMatchObject({ baseOffset: 1, lastOffset: 2, appendTime: 1000 });
     expect(partition.append(...batchOf(3, by(2)))).toMatchObject({ baseOffset: 3, lastOffset: 5 });
     expect(log.logEndOffset).toBe(6);
     expect(partition.append(...batchOf(1, by(7)))).toEqual({ error: ErrorCode.OutOfOrderSequenceNumber });

@@ -27,7 +27,7 @@ export class StubLog {
   readonly topic: string;
   readonly partition: number;
   readonly topicId: Uuid;
-  readonly producers = new ProducerStates(codecs.crc32c, { maxProducers: 10, expirationMs: 1e9 });
+  readonly producers = new ProducerStates(codecs.crc32c, { maxProducers: 10 });
   readonly epochs = new LeaderEpochCache();
   readonly aborted = new TransactionIndex(offset(0));
   listener: LogListener | undefined;

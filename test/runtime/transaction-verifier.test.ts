@@ -33,7 +33,6 @@ class Stage {
   readonly clock = new FakeClock();
   readonly sent: Sent[] = [];
   readonly leaders: (number | null)[] = [2, 3];
-  transactionVersion = 0;
   topicExists = true;
   verifies = true;
   readonly partitions = [0, 1].map((index) => ledPartition(new StubLog('t', index).asLog));
@@ -57,7 +56,6 @@ class Stage {
       deadlines: new Deadlines(this.clock),
       image: {
         topic: () => (this.topicExists ? topic() : undefined),
-        features: { get: () => ({ level: this.transactionVersion }) },
       } as unknown as MetadataImage,
       requests,
       config: () => ({
@@ -69,7 +67,11 @@ class Stage {
   }
 
   /** Errors in words, per partition; they are appended to where there is none. */
-  async verify(producer: Partial<TransactionalProducer> = {}, partitions = this.partitions): Promise<string[]> {
+  async verify(
+    producer: Partial<TransactionalProducer> = {},
+    partitions = this.partitions,
+    timeoutMs = 1_000,
+  ): Promise<string[]> {
     const whole = { ...PRODUCER, ...producer };
     const { producerId, producerEpoch } = whole;
     const batch = () => batchOf(1, { producerId, producerEpoch, baseSequence: 0, transactional: true });
@@ -80,7 +82,7 @@ class Stage {
         header: header as NonNullable<typeof header>,
       })),
       whole,
-      1_000,
+      timeoutMs,
     );
     return verdicts.map(({ error, verification }, place) => {
       const append = appends[place];
@@ -220,14 +222,6 @@ describe('before the first append of a transaction', () => {
 });
 
 describe('transaction.version 2', () => {
-  test('is what lets brokers add partitions, for clients that leave it to them', () => {
-    const stage = new Stage();
-    stage.transactionVersion = 1;
-    expect(stage.verifier.adds(true)).toBe(false);
-    stage.transactionVersion = 2;
-    expect([stage.verifier.adds(true), stage.verifier.adds(false)]).toEqual([true, false]);
-  });
-
   test('waits out the end of the transaction before, in whose markers its own verification would drown', async () => {
     const stage = new Stage();
     const [partition] = stage.partitions as [Partition];
@@ -295,9 +289,103 @@ describe('many producers', () => {
     expect(stage.sent.map(({ to }) => to)).toEqual([2, 3]);
   });
 
+  test('wait each for its own time only, whoever is asked about with it or before it', async () => {
+    const stage = new Stage();
+    stage.leaders.fill(2);
+    const [partition] = stage.partitions as [Partition];
+    const ask = (transactionalId: string, id: number, timeoutMs: number) =>
+      stage.verify({ transactionalId, producerId: id }, [partition], timeoutMs);
+    const patient = ask('a', 1, 30_000);
+    const behind = ask('b', 2, 1_000);
+    await settled();
+    stage.clock.advance(1_000);
+    expect(await behind).toEqual(['NETWORK_EXCEPTION']);
+    const together = [ask('c', 3, 1_000), ask('d', 4, 20_000)];
+    stage.clock.advance(500);
+    await stage.answer();
+    expect(await patient).toEqual(['NONE']);
+    const request = await stage.next();
+    expect(request.transactions.map(({ transactionalId }) => transactionalId)).toEqual(['c', 'd']);
+    expect(request.timeoutMs).toBe(19_500);
+    stage.clock.advance(500);
+    expect(await together[0]).toEqual(['NETWORK_EXCEPTION']);
+    const again = ask('c', 3, 1_000);
+    request.answer(undefined);
+    expect(await together[1]).toEqual(['NETWORK_EXCEPTION']);
+    await stage.answer();
+    expect(await again).toEqual(['NONE']);
+    expect(stage.sent).toHaveLength(0);
+  });
+
   test('an id that no message can hold is nobody’s', async () => {
     const stage = new Stage();
     const answer = await stage.verify({ transactionalId: '\uFFFD'.repeat(20_000) });
     expect(answer).toEqual(['INVALID_PRODUCER_ID_MAPPING', 'INVALID_PRODUCER_ID_MAPPING']);
+  });
+});
+
+describe('when others coordinate', () => {
+  /** Two producers of one coordinator, 2: the question of the first is under way, the other's waits. */
+  async function asked() {
+    const stage = new Stage();
+    stage.leaders.fill(2);
+    const [partition] = stage.partitions as [Partition];
+    const first = stage.verify({ transactionalId: 'a', producerId: 1 }, [partition]);
+    const second = stage.verify({ transactionalId: 'b', producerId: 2 }, [partition]);
+    return { stage, first, second, toOld: await stage.next() };
+  }
+
+  test('they are asked, also what was asked before and is not answered; the answer comes too late then', async () => {
+    const { stage, first, second, toOld } = await asked();
+    stage.leaders.fill(3);
+    stage.verifier.leadersChanged();
+    const { to, transactions } = await stage.answer();
+    expect([to, transactions.map(({ transactionalId }) => transactionalId)]).toEqual([3, ['a', 'b']]);
+    expect([await first, await second]).toEqual([['NONE'], ['NONE']]);
+    toOld.answer({ errorCode: ErrorCode.NotCoordinator, resultsByTransaction: [] });
+    await settled();
+    expect(stage.sent).toHaveLength(0);
+  });
+
+  test('one that coordinates again before it has answered is asked anew', async () => {
+    const { stage, first, second, toOld } = await asked();
+    stage.leaders.fill(3);
+    stage.verifier.leadersChanged();
+    const toNew = await stage.next();
+    stage.leaders.fill(2);
+    stage.verifier.leadersChanged();
+    toNew.answer(undefined);
+    toOld.answer({ errorCode: ErrorCode.NotCoordinator, resultsByTransaction: [] });
+    const { to, transactions } = await stage.answer();
+    expect([to, transactions.map(({ transactionalId }) => transactionalId)]).toEqual([2, ['a', 'b']]);
+    expect([await first, await second]).toEqual([['NONE'], ['NONE']]);
+  });
+
+  test('nobody waits while there is none', async () => {
+    const { stage, first, second } = await asked();
+    stage.leaders.fill(null);
+    stage.verifier.leadersChanged();
+    expect([await first, await second]).toEqual([['COORDINATOR_NOT_AVAILABLE'], ['COORDINATOR_NOT_AVAILABLE']]);
+  });
+
+  test('nothing is asked again of those that stay', async () => {
+    const { stage, first, second, toOld } = await asked();
+    stage.verifier.leadersChanged();
+    await settled();
+    expect(stage.sent).toHaveLength(0);
+    toOld.answer(undefined);
+    expect(await first).toEqual(['NETWORK_EXCEPTION']);
+    await stage.answer();
+    expect(await second).toEqual(['NONE']);
+  });
+
+  test('the time of a question goes on', async () => {
+    const { stage, first, second } = await asked();
+    stage.clock.advance(600);
+    stage.leaders.fill(3);
+    stage.verifier.leadersChanged();
+    expect((await stage.next()).timeoutMs).toBe(400);
+    stage.clock.advance(400);
+    expect([await first, await second]).toEqual([['NETWORK_EXCEPTION'], ['NETWORK_EXCEPTION']]);
   });
 });

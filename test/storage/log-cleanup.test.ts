@@ -189,6 +189,29 @@ describe('lookups by timestamp', () => {
   });
 });
 
+describe('idle producers', () => {
+  test('are forgotten after producer.id.expiration.ms as it is now, in logs that are open and in those opened later', async () => {
+    const harness = await Harness.open({ retentionCheckMs: 5000 });
+    const write = (log: PartitionLog, producerId: number) =>
+      appended(log, batch({ producerId, baseSequence: 0, timestamp: harness.ports.clock.wall() }));
+    const open = await harness.create();
+    write(open, 1);
+    harness.producerIdExpirationMs = 60_000;
+    await harness.settle(30_000);
+    const later = await harness.create('t', 1);
+    write(later, 2);
+    expect([open.producers.size, later.producers.size]).toEqual([1, 1]);
+    await harness.settle(40_000);
+    expect([open.producers.size, later.producers.size]).toEqual([0, 1]);
+    harness.producerIdExpirationMs = 7 * 86_400_000;
+    await harness.settle(2 * 86_400_000);
+    expect([open.producers.size, later.producers.size]).toEqual([0, 1]);
+    await harness.restart();
+    await harness.settle(10_000);
+    expect(harness.store.get('t', 1)?.producers.size).toBe(1);
+  });
+});
+
 describe('aborted transactions (KIP-98)', () => {
   const data = (producerId: number, baseSequence: number) => batch({ producerId, baseSequence, transactional: true });
 

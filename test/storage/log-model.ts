@@ -61,10 +61,7 @@ export class LogModel {
 
   /** As one would have it who had followed every append. */
   producerSnapshot(): Uint8Array {
-    const states = new ProducerStates((bytes, seed) => codecs.crc32c(bytes, seed), {
-      maxProducers: 10_000,
-      expirationMs: Number.MAX_SAFE_INTEGER,
-    });
+    const states = new ProducerStates((bytes, seed) => codecs.crc32c(bytes, seed), { maxProducers: 10_000 });
     for (const { bytes } of this.batches) {
       const header = headersOf(bytes)[0] as BatchHeader;
       const marker = isControl(header) ? readEndMarker(bytes, header) : undefined;

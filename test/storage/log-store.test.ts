@@ -138,7 +138,14 @@ describe('a data directory', () => {
     const disk = harness.disks[0] as Disk;
     const second = LogStore.open(
       { ...harness.world.ports('second', { disks: [disk] }) },
-      { nodeId: nodeId(1), tailCacheBytes: 0, minFreeBytes: 0, retentionCheckMs: 1e6, onAllOffline: () => {} },
+      {
+        nodeId: nodeId(1),
+        tailCacheBytes: 0,
+        minFreeBytes: 0,
+        retentionCheckMs: 1e6,
+        producerIdExpirationMs: () => 1e6,
+        onAllOffline: () => {},
+      },
     );
     await expect(harness.world.complete(second)).rejects.toMatchObject({ code: 'ELOCKED' });
   });
@@ -159,6 +166,7 @@ describe('a data directory', () => {
       tailCacheBytes: 0,
       minFreeBytes: 0,
       retentionCheckMs: 1e6,
+      producerIdExpirationMs: () => 1e6,
       onAllOffline: () => {},
     };
     const stranger = LogStore.open(harness.world.ports('stranger', { disks: harness.disks }), options);

@@ -122,6 +122,8 @@ export class Harness {
   strike: FaultDiskOptions['strike'];
   /** Whether nothing at all can be done on a disk. */
   failAll: (disk: Disk) => boolean = () => false;
+  /** Read at each look at retention; a test may set it. */
+  producerIdExpirationMs = 86_400_000;
   faults: FaultDisk[] = [];
   ports!: Ports;
   store!: LogStore;
@@ -166,6 +168,7 @@ export class Harness {
         tailCacheBytes: this.#options.tailCacheBytes ?? 64 * 1024 * 1024,
         minFreeBytes: this.#options.minFreeBytes ?? 0,
         retentionCheckMs: this.#options.retentionCheckMs ?? 300_000,
+        producerIdExpirationMs: () => this.producerIdExpirationMs,
         ...(this.#options.journalFileBytes && { journalFileBytes: this.#options.journalFileBytes }),
         onAllOffline: (reason) => this.offlineReasons.push(reason),
       }),
