@@ -8,9 +8,9 @@ import type { PlantedBugs } from '#model/planted-bugs';
 import { KafkaClient } from '#net/kafka-client';
 import { type FetchPartitionInput, type FetchRequestInput, writeFetchRequest } from '#protocol/generated/fetch-request';
 import { type FetchResponse, type PartitionData, readFetchResponse } from '#protocol/generated/fetch-response';
-import { readResponseHeader, writeRequestHeader } from '#protocol/headers';
-import { Reader } from '#protocol/reader';
+import { writeRequestHeader } from '#protocol/headers';
 import { replicatedBatches } from '#protocol/replicated-batches';
+import { readResponseFrame } from '#protocol/response-frame';
 import { Writer } from '#protocol/writer';
 import { divergencePoint } from '#replication/truncation';
 import type { Partition } from './partition.ts';
@@ -218,7 +218,6 @@ export class ReplicaFetcher {
     const client = new KafkaClient(this.#ports, endpoint, options, {
       opened: () => {
         this.#isOpen = true;
-        this.#redialMs = REDIAL_MS;
         this.#pump();
       },
       response: (frame) => {
@@ -354,24 +353,26 @@ export class ReplicaFetcher {
   }
 
   #received(frame: Uint8Array): void {
-    const reader = new Reader(frame);
-    const { correlationId } = readResponseHeader(reader, FETCH, FETCH_VERSION);
+    const answer = readResponseFrame(frame, FETCH, FETCH_VERSION, readFetchResponse);
+    if (answer === undefined) return this.#giveUp('an answer that cannot be read');
     const sent = this.#sent.shift();
-    if (sent?.correlationId !== correlationId) return this.#giveUp('an answer to nothing that was asked');
+    if (sent?.correlationId !== answer.correlationId) return this.#giveUp('an answer to nothing that was asked');
     if (this.#patience !== undefined) this.#deadlines.cancel(this.#patience);
     const { waitMaxMs } = this.#options;
     this.#patience =
       this.#sent.length === 0
         ? undefined
         : this.#deadlines.after(waitMaxMs + PATIENCE_MS, () => this.#giveUp('no answer in time'));
-    const response = readFetchResponse(reader, FETCH_VERSION);
+    // No sooner: a leader whose answers cannot be read opens each connection all the same.
+    this.#redialMs = REDIAL_MS;
+    const response = answer.body;
     if (response.errorCode !== ErrorCode.None) return this.#giveUp(errorName(response.errorCode as ErrorCode));
     this.#keepSession(response);
     for (const { topicId, partitions } of response.responses)
-      for (const answer of partitions) {
-        const index = answer.partitionIndex;
+      for (const data of partitions) {
+        const index = data.partitionIndex;
         const followed = this.#find(topicId, index);
-        if (followed?.inSession) this.#take(followed, answer);
+        if (followed?.inSession) this.#take(followed, data);
         else if (followed === undefined) this.#forgotten.set(partitionName(topicId, index), { topicId, index });
       }
     this.#schedule();
@@ -393,6 +394,10 @@ export class ReplicaFetcher {
     // The log was cut since, or had no room for what came before: the answer would leave a hole, and looks like one that compaction left.
     if (log.logEndOffset !== followed.askedOffset) return this.#note(followed);
     const { errorCode, divergingEpoch } = answer;
+    if (!hasPossibleOffsets(answer)) {
+      this.#refuse(followed, 'offsets that no log reaches');
+      return;
+    }
     if (errorCode === ErrorCode.OffsetOutOfRange) return this.#outOfRange(followed, answer);
     if (errorCode !== ErrorCode.None) return this.#retryLater(followed);
     if (divergingEpoch.epoch >= 0) {
@@ -480,7 +485,7 @@ export class ReplicaFetcher {
   #refuse(followed: Followed, reason: string): 'refused' {
     const { topic, index } = followed.partition;
     const { leader } = this.#options;
-    this.#ports.logger.error({ partition: partitionName(topic, index), leader, reason }, 'a fetched batch is refused');
+    this.#ports.logger.error({ partition: partitionName(topic, index), leader, reason }, 'what was fetched is refused');
     this.#pause(followed, DAMAGED_RETRY_MS);
     return 'refused';
   }
@@ -509,6 +514,11 @@ export class ReplicaFetcher {
   *#all(): Iterable<Followed> {
     for (const ofTopic of this.#followed.values()) yield* ofTopic.values();
   }
+}
+
+/** Whether it tells of places where a log can be; below 0 it tells of none. */
+function hasPossibleOffsets({ highWatermark, logStartOffset, divergingEpoch }: PartitionData): boolean {
+  return Math.max(highWatermark, logStartOffset, divergingEpoch.endOffset) <= Number.MAX_SAFE_INTEGER;
 }
 
 function nextEpoch(epoch: number): number {

@@ -61,6 +61,7 @@ interface Answered {
 class Stage {
   readonly clock = new FakeClock();
   readonly asked: FetchRequest[] = [];
+  dials = 0;
   readonly fetcher: ReplicaFetcher;
   #receiver: Receiver | undefined;
   #correlationIds: number[] = [];
@@ -81,6 +82,7 @@ class Stage {
     };
     const network: Pick<Network, 'connect'> = {
       connect: (_to, open) => {
+        this.dials += 1;
         this.#receiver = open(connection);
       },
     };
@@ -153,6 +155,11 @@ class Stage {
       ],
     }));
     writeFetchResponse(writer, { throttleTimeMs: 0, errorCode: 0, sessionId: SESSION, responses }, VERSION);
+    await this.receive(writer);
+  }
+
+  /** A frame from the leader, whatever it says: its first four bytes are its length. */
+  async receive(writer: Writer): Promise<void> {
     writer.patchInt32(0, writer.sizeBytes - 4);
     const bytes = Buffer.concat(writer.chunks());
     for (let at = 0; at < bytes.length; ) {
@@ -165,6 +172,18 @@ class Stage {
     // A cut ends in promises.
     for (let turns = 0; turns < 5; turns += 1) await undefined;
     this.clock.turn();
+  }
+
+  /** The oldest request is answered with more topics than the frame can hold. */
+  async unreadable(): Promise<void> {
+    const writer = new Writer();
+    writer.int32(0);
+    writeResponseHeader(writer, FETCH, VERSION, this.#correlationIds.shift() ?? -1);
+    writer.int32(0);
+    writer.int16(0);
+    writer.int32(SESSION);
+    writer.int32(0x7f7f7f7f);
+    await this.receive(writer);
   }
 
   /** Of one request: partition → what was told of it. */
@@ -354,6 +373,38 @@ describe('a follower', () => {
     await stage.answer({ topicId: T, index: 0, errorCode: ErrorCode.UnknownTopicId });
     expect(stage.asked[1]?.forgottenTopicsData).toMatchObject([{ topicId: T, partitions: [0] }]);
     expect(stage.told(1)).toMatchObject([{ topicId: U }]);
+  });
+
+  test('gives up a connection that answers what cannot be read, and dials later and later while that goes on', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    const pausesMs: number[] = [];
+    for (let dials = 1; dials <= 5; dials += 1) {
+      await stage.unreadable();
+      let pauseMs = 0;
+      for (; stage.dials === dials; pauseMs += 1) stage.clock.advance(1);
+      stage.clock.turn();
+      pausesMs.push(pauseMs);
+    }
+    expect(pausesMs).toEqual([20, 40, 80, 160, 200]);
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 3) });
+    expect(log.logEndOffset).toBe(3);
+  });
+
+  test.each([
+    ['a high watermark', { highWatermark: 2 ** 60 }],
+    ['a start', { logStartOffset: 2 ** 60 }],
+    ['an end of an epoch', { diverging: { epoch: 1, endOffset: 2 ** 60 } }],
+  ])('refuses %s where no log is, and asks again in a second', async (_, answer) => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, ...answer });
+    expect([log.logEndOffset, stage.asked.length]).toEqual([0, 1]);
+    stage.clock.advance(1_000);
+    stage.clock.turn();
+    expect(stage.told(1)).toMatchObject([{ fetchOffset: 0 }]);
   });
 
   test('waits with a partition that its leader refuses, and does not ask in vain meanwhile', async () => {
