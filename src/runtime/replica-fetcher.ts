@@ -31,6 +31,8 @@ const REDIAL_MS_MAX = 200;
 const RETRY_MS = 2;
 const RETRY_MS_MAX = 50;
 const DAMAGED_RETRY_MS = 1_000;
+/** What has no room now has some soon at the best: its directory looks for it as often. */
+const FULL_RETRY_MS = 1_000;
 /** Above what the responses are asked to hold: the first batch comes whole, whatever its size. */
 const OVERSIZE_BYTES = 128 << 20;
 
@@ -68,6 +70,8 @@ interface Followed {
   askedOffset: number;
   /** It is not asked for before. */
   pausedUntil: Mono;
+  /** When it is asked for again, whatever comes. */
+  again: Deadline | undefined;
   /** The next pause after a refusal. */
   retryMs: number;
   /** Appended and not durable: the end of each response's part, and its size. Bounded by `undurableBytesMax`. */
@@ -138,6 +142,7 @@ export class ReplicaFetcher {
       toldOffset: -1,
       askedOffset: -1,
       pausedUntil: 0,
+      again: undefined,
       retryMs: RETRY_MS,
       undurable: [],
     };
@@ -307,6 +312,7 @@ export class ReplicaFetcher {
         continue;
       }
       this.#enterSession(followed);
+      if (asked.partitionMaxBytes === 0) this.#noteAfter(followed, FULL_RETRY_MS);
       followed.toldOffset = asked.fetchOffset;
       if (isReport) this.#reported.add(followed);
       else followed.askedOffset = asked.fetchOffset;
@@ -324,14 +330,15 @@ export class ReplicaFetcher {
   #ask({ partition, leaderEpoch, pausedUntil }: Followed, now: Mono): FetchPartitionInput | undefined {
     const { log } = partition;
     if (log === undefined || partition.isBeingCut || now < pausedUntil) return undefined;
-    const { logEndOffset, logStartOffset, epochs, durableOffset } = log;
+    const { logEndOffset, logStartOffset, epochs, durableOffset, directory } = log;
     return {
       partition: partition.index,
       currentLeaderEpoch: leaderEpoch,
       fetchOffset: logEndOffset,
       lastFetchedEpoch: logEndOffset > logStartOffset ? (epochs.epochAt(offset(logEndOffset - 1)) ?? -1) : -1,
       logStartOffset,
-      partitionMaxBytes: this.#options.partitionMaxBytes,
+      // Where its leader's log starts is told all the same: that may make room.
+      partitionMaxBytes: directory.isFull ? 0 : this.#options.partitionMaxBytes,
       // PLANTED BUG report-before-sync: what was fetched is told as if it were on the disk.
       durableOffset: this.#options.planted.has('report-before-sync') ? logEndOffset : durableOffset,
     };
@@ -439,7 +446,7 @@ export class ReplicaFetcher {
     }
     if (batches.headers.length === 0) return 'taken';
     if (partition.appendReplicated(batches.bytes, batches.headers) !== 'appended') {
-      this.#retryLater(followed);
+      this.#pause(followed, FULL_RETRY_MS);
       return 'busy';
     }
     followed.undurable.push({ end: log.logEndOffset, sizeBytes: batches.bytes.length });
@@ -498,7 +505,13 @@ export class ReplicaFetcher {
   #pause(followed: Followed, pauseMs: number): void {
     followed.pausedUntil = this.#ports.clock.now() + pauseMs;
     this.#leaveSession(followed);
-    this.#deadlines.after(pauseMs, () => {
+    this.#noteAfter(followed, pauseMs);
+  }
+
+  #noteAfter(followed: Followed, delayMs: number): void {
+    if (followed.again !== undefined) this.#deadlines.cancel(followed.again);
+    followed.again = this.#deadlines.after(delayMs, () => {
+      followed.again = undefined;
       if (this.#find(followed.partition.topicId, followed.partition.index) === followed) this.#note(followed);
     });
   }

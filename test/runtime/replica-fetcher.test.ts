@@ -27,6 +27,10 @@ const SESSION = 77;
 class FollowerLog extends StubLog {
   isFull = false;
 
+  get directory() {
+    return { isFull: this.isFull };
+  }
+
   appendReplicated(_bytes: Uint8Array, headers: readonly BatchHeader[]) {
     if (this.isFull) return 'full';
     for (const header of headers) {
@@ -109,6 +113,11 @@ class Stage {
       endpoint: () => ({ host: 'h', port: 1 }),
       brokerEpoch: () => 9,
     });
+  }
+
+  /** Whether a request has no answer yet. */
+  get isAsked(): boolean {
+    return this.#correlationIds.length > 0;
   }
 
   follow(log: FollowerLog): Partition {
@@ -289,6 +298,37 @@ describe('a follower', () => {
     log.isFull = true;
     await stage.answer({ topicId: T, index: 0, records: batch(3, 1), highWatermark: 4, logStartOffset: 2 });
     expect([log.logEndOffset, log.logStartOffset]).toEqual([3, 2]);
+  });
+
+  test('whose log is full refuses the first batch that comes all the same no more than once a second', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    log.isFull = true;
+    for (let ms = 0; ms < 2_500; ms += 1) {
+      if (stage.isAsked) await stage.answer({ topicId: T, index: 0, records: batch(0, 1) });
+      stage.clock.advance(1);
+    }
+    expect(stage.asked).toHaveLength(3);
+  });
+
+  test('whose directory is full asks for no data until it has room, and looks once a second', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    log.isFull = true;
+    stage.follow(log);
+    const asked = () => stage.asked.at(-1)?.topics.flatMap(({ partitions }) => partitions);
+    expect(asked()).toMatchObject([{ fetchOffset: 0, partitionMaxBytes: 0 }]);
+    await stage.answer({ topicId: T, index: 0, highWatermark: 3 });
+    // In the session still, so that its leader tells where it starts.
+    expect(asked()).toEqual([]);
+    stage.clock.advance(1_000);
+    await stage.answer();
+    expect(asked()).toMatchObject([{ fetchOffset: 0, partitionMaxBytes: 0 }]);
+    log.isFull = false;
+    stage.clock.advance(1_000);
+    await stage.answer();
+    expect(asked()).toMatchObject([{ fetchOffset: 0, partitionMaxBytes: 1000 }]);
   });
 
   test('takes no answer to a fetch from before its log lost its end: it would leave a hole', async () => {
