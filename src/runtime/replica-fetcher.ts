@@ -15,6 +15,7 @@ import { Writer } from '#protocol/writer';
 import { divergencePoint } from '#replication/truncation';
 import type { Partition } from './partition.ts';
 import type { ReplicationThrottle } from './replication-throttle.ts';
+import { UndurableBytes, UndurableTail } from './undurable-bytes.ts';
 
 const FETCH = 1;
 const FETCH_VERSION = 17;
@@ -74,8 +75,8 @@ interface Followed {
   again: Deadline | undefined;
   /** The next pause after a refusal. */
   retryMs: number;
-  /** Appended and not durable: the end of each response's part, and its size. Bounded by `undurableBytesMax`. */
-  readonly undurable: { readonly end: Offset; readonly sizeBytes: number }[];
+  /** What was appended to its log and is not on disk. */
+  readonly undurable: UndurableTail;
 }
 
 interface Sent {
@@ -92,6 +93,7 @@ export class ReplicaFetcher {
   readonly #ports: Ports;
   readonly #deadlines: Deadlines;
   readonly #options: ReplicaFetcherOptions;
+  readonly #undurable: UndurableBytes;
   /** By topic id and number. */
   readonly #followed = new Map<Uuid, Map<number, Followed>>();
   /** The leader has to be told of them: their position is another, or they are new. */
@@ -107,7 +109,6 @@ export class ReplicaFetcher {
   #sessionId = NO_SESSION;
   #sessionEpoch = FULL_EPOCH;
   #correlationId = 0;
-  #undurableBytes = 0;
   #inSessionCount = 0;
   #redialMs = REDIAL_MS;
   #patience: Deadline | undefined;
@@ -119,6 +120,7 @@ export class ReplicaFetcher {
     this.#ports = ports;
     this.#deadlines = deadlines;
     this.#options = options;
+    this.#undurable = new UndurableBytes(options.undurableBytesMax);
   }
 
   get leader(): NodeId {
@@ -144,7 +146,7 @@ export class ReplicaFetcher {
       pausedUntil: 0,
       again: undefined,
       retryMs: RETRY_MS,
-      undurable: [],
+      undurable: new UndurableTail(this.#undurable),
     };
     let ofTopic = this.#followed.get(topicId);
     if (ofTopic === undefined) {
@@ -159,8 +161,7 @@ export class ReplicaFetcher {
     const followed = this.#find(topicId, index);
     if (followed === undefined) return;
     this.#leaveSession(followed);
-    for (const { sizeBytes } of followed.undurable) this.#undurableBytes -= sizeBytes;
-    followed.undurable.length = 0;
+    followed.undurable.clear();
     this.#changed.delete(followed);
     this.#reported.delete(followed);
     const ofTopic = this.#followed.get(topicId);
@@ -173,9 +174,15 @@ export class ReplicaFetcher {
   synced({ topicId, index, log }: Partition): void {
     const followed = this.#find(topicId, index);
     if (followed === undefined || log === undefined) return;
-    const { undurable } = followed;
-    while (undurable[0] !== undefined && undurable[0].end <= log.durableOffset)
-      this.#undurableBytes -= undurable.shift()?.sizeBytes ?? 0;
+    followed.undurable.durable(log.durableOffset);
+    this.#note(followed);
+  }
+
+  /** See PartitionEvents. */
+  lost({ topicId, index, log }: Partition): void {
+    const followed = this.#find(topicId, index);
+    if (followed === undefined) return;
+    followed.undurable.truncateTo(log?.logEndOffset ?? offset(0));
     this.#note(followed);
   }
 
@@ -212,7 +219,7 @@ export class ReplicaFetcher {
     if (this.#sent.length > 0) {
       // The leader must know the session before a second request can go on in it.
       if (this.#sessionId !== NO_SESSION && this.#changed.size > 0) this.#send(true);
-    } else if (this.#undurableBytes <= this.#options.undurableBytesMax) this.#send(false);
+    } else if (this.#undurable.hasRoom) this.#send(false);
     else if (this.#changed.size > 0) this.#send(true);
   }
 
@@ -449,8 +456,7 @@ export class ReplicaFetcher {
       this.#pause(followed, FULL_RETRY_MS);
       return 'busy';
     }
-    followed.undurable.push({ end: log.logEndOffset, sizeBytes: batches.bytes.length });
-    this.#undurableBytes += batches.bytes.length;
+    followed.undurable.append(log.logEndOffset, batches.bytes.length);
     this.#options.onAppended(batches.bytes.length);
     this.#note(followed);
     this.#throttle(followed, batches.bytes.length);
@@ -478,7 +484,7 @@ export class ReplicaFetcher {
     const { topic, index, log } = partition;
     const from = log?.logEndOffset;
     this.#ports.logger.info({ partition: partitionName(topic, index), leaderEpoch, from, to }, 'the log is cut');
-    for (const { sizeBytes } of followed.undurable.splice(0)) this.#undurableBytes -= sizeBytes;
+    followed.undurable.clear();
     if (how === 'truncate') partition.truncateTo(to);
     else partition.restartAt(to);
     this.#note(followed);

@@ -68,6 +68,11 @@ export class ReplicaFetchers implements Followers {
     this.#byPartition.get(partition)?.synced(partition);
   }
 
+  /** See PartitionEvents. */
+  lost(partition: Partition): void {
+    this.#byPartition.get(partition)?.lost(partition);
+  }
+
   close(): void {
     this.#isClosed = true;
     for (const fetcher of this.#fetchers.values()) fetcher.close();

@@ -22,6 +22,8 @@ const LEADER = nodeId(2);
 const FETCH = 1;
 const VERSION = 17;
 const SESSION = 77;
+/** Of a few small batches. */
+const UNDURABLE_BYTES_MAX = 200;
 
 /** A follower's log: takes batches as they are. */
 class FollowerLog extends StubLog {
@@ -100,7 +102,7 @@ class Stage {
       minBytes: 1,
       partitionMaxBytes: 1000,
       responseMaxBytes: 5000,
-      undurableBytesMax: 1 << 20,
+      undurableBytesMax: UNDURABLE_BYTES_MAX,
       planted: NO_PLANTED_BUGS,
       throttle: new ReplicationThrottle({
         clock: this.clock,
@@ -123,7 +125,10 @@ class Stage {
   follow(log: FollowerLog): Partition {
     const partition = new Partition(
       {
-        ...homeOf({ synced: (synced) => this.fetcher.synced(synced) }),
+        ...homeOf({
+          synced: (synced) => this.fetcher.synced(synced),
+          lost: (lost) => this.fetcher.lost(lost),
+        }),
         restart: async (_log, startOffset) => {
           const restarted = new FollowerLog(log.topic, log.partition, log.topicId);
           restarted.logStartOffset = startOffset;
@@ -222,6 +227,12 @@ const U = uuid('AAAAAAAAAAAAAAAAAAAAAg');
 function batch(baseOffset: number, count: number, epoch = 3): Uint8Array {
   const records = Array.from({ length: count }, () => ({ timestamp: 1, key: null, value: null }));
   return buildBatch({ baseOffset, leaderEpoch: epoch, records }, codecs);
+}
+
+/** More than may be undurable. */
+function large(baseOffset: number): Uint8Array {
+  const records = [{ timestamp: 1, key: null, value: new Uint8Array(UNDURABLE_BYTES_MAX) }];
+  return buildBatch({ baseOffset, leaderEpoch: 3, records }, codecs);
 }
 
 describe('a follower', () => {
@@ -359,6 +370,48 @@ describe('a follower', () => {
     expect([stage.asked.at(-1)?.maxBytes, stage.asked.length]).toEqual([5000, 4]);
     await stage.answer({ topicId: T, index: 0, records: batch(2, 4) });
     expect(log.logEndOffset).toBe(6);
+  });
+
+  test('fetches no more while too much is not on its disk', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: large(0) });
+    // Where it is now it tells all the same.
+    expect([stage.asked.at(-1)?.maxBytes, stage.told(-1)]).toMatchObject([0, [{ fetchOffset: 1 }]]);
+    await stage.answer();
+    expect(stage.asked).toHaveLength(2);
+    log.sync();
+    stage.clock.turn();
+    expect([stage.asked.at(-1)?.maxBytes, stage.told(-1)]).toMatchObject([5000, [{ durableOffset: 1 }]]);
+  });
+
+  test('fetches again after its log has lost its end for want of room, and does not wait for that to be on its disk', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: large(0) });
+    await stage.answer();
+    expect(stage.asked).toHaveLength(2);
+    log.reject(0);
+    stage.clock.turn();
+    expect([stage.asked.at(-1)?.maxBytes, stage.told(-1)]).toMatchObject([5000, [{ fetchOffset: 0 }]]);
+  });
+
+  test('fetches for other logs after a directory has failed with what was not on its disk', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    stage.follow(new FollowerLog('u', 0, U));
+    await stage.answer({ topicId: T, index: 0, records: large(0) });
+    await stage.answer();
+    expect(stage.asked.at(-1)?.maxBytes).toBe(0);
+    log.listener?.failed();
+    stage.clock.turn();
+    expect(stage.asked.at(-1)).toMatchObject({
+      maxBytes: 5000,
+      forgottenTopicsData: [{ topicId: T, partitions: [0] }],
+    });
   });
 
   test('takes no answer of an epoch that is over', async () => {
