@@ -15,7 +15,7 @@ import { Writer } from '#protocol/writer';
 import { divergencePoint } from '#replication/truncation';
 import type { Partition } from './partition.ts';
 import type { ReplicationThrottle } from './replication-throttle.ts';
-import { UndurableBytes, UndurableTail } from './undurable-bytes.ts';
+import { type UndurableBytes, UndurableTail, withoutFrame } from './undurable-bytes.ts';
 
 const FETCH = 1;
 const FETCH_VERSION = 17;
@@ -45,8 +45,8 @@ export interface ReplicaFetcherOptions {
   readonly minBytes: number;
   readonly partitionMaxBytes: number;
   readonly responseMaxBytes: number;
-  /** What has been fetched and is not on disk yet; no more is fetched above it. */
-  readonly undurableBytesMax: number;
+  /** Of all fetchers of the node. */
+  readonly undurable: UndurableBytes;
   readonly planted: PlantedBugs;
   readonly throttle: ReplicationThrottle;
   /** Whole batches have been taken in. */
@@ -93,7 +93,6 @@ export class ReplicaFetcher {
   readonly #ports: Ports;
   readonly #deadlines: Deadlines;
   readonly #options: ReplicaFetcherOptions;
-  readonly #undurable: UndurableBytes;
   /** By topic id and number. */
   readonly #followed = new Map<Uuid, Map<number, Followed>>();
   /** The leader has to be told of them: their position is another, or they are new. */
@@ -115,12 +114,12 @@ export class ReplicaFetcher {
   #wake: Deadline | undefined;
   #isPumpDue = false;
   #isClosed = false;
+  readonly #retry = (): void => this.#schedule();
 
   constructor(ports: Ports, deadlines: Deadlines, options: ReplicaFetcherOptions) {
     this.#ports = ports;
     this.#deadlines = deadlines;
     this.#options = options;
-    this.#undurable = new UndurableBytes(options.undurableBytesMax);
   }
 
   get leader(): NodeId {
@@ -146,7 +145,7 @@ export class ReplicaFetcher {
       pausedUntil: 0,
       again: undefined,
       retryMs: RETRY_MS,
-      undurable: new UndurableTail(this.#undurable),
+      undurable: new UndurableTail(this.#options.undurable),
     };
     let ofTopic = this.#followed.get(topicId);
     if (ofTopic === undefined) {
@@ -219,8 +218,11 @@ export class ReplicaFetcher {
     if (this.#sent.length > 0) {
       // The leader must know the session before a second request can go on in it.
       if (this.#sessionId !== NO_SESSION && this.#changed.size > 0) this.#send(true);
-    } else if (this.#undurable.hasRoom) this.#send(false);
-    else if (this.#changed.size > 0) this.#send(true);
+    } else if (this.#options.undurable.hasRoom) this.#send(false);
+    else {
+      this.#options.undurable.whenRoom(this.#retry);
+      if (this.#changed.size > 0) this.#send(true);
+    }
   }
 
   #dial(): void {
@@ -452,14 +454,15 @@ export class ReplicaFetcher {
       return 'refused';
     }
     if (batches.headers.length === 0) return 'taken';
-    if (partition.appendReplicated(batches.bytes, batches.headers) !== 'appended') {
+    const taken = withoutFrame(batches.bytes);
+    if (partition.appendReplicated(taken, batches.headers) !== 'appended') {
       this.#pause(followed, FULL_RETRY_MS);
       return 'busy';
     }
-    followed.undurable.append(log.logEndOffset, batches.bytes.length);
-    this.#options.onAppended(batches.bytes.length);
+    followed.undurable.append(log.logEndOffset, taken.length);
+    this.#options.onAppended(taken.length);
     this.#note(followed);
-    this.#throttle(followed, batches.bytes.length);
+    this.#throttle(followed, taken.length);
     return 'taken';
   }
 

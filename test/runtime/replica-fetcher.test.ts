@@ -14,6 +14,7 @@ import { Writer } from '#protocol/writer';
 import { Partition } from '#runtime/partition';
 import { ReplicaFetcher } from '#runtime/replica-fetcher';
 import { ReplicationThrottle } from '#runtime/replication-throttle';
+import { UndurableBytes } from '#runtime/undurable-bytes';
 import { FakeClock } from './fake-clock.ts';
 import { homeOf } from './replica-stage.ts';
 import { codecs, StubLog } from './stub-log.ts';
@@ -76,7 +77,7 @@ class Stage {
   /** Where logs were begun anew. */
   readonly restarts: FollowerLog[] = [];
 
-  constructor() {
+  constructor(undurable = new UndurableBytes(UNDURABLE_BYTES_MAX)) {
     const connection: Connection = {
       remote: { host: 'h', port: 1 },
       queuedBytes: 0,
@@ -102,7 +103,7 @@ class Stage {
       minBytes: 1,
       partitionMaxBytes: 1000,
       responseMaxBytes: 5000,
-      undurableBytesMax: UNDURABLE_BYTES_MAX,
+      undurable,
       planted: NO_PLANTED_BUGS,
       throttle: new ReplicationThrottle({
         clock: this.clock,
@@ -412,6 +413,35 @@ describe('a follower', () => {
       maxBytes: 5000,
       forgottenTopicsData: [{ topicId: T, partitions: [0] }],
     });
+  });
+
+  test('fetches no more from any leader while too much of one is not on its disk', async () => {
+    const undurable = new UndurableBytes(UNDURABLE_BYTES_MAX);
+    const [stage, other] = [new Stage(undurable), new Stage(undurable)];
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    other.follow(new FollowerLog('u', 0, U));
+    await stage.answer({ topicId: T, index: 0, records: large(0) });
+    await other.answer({ topicId: U, index: 0 });
+    expect(other.asked).toHaveLength(1);
+    log.sync();
+    other.clock.turn();
+    expect([other.asked.length, other.asked.at(-1)?.maxBytes]).toEqual([2, 5000]);
+  });
+
+  test('holds no response for the small part of it that is not on its disk', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    const heldBytes: number[] = [];
+    log.appendReplicated = (bytes, headers) => {
+      heldBytes.push(bytes.buffer.byteLength);
+      return FollowerLog.prototype.appendReplicated.call(log, bytes, headers);
+    };
+    stage.follow(log);
+    stage.follow(new FollowerLog('u', 0, U));
+    const records = batch(0, 1);
+    await stage.answer({ topicId: T, index: 0, records }, { topicId: U, index: 0, records: new Uint8Array(4000) });
+    expect(heldBytes).toEqual([records.length]);
   });
 
   test('takes no answer of an epoch that is over', async () => {
