@@ -7,22 +7,20 @@ import { type LeaderEpoch, type NodeId, type Offset, offset, partitionName, type
 import type { PlantedBugs } from '#model/planted-bugs';
 import { KafkaClient } from '#net/kafka-client';
 import { type FetchPartitionInput, type FetchRequestInput, writeFetchRequest } from '#protocol/generated/fetch-request';
-import { type FetchResponse, type PartitionData, readFetchResponse } from '#protocol/generated/fetch-response';
+import { type PartitionData, readFetchResponse } from '#protocol/generated/fetch-response';
 import { writeRequestHeader } from '#protocol/headers';
 import { replicatedBatches } from '#protocol/replicated-batches';
 import { readResponseFrame } from '#protocol/response-frame';
 import { Writer } from '#protocol/writer';
 import { divergencePoint } from '#replication/truncation';
+import { FollowerSession } from './follower-session.ts';
 import type { Partition } from './partition.ts';
 import type { ReplicationThrottle } from './replication-throttle.ts';
 import { type UndurableBytes, UndurableTail, withoutFrame } from './undurable-bytes.ts';
 
 const FETCH = 1;
 const FETCH_VERSION = 17;
-const NO_SESSION = 0;
-const FULL_EPOCH = 0;
-const SESSIONLESS_EPOCH = -1;
-const EPOCH_MAX = 0x7fff_ffff;
+const CORRELATION_ID_MAX = 0x7fff_ffff;
 /** Answered later than its wait by so much, a request is given up and the connection made anew. */
 const PATIENCE_MS = 2_000;
 const DIAL_MS = 1_000;
@@ -63,8 +61,6 @@ export interface ReplicaFetcherOptions {
 interface Followed {
   readonly partition: Partition;
   readonly leaderEpoch: LeaderEpoch;
-  /** Whether the session at the leader holds it. */
-  inSession: boolean;
   /** The end of its log as the leader was last told, by a fetch or a report; */
   toldOffset: number;
   /** and as the last fetch went by it: what the answer is about. */
@@ -99,16 +95,13 @@ export class ReplicaFetcher {
   readonly #changed = new Set<Followed>();
   /** Told by reports since the last fetch. */
   readonly #reported = new Set<Followed>();
-  /** In the session at the leader, and no longer asked for. */
-  readonly #forgotten = new Map<string, { readonly topicId: Uuid; readonly index: number }>();
+  /** Of the partitions that are followed. */
+  readonly #session = new FollowerSession();
   /** At most a fetch and a report. */
   #sent: Sent[] = [];
   #client: KafkaClient | undefined;
   #isOpen = false;
-  #sessionId = NO_SESSION;
-  #sessionEpoch = FULL_EPOCH;
   #correlationId = 0;
-  #inSessionCount = 0;
   #redialMs = REDIAL_MS;
   #patience: Deadline | undefined;
   #wake: Deadline | undefined;
@@ -139,7 +132,6 @@ export class ReplicaFetcher {
     const followed: Followed = {
       partition,
       leaderEpoch,
-      inSession: false,
       toldOffset: -1,
       askedOffset: -1,
       pausedUntil: 0,
@@ -159,7 +151,7 @@ export class ReplicaFetcher {
   unfollow({ topicId, index }: Partition): void {
     const followed = this.#find(topicId, index);
     if (followed === undefined) return;
-    this.#leaveSession(followed);
+    this.#session.leave(followed.partition);
     followed.undurable.clear();
     this.#changed.delete(followed);
     this.#reported.delete(followed);
@@ -217,7 +209,7 @@ export class ReplicaFetcher {
     if (!this.#isOpen || this.#sent.some(({ isReport }) => isReport)) return;
     if (this.#sent.length > 0) {
       // The leader must know the session before a second request can go on in it.
-      if (this.#sessionId !== NO_SESSION && this.#changed.size > 0) this.#send(true);
+      if (this.#session.isOpen && this.#changed.size > 0) this.#send(true);
     } else if (this.#options.undurable.hasRoom) this.#send(false);
     else {
       this.#options.undurable.whenRoom(this.#retry);
@@ -256,11 +248,7 @@ export class ReplicaFetcher {
     this.#client = undefined;
     this.#isOpen = false;
     this.#sent = [];
-    this.#sessionId = NO_SESSION;
-    this.#sessionEpoch = FULL_EPOCH;
-    this.#forgotten.clear();
-    for (const followed of this.#all()) followed.inSession = false;
-    this.#inSessionCount = 0;
+    this.#session.reset();
     this.#reported.clear();
     if (this.#patience !== undefined) this.#deadlines.cancel(this.#patience);
     this.#patience = undefined;
@@ -276,7 +264,7 @@ export class ReplicaFetcher {
   #send(isReport: boolean): void {
     const topics = this.#topics(isReport);
     // Nothing can be taken now: a fetch for nothing would be answered at once.
-    if (topics.length === 0 && this.#inSessionCount === 0) return;
+    if (topics.length === 0 && this.#session.isEmpty) return;
     const { self, waitMaxMs, minBytes, responseMaxBytes } = this.#options;
     const body: FetchRequestInput = {
       replicaState: { replicaId: self, replicaEpoch: this.#options.brokerEpoch() },
@@ -284,16 +272,11 @@ export class ReplicaFetcher {
       minBytes,
       // A report has room for nothing.
       maxBytes: isReport ? 0 : responseMaxBytes,
-      sessionId: this.#sessionId,
-      sessionEpoch: this.#sessionEpoch,
+      ...this.#session.next(),
       topics,
-      forgottenTopicsData: [...Map.groupBy(this.#forgotten.values(), ({ topicId }) => topicId)].map(
-        ([topicId, gone]) => ({ topicId, partitions: gone.map(({ index }) => index) }),
-      ),
     };
-    this.#forgotten.clear();
     this.#changed.clear();
-    this.#correlationId = (this.#correlationId + 1) & EPOCH_MAX;
+    this.#correlationId = (this.#correlationId + 1) & CORRELATION_ID_MAX;
     const writer = new Writer();
     writer.int32(0);
     const correlationId = this.#correlationId;
@@ -301,7 +284,6 @@ export class ReplicaFetcher {
     writeFetchRequest(writer, body, FETCH_VERSION);
     writer.patchInt32(0, writer.sizeBytes - 4);
     this.#client?.send(writer.chunks());
-    if (this.#sessionId !== NO_SESSION) this.#sessionEpoch = nextEpoch(this.#sessionEpoch);
     this.#sent.push({ correlationId, isReport });
     this.#patience ??= this.#deadlines.after(waitMaxMs + PATIENCE_MS, () => this.#giveUp('no answer in time'));
   }
@@ -314,13 +296,13 @@ export class ReplicaFetcher {
       for (const followed of this.#reported) followed.askedOffset = followed.toldOffset;
       this.#reported.clear();
     }
-    for (const followed of this.#sessionId === NO_SESSION ? this.#all() : this.#changed) {
+    for (const followed of this.#session.isOpen ? this.#changed : this.#all()) {
       const asked = this.#ask(followed, now);
       if (asked === undefined) {
-        this.#leaveSession(followed);
+        this.#session.leave(followed.partition);
         continue;
       }
-      this.#enterSession(followed);
+      this.#session.enter(followed.partition);
       if (asked.partitionMaxBytes === 0) this.#noteAfter(followed, FULL_RETRY_MS);
       followed.toldOffset = asked.fetchOffset;
       if (isReport) this.#reported.add(followed);
@@ -330,8 +312,6 @@ export class ReplicaFetcher {
       if (partitions === undefined) topics.set(topicId, [asked]);
       else partitions.push(asked);
     }
-    for (const [topicId, partitions] of topics)
-      for (const { partition } of partitions) this.#forgotten.delete(partitionName(topicId, partition));
     return [...topics].map(([topicId, partitions]) => ({ topicId, partitions }));
   }
 
@@ -353,21 +333,6 @@ export class ReplicaFetcher {
     };
   }
 
-  #enterSession(followed: Followed): void {
-    if (followed.inSession) return;
-    followed.inSession = true;
-    this.#inSessionCount += 1;
-  }
-
-  #leaveSession(followed: Followed): void {
-    if (!followed.inSession) return;
-    followed.inSession = false;
-    this.#inSessionCount -= 1;
-    const { topicId, index } = followed.partition;
-    // Also while the leader has not answered yet which session it is.
-    this.#forgotten.set(partitionName(topicId, index), { topicId, index });
-  }
-
   #received(frame: Uint8Array): void {
     const answer = readResponseFrame(frame, FETCH, FETCH_VERSION, readFetchResponse);
     if (answer === undefined) return this.#giveUp('an answer that cannot be read');
@@ -383,22 +348,15 @@ export class ReplicaFetcher {
     this.#redialMs = REDIAL_MS;
     const response = answer.body;
     if (response.errorCode !== ErrorCode.None) return this.#giveUp(errorName(response.errorCode as ErrorCode));
-    this.#keepSession(response);
+    this.#session.answered(response.sessionId);
     for (const { topicId, partitions } of response.responses)
       for (const data of partitions) {
         const index = data.partitionIndex;
         const followed = this.#find(topicId, index);
-        if (followed?.inSession) this.#take(followed, data);
-        else if (followed === undefined) this.#forgotten.set(partitionName(topicId, index), { topicId, index });
+        if (followed === undefined) this.#session.forget({ topicId, index });
+        else if (this.#session.has(followed.partition)) this.#take(followed, data);
       }
     this.#schedule();
-  }
-
-  #keepSession({ sessionId }: FetchResponse): void {
-    if (this.#sessionId !== NO_SESSION) return;
-    if (sessionId === NO_SESSION) this.#forgotten.clear();
-    this.#sessionId = sessionId;
-    this.#sessionEpoch = sessionId === NO_SESSION ? SESSIONLESS_EPOCH : 1;
   }
 
   #take(followed: Followed, answer: PartitionData): void {
@@ -406,7 +364,7 @@ export class ReplicaFetcher {
     const { log } = partition;
     const isTaker = !partition.isBeingCut && !partition.leads && partition.leaderEpoch === followed.leaderEpoch;
     // It would be sent the same again and again.
-    if (log === undefined || !isTaker) return this.#leaveSession(followed);
+    if (log === undefined || !isTaker) return this.#session.leave(followed.partition);
     // The log was cut since, or had no room for what came before: the answer would leave a hole, and looks like one that compaction left.
     if (log.logEndOffset !== followed.askedOffset) return this.#note(followed);
     const { errorCode, divergingEpoch } = answer;
@@ -513,7 +471,7 @@ export class ReplicaFetcher {
 
   #pause(followed: Followed, pauseMs: number): void {
     followed.pausedUntil = this.#ports.clock.now() + pauseMs;
-    this.#leaveSession(followed);
+    this.#session.leave(followed.partition);
     this.#noteAfter(followed, pauseMs);
   }
 
@@ -541,9 +499,4 @@ export class ReplicaFetcher {
 /** Whether it tells of places where a log can be; below 0 it tells of none. */
 function hasPossibleOffsets({ highWatermark, logStartOffset, divergingEpoch }: PartitionData): boolean {
   return Math.max(highWatermark, logStartOffset, divergingEpoch.endOffset) <= Number.MAX_SAFE_INTEGER;
-}
-
-function nextEpoch(epoch: number): number {
-  if (epoch === SESSIONLESS_EPOCH) return SESSIONLESS_EPOCH;
-  return epoch === EPOCH_MAX ? 1 : epoch + 1;
 }
