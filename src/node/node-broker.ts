@@ -109,6 +109,7 @@ export async function openBroker(
         ready: (partition) => partitions.becameReady(partition),
         isrDue: (partition) => isr.due(partition),
         synced: (partition) => fetchers.synced(partition),
+        lost: (partition) => fetchers.lost(partition),
       },
       now: () => ports.clock.now(),
       restart: (log, startOffset) => store.restart(log, startOffset),

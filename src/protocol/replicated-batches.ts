@@ -36,6 +36,9 @@ export function replicatedBatches(
     if (header === 'incomplete') break;
     if (header === 'corrupt') return damaged(`no batch at byte ${at}`);
     if (!batchCrcMatches(bytes, header, codecs)) return damaged(`the batch at ${header.baseOffset} is damaged`);
+    // The checksum does not cover where a batch is.
+    if (header.baseOffset < 0 || !Number.isSafeInteger(lastOffset(header) + 1))
+      return damaged(`no batch is at ${header.baseOffset}`);
     at += header.sizeBytes;
     const isKnown = headers.length === 0 && lastOffset(header) < logEndOffset;
     if (isKnown) {

@@ -4,9 +4,9 @@ import { Fifo } from '#base/fifo';
 import type { Endpoint, Mono, Ports } from '#base/ports';
 import type { NodeId } from '#model/ids';
 import { KafkaClient } from '#net/kafka-client';
-import { readResponseHeader, writeRequestHeader } from '#protocol/headers';
-import { ProtocolError } from '#protocol/protocol-error';
-import { Reader } from '#protocol/reader';
+import { writeRequestHeader } from '#protocol/headers';
+import type { Reader } from '#protocol/reader';
+import { readResponseFrame } from '#protocol/response-frame';
 import { Writer } from '#protocol/writer';
 
 /** One API of Kafka's protocol, as its client sees it. */
@@ -94,7 +94,7 @@ export class BrokerConnections implements BrokerRequests {
           writer.patchInt32(0, writer.sizeBytes - 4);
           return writer.chunks();
         },
-        (frame) => resolve(frame === undefined ? undefined : readAnswer(api, version, frame)),
+        (frame) => resolve(frame && readResponseFrame(frame, api.key, version, api.read)?.body),
         timeoutMs,
       );
     });
@@ -114,22 +114,6 @@ export class BrokerConnections implements BrokerRequests {
     const line = new Line(this.#ports, this.#deadlines, () => this.#options.endpointOf(to));
     this.#lines.set(name, line);
     return line;
-  }
-}
-
-/** An answer that cannot be read is none: the other broker may be of another release. */
-function readAnswer<Response>(
-  api: Pick<WireApi<unknown, Response>, 'key' | 'read'>,
-  version: number,
-  frame: Uint8Array,
-): Response | undefined {
-  const reader = new Reader(frame);
-  try {
-    readResponseHeader(reader, api.key, version);
-    return api.read(reader, version);
-  } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-    return undefined;
   }
 }
 

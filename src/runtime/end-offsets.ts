@@ -6,8 +6,8 @@ import { type NodeId, partitionName } from '#model/ids';
 import { KafkaClient } from '#net/kafka-client';
 import { writeListOffsetsRequest } from '#protocol/generated/list-offsets-request';
 import { readListOffsetsResponse } from '#protocol/generated/list-offsets-response';
-import { readResponseHeader, writeRequestHeader } from '#protocol/headers';
-import { Reader } from '#protocol/reader';
+import { writeRequestHeader } from '#protocol/headers';
+import { readResponseFrame } from '#protocol/response-frame';
 import { Writer } from '#protocol/writer';
 import type { PartitionTable } from './partition-table.ts';
 
@@ -164,10 +164,9 @@ function questionOf(wanted: readonly Wanted[]): Uint8Array[] {
 }
 
 function answerOf(frame: Uint8Array): ReadonlyMap<string, number> {
-  const reader = new Reader(frame);
-  readResponseHeader(reader, LIST_OFFSETS, LIST_OFFSETS_VERSION);
+  const answer = readResponseFrame(frame, LIST_OFFSETS, LIST_OFFSETS_VERSION, readListOffsetsResponse);
   const offsets = new Map<string, number>();
-  for (const { name, partitions } of readListOffsetsResponse(reader, LIST_OFFSETS_VERSION).topics)
+  for (const { name, partitions } of answer?.body.topics ?? [])
     for (const { partitionIndex, errorCode, offset } of partitions)
       if (errorCode === ErrorCode.None) offsets.set(partitionName(name, partitionIndex), offset);
   return offsets;

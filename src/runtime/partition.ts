@@ -51,6 +51,8 @@ export interface PartitionEvents {
   isrDue(partition: Partition): void;
   /** As a follower it has more on its disk. */
   synced(partition: Partition): void;
+  /** It has lost the end of its log, for which there was no room, or all of it with its directory. */
+  lost(partition: Partition): void;
 }
 
 /** Where a partition lives: what all of one node's have in common. */
@@ -406,10 +408,12 @@ export class Partition implements LogListener {
         else ack.done(ErrorCode.KafkaStorageError);
       }
     }
+    this.#home.events.lost(this);
   }
 
   failed(): void {
     this.#goOffline(ErrorCode.KafkaStorageError);
+    this.#home.events.lost(this);
   }
 
   /** The topic was deleted, the replica moved away, or the node stops: nothing waits any longer. */

@@ -7,21 +7,20 @@ import { type LeaderEpoch, type NodeId, type Offset, offset, partitionName, type
 import type { PlantedBugs } from '#model/planted-bugs';
 import { KafkaClient } from '#net/kafka-client';
 import { type FetchPartitionInput, type FetchRequestInput, writeFetchRequest } from '#protocol/generated/fetch-request';
-import { type FetchResponse, type PartitionData, readFetchResponse } from '#protocol/generated/fetch-response';
-import { readResponseHeader, writeRequestHeader } from '#protocol/headers';
-import { Reader } from '#protocol/reader';
+import { type PartitionData, readFetchResponse } from '#protocol/generated/fetch-response';
+import { writeRequestHeader } from '#protocol/headers';
 import { replicatedBatches } from '#protocol/replicated-batches';
+import { readResponseFrame } from '#protocol/response-frame';
 import { Writer } from '#protocol/writer';
 import { divergencePoint } from '#replication/truncation';
+import { FollowerSession } from './follower-session.ts';
 import type { Partition } from './partition.ts';
 import type { ReplicationThrottle } from './replication-throttle.ts';
+import { type UndurableBytes, UndurableTail, withoutFrame } from './undurable-bytes.ts';
 
 const FETCH = 1;
 const FETCH_VERSION = 17;
-const NO_SESSION = 0;
-const FULL_EPOCH = 0;
-const SESSIONLESS_EPOCH = -1;
-const EPOCH_MAX = 0x7fff_ffff;
+const CORRELATION_ID_MAX = 0x7fff_ffff;
 /** Answered later than its wait by so much, a request is given up and the connection made anew. */
 const PATIENCE_MS = 2_000;
 const DIAL_MS = 1_000;
@@ -31,6 +30,8 @@ const REDIAL_MS_MAX = 200;
 const RETRY_MS = 2;
 const RETRY_MS_MAX = 50;
 const DAMAGED_RETRY_MS = 1_000;
+/** What has no room now has some soon at the best: its directory looks for it as often. */
+const FULL_RETRY_MS = 1_000;
 /** Above what the responses are asked to hold: the first batch comes whole, whatever its size. */
 const OVERSIZE_BYTES = 128 << 20;
 
@@ -42,8 +43,8 @@ export interface ReplicaFetcherOptions {
   readonly minBytes: number;
   readonly partitionMaxBytes: number;
   readonly responseMaxBytes: number;
-  /** What has been fetched and is not on disk yet; no more is fetched above it. */
-  readonly undurableBytesMax: number;
+  /** Of all fetchers of the node. */
+  readonly undurable: UndurableBytes;
   readonly planted: PlantedBugs;
   readonly throttle: ReplicationThrottle;
   /** Whole batches have been taken in. */
@@ -60,18 +61,18 @@ export interface ReplicaFetcherOptions {
 interface Followed {
   readonly partition: Partition;
   readonly leaderEpoch: LeaderEpoch;
-  /** Whether the session at the leader holds it. */
-  inSession: boolean;
   /** The end of its log as the leader was last told, by a fetch or a report; */
   toldOffset: number;
   /** and as the last fetch went by it: what the answer is about. */
   askedOffset: number;
   /** It is not asked for before. */
   pausedUntil: Mono;
+  /** When it is asked for again, whatever comes. */
+  again: Deadline | undefined;
   /** The next pause after a refusal. */
   retryMs: number;
-  /** Appended and not durable: the end of each response's part, and its size. Bounded by `undurableBytesMax`. */
-  readonly undurable: { readonly end: Offset; readonly sizeBytes: number }[];
+  /** What was appended to its log and is not on disk. */
+  readonly undurable: UndurableTail;
 }
 
 interface Sent {
@@ -94,22 +95,19 @@ export class ReplicaFetcher {
   readonly #changed = new Set<Followed>();
   /** Told by reports since the last fetch. */
   readonly #reported = new Set<Followed>();
-  /** In the session at the leader, and no longer asked for. */
-  readonly #forgotten = new Map<string, { readonly topicId: Uuid; readonly index: number }>();
+  /** Of the partitions that are followed. */
+  readonly #session = new FollowerSession();
   /** At most a fetch and a report. */
   #sent: Sent[] = [];
   #client: KafkaClient | undefined;
   #isOpen = false;
-  #sessionId = NO_SESSION;
-  #sessionEpoch = FULL_EPOCH;
   #correlationId = 0;
-  #undurableBytes = 0;
-  #inSessionCount = 0;
   #redialMs = REDIAL_MS;
   #patience: Deadline | undefined;
   #wake: Deadline | undefined;
   #isPumpDue = false;
   #isClosed = false;
+  readonly #retry = (): void => this.#schedule();
 
   constructor(ports: Ports, deadlines: Deadlines, options: ReplicaFetcherOptions) {
     this.#ports = ports;
@@ -134,12 +132,12 @@ export class ReplicaFetcher {
     const followed: Followed = {
       partition,
       leaderEpoch,
-      inSession: false,
       toldOffset: -1,
       askedOffset: -1,
       pausedUntil: 0,
+      again: undefined,
       retryMs: RETRY_MS,
-      undurable: [],
+      undurable: new UndurableTail(this.#options.undurable),
     };
     let ofTopic = this.#followed.get(topicId);
     if (ofTopic === undefined) {
@@ -153,9 +151,8 @@ export class ReplicaFetcher {
   unfollow({ topicId, index }: Partition): void {
     const followed = this.#find(topicId, index);
     if (followed === undefined) return;
-    this.#leaveSession(followed);
-    for (const { sizeBytes } of followed.undurable) this.#undurableBytes -= sizeBytes;
-    followed.undurable.length = 0;
+    this.#session.leave(followed.partition);
+    followed.undurable.clear();
     this.#changed.delete(followed);
     this.#reported.delete(followed);
     const ofTopic = this.#followed.get(topicId);
@@ -168,9 +165,15 @@ export class ReplicaFetcher {
   synced({ topicId, index, log }: Partition): void {
     const followed = this.#find(topicId, index);
     if (followed === undefined || log === undefined) return;
-    const { undurable } = followed;
-    while (undurable[0] !== undefined && undurable[0].end <= log.durableOffset)
-      this.#undurableBytes -= undurable.shift()?.sizeBytes ?? 0;
+    followed.undurable.durable(log.durableOffset);
+    this.#note(followed);
+  }
+
+  /** See PartitionEvents. */
+  lost({ topicId, index, log }: Partition): void {
+    const followed = this.#find(topicId, index);
+    if (followed === undefined) return;
+    followed.undurable.truncateTo(log?.logEndOffset ?? offset(0));
     this.#note(followed);
   }
 
@@ -206,9 +209,12 @@ export class ReplicaFetcher {
     if (!this.#isOpen || this.#sent.some(({ isReport }) => isReport)) return;
     if (this.#sent.length > 0) {
       // The leader must know the session before a second request can go on in it.
-      if (this.#sessionId !== NO_SESSION && this.#changed.size > 0) this.#send(true);
-    } else if (this.#undurableBytes <= this.#options.undurableBytesMax) this.#send(false);
-    else if (this.#changed.size > 0) this.#send(true);
+      if (this.#session.isOpen && this.#changed.size > 0) this.#send(true);
+    } else if (this.#options.undurable.hasRoom) this.#send(false);
+    else {
+      this.#options.undurable.whenRoom(this.#retry);
+      if (this.#changed.size > 0) this.#send(true);
+    }
   }
 
   #dial(): void {
@@ -218,7 +224,6 @@ export class ReplicaFetcher {
     const client = new KafkaClient(this.#ports, endpoint, options, {
       opened: () => {
         this.#isOpen = true;
-        this.#redialMs = REDIAL_MS;
         this.#pump();
       },
       response: (frame) => {
@@ -243,11 +248,7 @@ export class ReplicaFetcher {
     this.#client = undefined;
     this.#isOpen = false;
     this.#sent = [];
-    this.#sessionId = NO_SESSION;
-    this.#sessionEpoch = FULL_EPOCH;
-    this.#forgotten.clear();
-    for (const followed of this.#all()) followed.inSession = false;
-    this.#inSessionCount = 0;
+    this.#session.reset();
     this.#reported.clear();
     if (this.#patience !== undefined) this.#deadlines.cancel(this.#patience);
     this.#patience = undefined;
@@ -263,7 +264,7 @@ export class ReplicaFetcher {
   #send(isReport: boolean): void {
     const topics = this.#topics(isReport);
     // Nothing can be taken now: a fetch for nothing would be answered at once.
-    if (topics.length === 0 && this.#inSessionCount === 0) return;
+    if (topics.length === 0 && this.#session.isEmpty) return;
     const { self, waitMaxMs, minBytes, responseMaxBytes } = this.#options;
     const body: FetchRequestInput = {
       replicaState: { replicaId: self, replicaEpoch: this.#options.brokerEpoch() },
@@ -271,16 +272,11 @@ export class ReplicaFetcher {
       minBytes,
       // A report has room for nothing.
       maxBytes: isReport ? 0 : responseMaxBytes,
-      sessionId: this.#sessionId,
-      sessionEpoch: this.#sessionEpoch,
+      ...this.#session.next(),
       topics,
-      forgottenTopicsData: [...Map.groupBy(this.#forgotten.values(), ({ topicId }) => topicId)].map(
-        ([topicId, gone]) => ({ topicId, partitions: gone.map(({ index }) => index) }),
-      ),
     };
-    this.#forgotten.clear();
     this.#changed.clear();
-    this.#correlationId = (this.#correlationId + 1) & EPOCH_MAX;
+    this.#correlationId = (this.#correlationId + 1) & CORRELATION_ID_MAX;
     const writer = new Writer();
     writer.int32(0);
     const correlationId = this.#correlationId;
@@ -288,7 +284,6 @@ export class ReplicaFetcher {
     writeFetchRequest(writer, body, FETCH_VERSION);
     writer.patchInt32(0, writer.sizeBytes - 4);
     this.#client?.send(writer.chunks());
-    if (this.#sessionId !== NO_SESSION) this.#sessionEpoch = nextEpoch(this.#sessionEpoch);
     this.#sent.push({ correlationId, isReport });
     this.#patience ??= this.#deadlines.after(waitMaxMs + PATIENCE_MS, () => this.#giveUp('no answer in time'));
   }
@@ -301,13 +296,14 @@ export class ReplicaFetcher {
       for (const followed of this.#reported) followed.askedOffset = followed.toldOffset;
       this.#reported.clear();
     }
-    for (const followed of this.#sessionId === NO_SESSION ? this.#all() : this.#changed) {
+    for (const followed of this.#session.isOpen ? this.#changed : this.#all()) {
       const asked = this.#ask(followed, now);
       if (asked === undefined) {
-        this.#leaveSession(followed);
+        this.#session.leave(followed.partition);
         continue;
       }
-      this.#enterSession(followed);
+      this.#session.enter(followed.partition);
+      if (asked.partitionMaxBytes === 0) this.#noteAfter(followed, FULL_RETRY_MS);
       followed.toldOffset = asked.fetchOffset;
       if (isReport) this.#reported.add(followed);
       else followed.askedOffset = asked.fetchOffset;
@@ -316,8 +312,6 @@ export class ReplicaFetcher {
       if (partitions === undefined) topics.set(topicId, [asked]);
       else partitions.push(asked);
     }
-    for (const [topicId, partitions] of topics)
-      for (const { partition } of partitions) this.#forgotten.delete(partitionName(topicId, partition));
     return [...topics].map(([topicId, partitions]) => ({ topicId, partitions }));
   }
 
@@ -325,63 +319,44 @@ export class ReplicaFetcher {
   #ask({ partition, leaderEpoch, pausedUntil }: Followed, now: Mono): FetchPartitionInput | undefined {
     const { log } = partition;
     if (log === undefined || partition.isBeingCut || now < pausedUntil) return undefined;
-    const { logEndOffset, logStartOffset, epochs, durableOffset } = log;
+    const { logEndOffset, logStartOffset, epochs, durableOffset, directory } = log;
     return {
       partition: partition.index,
       currentLeaderEpoch: leaderEpoch,
       fetchOffset: logEndOffset,
       lastFetchedEpoch: logEndOffset > logStartOffset ? (epochs.epochAt(offset(logEndOffset - 1)) ?? -1) : -1,
       logStartOffset,
-      partitionMaxBytes: this.#options.partitionMaxBytes,
+      // Where its leader's log starts is told all the same: that may make room.
+      partitionMaxBytes: directory.isFull ? 0 : this.#options.partitionMaxBytes,
       // PLANTED BUG report-before-sync: what was fetched is told as if it were on the disk.
       durableOffset: this.#options.planted.has('report-before-sync') ? logEndOffset : durableOffset,
     };
   }
 
-  #enterSession(followed: Followed): void {
-    if (followed.inSession) return;
-    followed.inSession = true;
-    this.#inSessionCount += 1;
-  }
-
-  #leaveSession(followed: Followed): void {
-    if (!followed.inSession) return;
-    followed.inSession = false;
-    this.#inSessionCount -= 1;
-    const { topicId, index } = followed.partition;
-    // Also while the leader has not answered yet which session it is.
-    this.#forgotten.set(partitionName(topicId, index), { topicId, index });
-  }
-
   #received(frame: Uint8Array): void {
-    const reader = new Reader(frame);
-    const { correlationId } = readResponseHeader(reader, FETCH, FETCH_VERSION);
+    const answer = readResponseFrame(frame, FETCH, FETCH_VERSION, readFetchResponse);
+    if (answer === undefined) return this.#giveUp('an answer that cannot be read');
     const sent = this.#sent.shift();
-    if (sent?.correlationId !== correlationId) return this.#giveUp('an answer to nothing that was asked');
+    if (sent?.correlationId !== answer.correlationId) return this.#giveUp('an answer to nothing that was asked');
     if (this.#patience !== undefined) this.#deadlines.cancel(this.#patience);
     const { waitMaxMs } = this.#options;
     this.#patience =
       this.#sent.length === 0
         ? undefined
         : this.#deadlines.after(waitMaxMs + PATIENCE_MS, () => this.#giveUp('no answer in time'));
-    const response = readFetchResponse(reader, FETCH_VERSION);
+    // No sooner: a leader whose answers cannot be read opens each connection all the same.
+    this.#redialMs = REDIAL_MS;
+    const response = answer.body;
     if (response.errorCode !== ErrorCode.None) return this.#giveUp(errorName(response.errorCode as ErrorCode));
-    this.#keepSession(response);
+    this.#session.answered(response.sessionId);
     for (const { topicId, partitions } of response.responses)
-      for (const answer of partitions) {
-        const index = answer.partitionIndex;
+      for (const data of partitions) {
+        const index = data.partitionIndex;
         const followed = this.#find(topicId, index);
-        if (followed?.inSession) this.#take(followed, answer);
-        else if (followed === undefined) this.#forgotten.set(partitionName(topicId, index), { topicId, index });
+        if (followed === undefined) this.#session.forget({ topicId, index });
+        else if (this.#session.has(followed.partition)) this.#take(followed, data);
       }
     this.#schedule();
-  }
-
-  #keepSession({ sessionId }: FetchResponse): void {
-    if (this.#sessionId !== NO_SESSION) return;
-    if (sessionId === NO_SESSION) this.#forgotten.clear();
-    this.#sessionId = sessionId;
-    this.#sessionEpoch = sessionId === NO_SESSION ? SESSIONLESS_EPOCH : 1;
   }
 
   #take(followed: Followed, answer: PartitionData): void {
@@ -389,10 +364,14 @@ export class ReplicaFetcher {
     const { log } = partition;
     const isTaker = !partition.isBeingCut && !partition.leads && partition.leaderEpoch === followed.leaderEpoch;
     // It would be sent the same again and again.
-    if (log === undefined || !isTaker) return this.#leaveSession(followed);
+    if (log === undefined || !isTaker) return this.#session.leave(followed.partition);
     // The log was cut since, or had no room for what came before: the answer would leave a hole, and looks like one that compaction left.
     if (log.logEndOffset !== followed.askedOffset) return this.#note(followed);
     const { errorCode, divergingEpoch } = answer;
+    if (!hasPossibleOffsets(answer)) {
+      this.#refuse(followed, 'offsets that no log reaches');
+      return;
+    }
     if (errorCode === ErrorCode.OffsetOutOfRange) return this.#outOfRange(followed, answer);
     if (errorCode !== ErrorCode.None) return this.#retryLater(followed);
     if (divergingEpoch.epoch >= 0) {
@@ -433,15 +412,15 @@ export class ReplicaFetcher {
       return 'refused';
     }
     if (batches.headers.length === 0) return 'taken';
-    if (partition.appendReplicated(batches.bytes, batches.headers) !== 'appended') {
-      this.#retryLater(followed);
+    const taken = withoutFrame(batches.bytes);
+    if (partition.appendReplicated(taken, batches.headers) !== 'appended') {
+      this.#pause(followed, FULL_RETRY_MS);
       return 'busy';
     }
-    followed.undurable.push({ end: log.logEndOffset, sizeBytes: batches.bytes.length });
-    this.#undurableBytes += batches.bytes.length;
-    this.#options.onAppended(batches.bytes.length);
+    followed.undurable.append(log.logEndOffset, taken.length);
+    this.#options.onAppended(taken.length);
     this.#note(followed);
-    this.#throttle(followed, batches.bytes.length);
+    this.#throttle(followed, taken.length);
     return 'taken';
   }
 
@@ -466,7 +445,7 @@ export class ReplicaFetcher {
     const { topic, index, log } = partition;
     const from = log?.logEndOffset;
     this.#ports.logger.info({ partition: partitionName(topic, index), leaderEpoch, from, to }, 'the log is cut');
-    for (const { sizeBytes } of followed.undurable.splice(0)) this.#undurableBytes -= sizeBytes;
+    followed.undurable.clear();
     if (how === 'truncate') partition.truncateTo(to);
     else partition.restartAt(to);
     this.#note(followed);
@@ -480,7 +459,7 @@ export class ReplicaFetcher {
   #refuse(followed: Followed, reason: string): 'refused' {
     const { topic, index } = followed.partition;
     const { leader } = this.#options;
-    this.#ports.logger.error({ partition: partitionName(topic, index), leader, reason }, 'a fetched batch is refused');
+    this.#ports.logger.error({ partition: partitionName(topic, index), leader, reason }, 'what was fetched is refused');
     this.#pause(followed, DAMAGED_RETRY_MS);
     return 'refused';
   }
@@ -492,8 +471,14 @@ export class ReplicaFetcher {
 
   #pause(followed: Followed, pauseMs: number): void {
     followed.pausedUntil = this.#ports.clock.now() + pauseMs;
-    this.#leaveSession(followed);
-    this.#deadlines.after(pauseMs, () => {
+    this.#session.leave(followed.partition);
+    this.#noteAfter(followed, pauseMs);
+  }
+
+  #noteAfter(followed: Followed, delayMs: number): void {
+    if (followed.again !== undefined) this.#deadlines.cancel(followed.again);
+    followed.again = this.#deadlines.after(delayMs, () => {
+      followed.again = undefined;
       if (this.#find(followed.partition.topicId, followed.partition.index) === followed) this.#note(followed);
     });
   }
@@ -511,7 +496,7 @@ export class ReplicaFetcher {
   }
 }
 
-function nextEpoch(epoch: number): number {
-  if (epoch === SESSIONLESS_EPOCH) return SESSIONLESS_EPOCH;
-  return epoch === EPOCH_MAX ? 1 : epoch + 1;
+/** Whether it tells of places where a log can be; below 0 it tells of none. */
+function hasPossibleOffsets({ highWatermark, logStartOffset, divergingEpoch }: PartitionData): boolean {
+  return Math.max(highWatermark, logStartOffset, divergingEpoch.endOffset) <= Number.MAX_SAFE_INTEGER;
 }

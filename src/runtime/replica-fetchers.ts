@@ -6,6 +6,7 @@ import type { Partition } from './partition.ts';
 import type { Followers } from './partition-table.ts';
 import { ReplicaFetcher } from './replica-fetcher.ts';
 import type { ReplicationThrottle } from './replication-throttle.ts';
+import { UndurableBytes } from './undurable-bytes.ts';
 
 export interface ReplicaFetchersOptions {
   readonly self: NodeId;
@@ -33,6 +34,7 @@ export class ReplicaFetchers implements Followers {
   readonly #ports: Ports;
   readonly #deadlines: Deadlines;
   readonly #options: ReplicaFetchersOptions;
+  readonly #undurable = new UndurableBytes(UNDURABLE_BYTES_MAX);
   readonly #fetchers = new Map<NodeId, ReplicaFetcher>();
   /** Who fetches a partition. */
   readonly #byPartition = new Map<Partition, ReplicaFetcher>();
@@ -68,6 +70,11 @@ export class ReplicaFetchers implements Followers {
     this.#byPartition.get(partition)?.synced(partition);
   }
 
+  /** See PartitionEvents. */
+  lost(partition: Partition): void {
+    this.#byPartition.get(partition)?.lost(partition);
+  }
+
   close(): void {
     this.#isClosed = true;
     for (const fetcher of this.#fetchers.values()) fetcher.close();
@@ -82,7 +89,7 @@ export class ReplicaFetchers implements Followers {
     const fetcher = new ReplicaFetcher(this.#ports, this.#deadlines, {
       ...options,
       leader,
-      undurableBytesMax: UNDURABLE_BYTES_MAX,
+      undurable: this.#undurable,
       endpoint: () => endpointOf(leader),
     });
     this.#fetchers.set(leader, fetcher);

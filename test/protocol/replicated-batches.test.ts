@@ -42,6 +42,8 @@ describe('batches from a leader', () => {
     ['that go back', [batch(5, 1), batch(4, 1)]],
     ['of an epoch that the leader has not reached', [batch(2, 1, 2)]],
     ['of falling epochs', [batch(2, 1, 1), batch(3, 1, 0)]],
+    ['beyond the last offset there can be', [batch(2 ** 60, 1)]],
+    ['from below the first', [batch(-1, 5)]],
     ['that are none', [new Uint8Array(80).fill(255)]],
   ])('%s are refused', (_what, chunks) => {
     expect(taken(chunks, 2)).toBe('damaged');

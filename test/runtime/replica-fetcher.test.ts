@@ -14,6 +14,7 @@ import { Writer } from '#protocol/writer';
 import { Partition } from '#runtime/partition';
 import { ReplicaFetcher } from '#runtime/replica-fetcher';
 import { ReplicationThrottle } from '#runtime/replication-throttle';
+import { UndurableBytes } from '#runtime/undurable-bytes';
 import { FakeClock } from './fake-clock.ts';
 import { homeOf } from './replica-stage.ts';
 import { codecs, StubLog } from './stub-log.ts';
@@ -22,10 +23,16 @@ const LEADER = nodeId(2);
 const FETCH = 1;
 const VERSION = 17;
 const SESSION = 77;
+/** Of a few small batches. */
+const UNDURABLE_BYTES_MAX = 200;
 
 /** A follower's log: takes batches as they are. */
 class FollowerLog extends StubLog {
   isFull = false;
+
+  get directory() {
+    return { isFull: this.isFull };
+  }
 
   appendReplicated(_bytes: Uint8Array, headers: readonly BatchHeader[]) {
     if (this.isFull) return 'full';
@@ -61,6 +68,7 @@ interface Answered {
 class Stage {
   readonly clock = new FakeClock();
   readonly asked: FetchRequest[] = [];
+  dials = 0;
   readonly fetcher: ReplicaFetcher;
   #receiver: Receiver | undefined;
   #correlationIds: number[] = [];
@@ -69,7 +77,7 @@ class Stage {
   /** Where logs were begun anew. */
   readonly restarts: FollowerLog[] = [];
 
-  constructor() {
+  constructor(undurable = new UndurableBytes(UNDURABLE_BYTES_MAX)) {
     const connection: Connection = {
       remote: { host: 'h', port: 1 },
       queuedBytes: 0,
@@ -81,6 +89,7 @@ class Stage {
     };
     const network: Pick<Network, 'connect'> = {
       connect: (_to, open) => {
+        this.dials += 1;
         this.#receiver = open(connection);
       },
     };
@@ -94,7 +103,7 @@ class Stage {
       minBytes: 1,
       partitionMaxBytes: 1000,
       responseMaxBytes: 5000,
-      undurableBytesMax: 1 << 20,
+      undurable,
       planted: NO_PLANTED_BUGS,
       throttle: new ReplicationThrottle({
         clock: this.clock,
@@ -109,10 +118,18 @@ class Stage {
     });
   }
 
+  /** Whether a request has no answer yet. */
+  get isAsked(): boolean {
+    return this.#correlationIds.length > 0;
+  }
+
   follow(log: FollowerLog): Partition {
     const partition = new Partition(
       {
-        ...homeOf({ synced: (synced) => this.fetcher.synced(synced) }),
+        ...homeOf({
+          synced: (synced) => this.fetcher.synced(synced),
+          lost: (lost) => this.fetcher.lost(lost),
+        }),
         restart: async (_log, startOffset) => {
           const restarted = new FollowerLog(log.topic, log.partition, log.topicId);
           restarted.logStartOffset = startOffset;
@@ -153,6 +170,11 @@ class Stage {
       ],
     }));
     writeFetchResponse(writer, { throttleTimeMs: 0, errorCode: 0, sessionId: SESSION, responses }, VERSION);
+    await this.receive(writer);
+  }
+
+  /** A frame from the leader, whatever it says: its first four bytes are its length. */
+  async receive(writer: Writer): Promise<void> {
     writer.patchInt32(0, writer.sizeBytes - 4);
     const bytes = Buffer.concat(writer.chunks());
     for (let at = 0; at < bytes.length; ) {
@@ -165,6 +187,18 @@ class Stage {
     // A cut ends in promises.
     for (let turns = 0; turns < 5; turns += 1) await undefined;
     this.clock.turn();
+  }
+
+  /** The oldest request is answered with more topics than the frame can hold. */
+  async unreadable(): Promise<void> {
+    const writer = new Writer();
+    writer.int32(0);
+    writeResponseHeader(writer, FETCH, VERSION, this.#correlationIds.shift() ?? -1);
+    writer.int32(0);
+    writer.int16(0);
+    writer.int32(SESSION);
+    writer.int32(0x7f7f7f7f);
+    await this.receive(writer);
   }
 
   /** Of one request: partition → what was told of it. */
@@ -194,6 +228,12 @@ const U = uuid('AAAAAAAAAAAAAAAAAAAAAg');
 function batch(baseOffset: number, count: number, epoch = 3): Uint8Array {
   const records = Array.from({ length: count }, () => ({ timestamp: 1, key: null, value: null }));
   return buildBatch({ baseOffset, leaderEpoch: epoch, records }, codecs);
+}
+
+/** More than may be undurable. */
+function large(baseOffset: number): Uint8Array {
+  const records = [{ timestamp: 1, key: null, value: new Uint8Array(UNDURABLE_BYTES_MAX) }];
+  return buildBatch({ baseOffset, leaderEpoch: 3, records }, codecs);
 }
 
 describe('a follower', () => {
@@ -272,6 +312,37 @@ describe('a follower', () => {
     expect([log.logEndOffset, log.logStartOffset]).toEqual([3, 2]);
   });
 
+  test('whose log is full refuses the first batch that comes all the same no more than once a second', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    log.isFull = true;
+    for (let ms = 0; ms < 2_500; ms += 1) {
+      if (stage.isAsked) await stage.answer({ topicId: T, index: 0, records: batch(0, 1) });
+      stage.clock.advance(1);
+    }
+    expect(stage.asked).toHaveLength(3);
+  });
+
+  test('whose directory is full asks for no data until it has room, and looks once a second', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    log.isFull = true;
+    stage.follow(log);
+    const asked = () => stage.asked.at(-1)?.topics.flatMap(({ partitions }) => partitions);
+    expect(asked()).toMatchObject([{ fetchOffset: 0, partitionMaxBytes: 0 }]);
+    await stage.answer({ topicId: T, index: 0, highWatermark: 3 });
+    // In the session still, so that its leader tells where it starts.
+    expect(asked()).toEqual([]);
+    stage.clock.advance(1_000);
+    await stage.answer();
+    expect(asked()).toMatchObject([{ fetchOffset: 0, partitionMaxBytes: 0 }]);
+    log.isFull = false;
+    stage.clock.advance(1_000);
+    await stage.answer();
+    expect(asked()).toMatchObject([{ fetchOffset: 0, partitionMaxBytes: 1000 }]);
+  });
+
   test('takes no answer to a fetch from before its log lost its end: it would leave a hole', async () => {
     const stage = new Stage();
     const log = new FollowerLog('t', 0, T);
@@ -300,6 +371,77 @@ describe('a follower', () => {
     expect([stage.asked.at(-1)?.maxBytes, stage.asked.length]).toEqual([5000, 4]);
     await stage.answer({ topicId: T, index: 0, records: batch(2, 4) });
     expect(log.logEndOffset).toBe(6);
+  });
+
+  test('fetches no more while too much is not on its disk', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: large(0) });
+    // Where it is now it tells all the same.
+    expect([stage.asked.at(-1)?.maxBytes, stage.told(-1)]).toMatchObject([0, [{ fetchOffset: 1 }]]);
+    await stage.answer();
+    expect(stage.asked).toHaveLength(2);
+    log.sync();
+    stage.clock.turn();
+    expect([stage.asked.at(-1)?.maxBytes, stage.told(-1)]).toMatchObject([5000, [{ durableOffset: 1 }]]);
+  });
+
+  test('fetches again after its log has lost its end for want of room, and does not wait for that to be on its disk', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: large(0) });
+    await stage.answer();
+    expect(stage.asked).toHaveLength(2);
+    log.reject(0);
+    stage.clock.turn();
+    expect([stage.asked.at(-1)?.maxBytes, stage.told(-1)]).toMatchObject([5000, [{ fetchOffset: 0 }]]);
+  });
+
+  test('fetches for other logs after a directory has failed with what was not on its disk', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    stage.follow(new FollowerLog('u', 0, U));
+    await stage.answer({ topicId: T, index: 0, records: large(0) });
+    await stage.answer();
+    expect(stage.asked.at(-1)?.maxBytes).toBe(0);
+    log.listener?.failed();
+    stage.clock.turn();
+    expect(stage.asked.at(-1)).toMatchObject({
+      maxBytes: 5000,
+      forgottenTopicsData: [{ topicId: T, partitions: [0] }],
+    });
+  });
+
+  test('fetches no more from any leader while too much of one is not on its disk', async () => {
+    const undurable = new UndurableBytes(UNDURABLE_BYTES_MAX);
+    const [stage, other] = [new Stage(undurable), new Stage(undurable)];
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    other.follow(new FollowerLog('u', 0, U));
+    await stage.answer({ topicId: T, index: 0, records: large(0) });
+    await other.answer({ topicId: U, index: 0 });
+    expect(other.asked).toHaveLength(1);
+    log.sync();
+    other.clock.turn();
+    expect([other.asked.length, other.asked.at(-1)?.maxBytes]).toEqual([2, 5000]);
+  });
+
+  test('holds no response for the small part of it that is not on its disk', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    const heldBytes: number[] = [];
+    log.appendReplicated = (bytes, headers) => {
+      heldBytes.push(bytes.buffer.byteLength);
+      return FollowerLog.prototype.appendReplicated.call(log, bytes, headers);
+    };
+    stage.follow(log);
+    stage.follow(new FollowerLog('u', 0, U));
+    const records = batch(0, 1);
+    await stage.answer({ topicId: T, index: 0, records }, { topicId: U, index: 0, records: new Uint8Array(4000) });
+    expect(heldBytes).toEqual([records.length]);
   });
 
   test('takes no answer of an epoch that is over', async () => {
@@ -354,6 +496,38 @@ describe('a follower', () => {
     await stage.answer({ topicId: T, index: 0, errorCode: ErrorCode.UnknownTopicId });
     expect(stage.asked[1]?.forgottenTopicsData).toMatchObject([{ topicId: T, partitions: [0] }]);
     expect(stage.told(1)).toMatchObject([{ topicId: U }]);
+  });
+
+  test('gives up a connection that answers what cannot be read, and dials later and later while that goes on', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    const pausesMs: number[] = [];
+    for (let dials = 1; dials <= 5; dials += 1) {
+      await stage.unreadable();
+      let pauseMs = 0;
+      for (; stage.dials === dials; pauseMs += 1) stage.clock.advance(1);
+      stage.clock.turn();
+      pausesMs.push(pauseMs);
+    }
+    expect(pausesMs).toEqual([20, 40, 80, 160, 200]);
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 3) });
+    expect(log.logEndOffset).toBe(3);
+  });
+
+  test.each([
+    ['a high watermark', { highWatermark: 2 ** 60 }],
+    ['a start', { logStartOffset: 2 ** 60 }],
+    ['an end of an epoch', { diverging: { epoch: 1, endOffset: 2 ** 60 } }],
+  ])('refuses %s where no log is, and asks again in a second', async (_, answer) => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, ...answer });
+    expect([log.logEndOffset, stage.asked.length]).toEqual([0, 1]);
+    stage.clock.advance(1_000);
+    stage.clock.turn();
+    expect(stage.told(1)).toMatchObject([{ fetchOffset: 0 }]);
   });
 
   test('waits with a partition that its leader refuses, and does not ask in vain meanwhile', async () => {

@@ -12,7 +12,7 @@ export function homeOf(events: Partial<PartitionEvents> = {}, now: () => number 
   return {
     self: ME,
     planted: NO_PLANTED_BUGS,
-    events: { ready: nothing, isrDue: nothing, synced: nothing, ...events },
+    events: { ready: nothing, isrDue: nothing, synced: nothing, lost: nothing, ...events },
     now,
     restart: () => Promise.resolve(undefined),
   };
