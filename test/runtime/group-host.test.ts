@@ -79,7 +79,8 @@ class Stage {
   open(index: number, log = new FakeLog(OFFSETS_TOPIC, index, this.clock)): Partition {
     log.clock = this.clock;
     this.logs[index] = log;
-    const partition = ledPartition(log.asLog, 3);
+    const events = { failing: (failed: Partition) => this.host.resigning(failed) };
+    const partition = ledPartition(log.asLog, 3, ZERO_UUID, events);
     this.partitions[index] = partition;
     this.host.ready(partition);
     return partition;
@@ -280,10 +281,10 @@ describe('failures of the log', () => {
   test('a parked join is answered NOT_COORDINATOR when the log fails, and the group is served no longer', async () => {
     const stage = new Stage({ settings: { 'group.initial.rebalance.delay.ms': '3000' } }).opened();
     const parked = stage.host.joinGroup(join('g'));
-    void stage.host.offsetCommit(commit('other', 1));
     expect(await now(parked)).toBe('pending');
     stage.log.listener?.failed();
     expect(await now(parked)).toMatchObject({ errorCode: ErrorCode.NotCoordinator });
+    stage.leader = nodeId(2);
     expect(await now(stage.host.offsetCommit(commit('g', 1)))).toEqual(committed(ErrorCode.NotCoordinator));
   });
 
