@@ -242,7 +242,7 @@ export class GroupHost implements LeadershipObserver {
     const failed = (errorCode: ErrorCode) => ({ groupId: command.groupId, errorCode, topics: [] });
     const hosted = this.#hostedFor(command.groupId);
     const refused = () => Promise.resolve(failed(this.#errorWithout(command.groupId)));
-    return hosted?.read((shard) => shard.offsetFetch(command), failed) ?? refused();
+    return hosted?.read((shard) => shard.offsetFetch(command), failed, [command.groupId]) ?? refused();
   }
 
   offsetDelete(command: OffsetDeleteCommand): Promise<OffsetDeleteResponse> {
@@ -283,6 +283,7 @@ export class GroupHost implements LeadershipObserver {
       hosted.read(
         (shard) => shard.describeGroups(ids),
         (errorCode) => unserved(ids, errorCode),
+        ids,
       ),
     );
   }
@@ -293,6 +294,7 @@ export class GroupHost implements LeadershipObserver {
       hosted.read(
         (shard) => shard.consumerGroupDescribe(ids),
         (errorCode) => unserved(ids, errorCode),
+        ids,
       ),
     );
   }

@@ -78,9 +78,13 @@ export class GroupPartition {
     return this.#driver.endTransaction(producerId, aborted, append);
   }
 
-  /** As `ask`, of what changes nothing. */
-  read<Response>(answer: (shard: GroupShard) => Response, failed: (error: ErrorCode) => Response): Promise<Response> {
-    return this.ask((shard) => ({ records: [], replies: [], response: answer(shard) }), failed);
+  /** As `ask`, of what changes nothing, and rests on the records of these groups alone; undefined: on all. */
+  read<Response>(
+    answer: (shard: GroupShard) => Response,
+    failed: (error: ErrorCode) => Response,
+    groupIds?: readonly string[],
+  ): Promise<Response> {
+    return this.#driver.read(answer, failed, groupIds);
   }
 
   /** See GroupShard.observed; nothing while groups are not served. */

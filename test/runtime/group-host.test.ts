@@ -194,6 +194,46 @@ describe('answers and durability', () => {
     expect(await now(answer)).toEqual(fetched('g', 42));
   });
 
+  test('what is read of groups waits for their records, not for those of others', async () => {
+    const stage = new Stage().opened();
+    void stage.host.offsetCommit(commit('g', 42));
+    stage.log.sync();
+    void stage.host.offsetCommit(commit('other', 1));
+    expect(await now(stage.host.offsetFetch(fetchOf('g')))).toEqual(fetched('g', 42));
+    expect(await now(stage.host.describeGroups(['g']))).toMatchObject([{ groupId: 'g', groupState: 'Empty' }]);
+    const waiting = [
+      stage.host.offsetFetch(fetchOf('other')),
+      stage.host.describeGroups(['g', 'other']),
+      stage.host.listGroups({ statesFilter: [], typesFilter: [] }),
+    ];
+    for (const answer of waiting) expect(await now<unknown>(answer)).toBe('pending');
+    stage.log.sync();
+    for (const answer of waiting) expect(await now<unknown>(answer)).not.toBe('pending');
+  });
+
+  test('that a group is gone is not told before its tombstones are durable', async () => {
+    const stage = new Stage().opened();
+    void stage.host.offsetCommit(commit('g', 42));
+    stage.log.sync();
+    void stage.host.deleteGroups(['g']);
+    const answer = stage.host.offsetFetch(fetchOf('g'));
+    expect(await now(answer)).toBe('pending');
+    stage.log.sync();
+    expect(await now(answer)).toMatchObject({ errorCode: ErrorCode.None, topics: [] });
+  });
+
+  test('what is loaded and not durable yet is not told either', async () => {
+    const before = new Stage().opened();
+    void before.host.offsetCommit(commit('g', 42));
+    const after = new Stage();
+    after.open(0, before.log);
+    after.clock.turn();
+    const answer = after.host.offsetFetch(fetchOf('g'));
+    expect(await now(answer)).toBe('pending');
+    after.log.sync();
+    expect(await now(answer)).toEqual(fetched('g', 42));
+  });
+
   test('a log that is durable at once answers at once', async () => {
     const stage = new Stage().opened();
     stage.log.immediate = true;
@@ -411,6 +451,8 @@ describe('loading', () => {
     await begin(3, 'open', 13);
     const answers = [end(1, false), end(2, true)];
     expect(await now(Promise.all(answers))).toBe('pending');
+    expect(await now(before.host.offsetFetch(fetchOf('committed')))).toBe('pending');
+    expect(await now(before.host.offsetFetch(fetchOf('open')))).not.toBe('pending');
     before.log.sync();
     expect(await Promise.all(answers)).toEqual([ErrorCode.None, ErrorCode.None]);
     const after = new Stage();
