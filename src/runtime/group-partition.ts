@@ -21,6 +21,8 @@ export interface GroupPartitionWorld extends DriverWorld {
   readonly topics: TopicsView;
   groupConfig(): GroupConfig;
   configOf(groupId: string): ConsumerGroupConfig;
+  /** Its groups are served from now on, or no longer. */
+  servingChanged(): void;
 }
 
 type TopicName = { readonly name: string; readonly id: Uuid };
@@ -47,9 +49,13 @@ export class GroupPartition {
         return new GroupShard({ config: world.groupConfig(), random, topics, configOf });
       },
       sends: ({ replies }) => replies.map((reply) => this.#unpark(reply)),
-      loaded: () => this.topicsDeleted(this.#deletedTopics.splice(0)),
+      loaded: () => {
+        this.topicsDeleted(this.#deletedTopics.splice(0));
+        world.servingChanged();
+      },
       resigned: (shard, error) => {
         for (const reply of shard.resign(error)) this.#unpark(reply)(ErrorCode.None);
+        world.servingChanged();
       },
     });
     this.#driver.open();
