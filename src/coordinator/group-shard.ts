@@ -61,7 +61,7 @@ import {
 } from './group-commands.ts';
 import { GROUPS_MAX, GROUPS_PER_TICK, type GroupConfig, STALL_MS } from './group-config.ts';
 import { describeClassicGroup, describeUnknownGroup, listGroups } from './group-queries.ts';
-import { fitsRecord, readGroupRecord } from './group-records.ts';
+import { fitsRecord, type GroupRecord, readGroupRecord } from './group-records.ts';
 import { newMemberId } from './member-id.ts';
 import { deleteGroup, deleteOffsets, deleteTopicOffsets } from './offset-deletion.ts';
 import { commitOffsets, fetchOffsets, GroupOffsets } from './offsets.ts';
@@ -116,41 +116,36 @@ export class GroupShard {
 
   /**
    * Applies a record of the log; borrowed. Before `loaded` any record, after it those just decided, in order. `producerId` is that of the
-   * transaction that the record belongs to, if it does to one.
+   * transaction that the record belongs to, if it does to one. Gives the group that it is of.
    */
-  replay(record: CoordinatorRecord, producerId?: number): void {
+  replay(record: CoordinatorRecord, producerId?: number): string | undefined {
     const read = readGroupRecord(record);
     switch (read.kind) {
-      case 'offset': {
-        const { groupId, topic, partition, value } = read;
-        const entry = value === undefined ? this.#groups.get(groupId) : this.#entry(groupId);
-        if (value !== undefined && producerId !== undefined)
-          return this.#pending.replay(producerId, groupId, topic, partition, value);
-        if (value === undefined) this.#pending.delete(groupId, topic, partition);
-        else this.#pending.overtake(groupId, topic, partition);
-        entry?.offsets.replay(topic, partition, value);
-        return;
-      }
+      case 'offset':
+        this.#replayOffset(read, producerId);
+        return read.groupId;
       case 'group':
         this.#replayClassic(read.groupId, read.value);
-        return;
+        return read.groupId;
       case 'consumer':
         this.#replayConsumer(read.groupId, read.change);
-        return;
+        return read.groupId;
       case 'unknown':
-        return;
+        return undefined;
       default:
-        unreachable(read);
+        return unreachable(read);
     }
   }
 
-  /** Applies the end of a transaction, as `replay` does a record. */
-  replayMarker(producerId: number, aborted: boolean): void {
-    for (const { groupId, topic, partition, value, counts } of this.#pending.end(producerId, aborted)) {
+  /** Applies the end of a transaction, as `replay` does a record. Gives the groups with offsets in it, each once or more. */
+  replayMarker(producerId: number, aborted: boolean): readonly string[] {
+    const ended = this.#pending.end(producerId, aborted);
+    for (const { groupId, topic, partition, value, counts } of ended) {
       const entry = this.#entry(groupId);
       if (counts) entry.offsets.replay(topic, partition, value);
       this.#touched(entry);
     }
+    return ended.map(({ groupId }) => groupId);
   }
 
   /** The whole log has been replayed: members have one session from now on to be heard. */
@@ -251,10 +246,7 @@ export class GroupShard {
     return this.#commit(command, right, now);
   }
 
-  /**
-   * To be sent, like every answer, when what was replayed is durable. An unknown group has no offsets, which is no
-   * error.
-   */
+  /** To be sent when what was replayed of the group is durable. An unknown group has no offsets, which is no error. */
   offsetFetch(command: OffsetFetchCommand): OffsetFetchResponse {
     const { groupId, topics, requireStable } = command;
     const entry = this.#groups.get(groupId);
@@ -448,6 +440,17 @@ export class GroupShard {
       else entry.group.expire(now, out);
       this.#touched(entry);
     }
+  }
+
+  #replayOffset({ groupId, topic, partition, value }: GroupRecord & { kind: 'offset' }, producerId?: number): void {
+    const entry = value === undefined ? this.#groups.get(groupId) : this.#entry(groupId);
+    if (value !== undefined && producerId !== undefined) {
+      this.#pending.replay(producerId, groupId, topic, partition, value);
+      return;
+    }
+    if (value === undefined) this.#pending.delete(groupId, topic, partition);
+    else this.#pending.overtake(groupId, topic, partition);
+    entry?.offsets.replay(topic, partition, value);
   }
 
   #replayClassic(groupId: string, value: GroupMetadataValue | undefined): void {

@@ -86,27 +86,15 @@ export class TransactionShard {
     this.#parts = parts;
   }
 
-  /** Applies a record of the log; borrowed. Before `loaded` any record, after it those just decided, in order. */
-  replay(record: CoordinatorRecord): void {
+  /**
+   * Applies a record of the log; borrowed. Before `loaded` any record, after it those just decided, in order. Gives the transactional id
+   * that it is of.
+   */
+  replay(record: CoordinatorRecord): string | undefined {
     const read = readTransactionRecord(record);
-    if (read.kind === 'unknown') return;
-    const { transactionalId, value } = read;
-    const present = this.#entries.get(transactionalId);
-    if (present !== undefined) this.#count(present.transaction.state, -1);
-    if (value !== undefined) this.#count(value.state, 1);
-    if (value === undefined) {
-      if (present === undefined) return;
-      this.#timeouts.set(present, Number.POSITIVE_INFINITY);
-      this.#entries.delete(transactionalId);
-      return;
-    }
-    const wasOngoing = present?.transaction.state === TransactionState.Ongoing;
-    const entry = present ?? this.#newEntry(transactionalId, value);
-    entry.transaction = value;
-    entry.lastEpoch = this.#lastEpochs.get(transactionalId) ?? NO_EPOCH;
-    if (this.#expiry === undefined) return;
-    if (value.state !== TransactionState.Ongoing) this.#timeouts.set(entry, Number.POSITIVE_INFINITY);
-    else if (!wasOngoing) this.#timeouts.set(entry, this.#decidedAt + value.timeoutMs);
+    if (read.kind === 'unknown') return undefined;
+    this.#replay(read.transactionalId, read.value);
+    return read.transactionalId;
   }
 
   /** The whole log has been replayed: what was prepared is brought to its end. */
@@ -238,6 +226,25 @@ export class TransactionShard {
       }
     }
     return { records: [], markers: [] };
+  }
+
+  #replay(transactionalId: string, value: Transaction | undefined): void {
+    const present = this.#entries.get(transactionalId);
+    if (present !== undefined) this.#count(present.transaction.state, -1);
+    if (value !== undefined) this.#count(value.state, 1);
+    if (value === undefined) {
+      if (present === undefined) return;
+      this.#timeouts.set(present, Number.POSITIVE_INFINITY);
+      this.#entries.delete(transactionalId);
+      return;
+    }
+    const wasOngoing = present?.transaction.state === TransactionState.Ongoing;
+    const entry = present ?? this.#newEntry(transactionalId, value);
+    entry.transaction = value;
+    entry.lastEpoch = this.#lastEpochs.get(transactionalId) ?? NO_EPOCH;
+    if (this.#expiry === undefined) return;
+    if (value.state !== TransactionState.Ongoing) this.#timeouts.set(entry, Number.POSITIVE_INFINITY);
+    else if (!wasOngoing) this.#timeouts.set(entry, this.#decidedAt + value.timeoutMs);
   }
 
   #initError({ transactionalId, timeoutMs }: InitProducerIdCommand): ErrorCode {

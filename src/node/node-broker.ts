@@ -107,6 +107,7 @@ export async function openBroker(
       planted: node.planted,
       events: {
         ready: (partition) => partitions.becameReady(partition),
+        failing: (partition) => partitions.failing(partition),
         isrDue: (partition) => isr.due(partition),
         synced: (partition) => fetchers.synced(partition),
         lost: (partition) => fetchers.lost(partition),

@@ -7,6 +7,7 @@ import { ErrorCode, errorName } from '#model/errors';
 import { type Offset, offset } from '#model/ids';
 import { coordinatorBatches } from './coordinator-batches.ts';
 import { CoordinatorLoader, type LoadedShard } from './coordinator-loader.ts';
+import { LastRecords } from './last-records.ts';
 import type { AppendOutcome, Partition } from './partition.ts';
 
 /** What every decision gives, whatever else it wants. */
@@ -68,7 +69,7 @@ type State = 'loading' | 'serving' | 'failed' | 'closed';
 
 /**
  * Carries out what the shard of one partition decides: appends and replays its records, and sends each answer once all that was replayed
- * before it is durable. So nobody ever sees what a crash takes back.
+ * before it is durable, or of what is only read, all that it rests on. So nobody ever sees what a crash takes back.
  */
 export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects extends Decided> {
   readonly #partition: Partition;
@@ -79,6 +80,7 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
   #loader: CoordinatorLoader | undefined;
   /** The last record that the shard has seen. */
   #last: Offset | undefined;
+  #lastOfKeys = new LastRecords(undefined);
   #wake: Deadline | undefined;
 
   /** Nothing happens before `open`. */
@@ -128,10 +130,25 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
   endTransaction(producerId: number, aborted: boolean, append: () => AppendOutcome): Promise<ErrorCode> {
     const appended = append();
     if (appended.error !== ErrorCode.None) return Promise.resolve(appended.error);
-    this.#shard.replayMarker?.(producerId, aborted);
-    this.#last = appended.lastOffset;
+    this.#written(this.#shard.replayMarker?.(producerId, aborted) ?? [], appended.lastOffset);
     this.#arm();
     return new Promise((resolve) => this.#sendOnce(this.#shard, appended.lastOffset, [resolve]));
+  }
+
+  /** As `ask`, of what changes nothing, and rests on the records of these keys alone; undefined: on all. */
+  read<Response>(
+    answer: (shard: Shard, now: Instant) => Response,
+    failed: (error: ErrorCode) => Response,
+    keys?: readonly string[],
+  ): Promise<Response> {
+    return new Promise((resolve) => {
+      if (this.error !== ErrorCode.None) return resolve(failed(this.error));
+      const response = answer(this.#shard, this.#now());
+      const last = keys === undefined ? this.#last : this.#lastOfKeys.of(keys);
+      const send = (error: ErrorCode): void =>
+        resolve(error === ErrorCode.None ? response : failed(coordinatorError(error)));
+      this.#sendOnce(this.#shard, last, [send]);
+    });
   }
 
   /** For answers that need not be durable. */
@@ -176,6 +193,7 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
   #loaded(end: Offset): void {
     this.#state = 'serving';
     this.#last = end === 0 ? undefined : offset(end - 1);
+    this.#lastOfKeys = new LastRecords(this.#last);
     this.#carryOut(this.#shard.loaded(this.#now()));
     this.#kind.loaded();
   }
@@ -220,9 +238,15 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
     if (this.#partition.leadership?.isUnderMinIsr === true) return ErrorCode.NotEnoughReplicas;
     const appended = this.#partition.append(batches.bytes, batches.headers, transaction?.verification);
     if (appended.error !== ErrorCode.None) return appended.error;
-    for (const record of records) this.#shard.replay(record, transaction?.producerId);
-    this.#last = appended.lastOffset;
+    const keys = records.map((record) => this.#shard.replay(record, transaction?.producerId));
+    this.#written(keys, appended.lastOffset);
     return ErrorCode.None;
+  }
+
+  /** The shard has seen records of these keys, which are in the log up to `last`. */
+  #written(keys: readonly (string | undefined)[], last: Offset): void {
+    this.#lastOfKeys.written(keys, last, this.#partition.highWatermark);
+    this.#last = last;
   }
 
   /** Sends what the effects send when all that the shard has seen is durable; if it never will be, the shard begins anew from the log. */

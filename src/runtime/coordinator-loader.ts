@@ -23,10 +23,10 @@ export interface LoaderWorld {
   readonly what: string;
 }
 
-/** What is loaded. Only groups have transactions among their records, and markers that end them. */
+/** What is loaded. Only groups have transactions among their records, and markers that end them. Both tell whose state they have changed. */
 export interface LoadedShard {
-  replay(record: CoordinatorRecord, producerId?: number): void;
-  replayMarker?(producerId: number, aborted: boolean): void;
+  replay(record: CoordinatorRecord, producerId?: number): string | undefined;
+  replayMarker?(producerId: number, aborted: boolean): readonly string[];
 }
 
 /** Replays a partition of a coordinator's topic into a new shard, slice by slice, up to where the log ended when it began. */

@@ -42,6 +42,7 @@ import { ErrorCode, type FailureCode } from '#model/errors';
 import { consumerGroupSettings } from '#model/group-config';
 import type { NodeId } from '#model/ids';
 import { OFFSETS_TOPIC } from '#model/internal-topics';
+import { ChangeWaiters } from './change-waiters.ts';
 import type { WithinTransaction } from './coordinator-driver.ts';
 import { errorWithoutHost } from './error-without-host.ts';
 import { GroupPartition } from './group-partition.ts';
@@ -63,8 +64,8 @@ export interface GroupHostParts {
 const SERVED_WITHIN_MS = 1_000;
 /** How long one waits for the offsets topic, which may have to be made; at most one of each connection. */
 const TOPIC_WITHIN_MS = 5_000;
-/** How often it is looked for either. */
-const SERVED_LOOK_MS = 20;
+/** How often it is asked and looked for. */
+const TOPIC_LOOK_MS = 20;
 
 /** A group whose coordinator is not here, or not ready. */
 export interface UnservedGroup {
@@ -81,9 +82,12 @@ export class GroupHost implements LeadershipObserver {
   readonly #random: Random;
   /** By partition; as many as the offsets topic has here. */
   readonly #hosted = new Map<number, GroupPartition>();
+  /** By partition of the offsets topic; undefined while it is not known. */
+  readonly #serving: ChangeWaiters<number | undefined>;
 
   constructor(parts: GroupHostParts) {
     this.#parts = parts;
+    this.#serving = new ChangeWaiters(parts.deadlines);
     this.#random = parts.ports.random.fork('groups');
   }
 
@@ -101,6 +105,7 @@ export class GroupHost implements LeadershipObserver {
       configOf: (groupId) => consumerGroupSettings(image.configs(ResourceType.Group, groupId), config()),
       commitTimeoutMs: () => config().offsetsCommitTimeoutMs,
       batchBytesMax: () => partitions.configOf(partition).maxMessageBytes,
+      servingChanged: () => this.#serving.changed(partition.index),
     });
     this.#hosted.set(partition.index, hosted);
   }
@@ -111,14 +116,19 @@ export class GroupHost implements LeadershipObserver {
     this.#hosted.delete(partition.index);
   }
 
-  /** The offsets committed for deleted topics are forgotten; groups that subscribe to changed ones get another target. */
+  /**
+   * The offsets committed for deleted topics are forgotten; groups that subscribe to changed ones get another target. Who waits for groups
+   * to be served looks whether that is still to come.
+   */
   topicsChanged({ topicsDeleted, topicsCreated, partitions, brokers }: MetadataDelta): void {
     if (topicsDeleted.length > 0) for (const hosted of this.#hosted.values()) hosted.topicsDeleted(topicsDeleted);
     const created = topicsCreated.map(({ name }) => name);
     const changed = new Set<string>();
-    for (const { topic, before, after } of partitions) {
+    for (const { topic, partition, before, after } of partitions) {
       if (before === undefined || before.replicas !== after.replicas) changed.add(topic);
+      if (topic === OFFSETS_TOPIC && before?.leader !== after.leader) this.#serving.changed(partition);
     }
+    if (created.includes(OFFSETS_TOPIC)) this.#serving.changed(undefined);
     // With a broker its rack comes, or changes.
     const affected = brokers.length > 0 && this.#hasRacks ? 'all' : [...changed];
     if (created.length === 0 && affected.length === 0) return;
@@ -188,14 +198,14 @@ export class GroupHost implements LeadershipObserver {
    * node has not heard of it in time.
    */
   async partitionOf(groupId: string): Promise<number | undefined> {
-    const { ports, deadlines, image } = this.#parts;
+    const { ports, deadlines } = this.#parts;
     const until = ports.clock.now() + TOPIC_WITHIN_MS;
     for (;;) {
-      const topic = image.topic(OFFSETS_TOPIC);
-      if (topic !== undefined) return coordinatorPartition(groupId, topic.partitions.length);
+      const partition = this.#partitionOf(groupId);
+      if (partition !== undefined) return partition;
       if (ports.clock.now() >= until) return undefined;
       this.coordinatorOf(groupId);
-      await new Promise<void>((resolve) => deadlines.after(SERVED_LOOK_MS, resolve));
+      await new Promise<void>((resolve) => deadlines.after(TOPIC_LOOK_MS, resolve));
     }
   }
 
@@ -205,15 +215,16 @@ export class GroupHost implements LeadershipObserver {
    * an error that others try again after.
    */
   async servedPartition(groupId: string): Promise<Partition | FailureCode> {
-    const { ports, deadlines, image } = this.#parts;
-    const until = ports.clock.now() + SERVED_WITHIN_MS;
+    const { clock } = this.#parts.ports;
+    const until = clock.now() + SERVED_WITHIN_MS;
     for (;;) {
       const hosted = this.#hostedFor(groupId);
       const served = hosted === undefined ? this.#errorWithout(groupId) : hosted.error || hosted.partition;
-      if (typeof served !== 'number' || ports.clock.now() >= until) return served;
-      const isNews = image.topic(OFFSETS_TOPIC) === undefined;
-      if (served !== ErrorCode.CoordinatorLoadInProgress && !isNews) return served;
-      await new Promise<void>((resolve) => deadlines.after(SERVED_LOOK_MS, resolve));
+      const leftMs = until - clock.now();
+      if (typeof served !== 'number' || leftMs <= 0) return served;
+      const partition = this.#partitionOf(groupId);
+      if (served !== ErrorCode.CoordinatorLoadInProgress && partition !== undefined) return served;
+      await this.#serving.wait(partition, leftMs);
     }
   }
 
@@ -242,7 +253,7 @@ export class GroupHost implements LeadershipObserver {
     const failed = (errorCode: ErrorCode) => ({ groupId: command.groupId, errorCode, topics: [] });
     const hosted = this.#hostedFor(command.groupId);
     const refused = () => Promise.resolve(failed(this.#errorWithout(command.groupId)));
-    return hosted?.read((shard) => shard.offsetFetch(command), failed) ?? refused();
+    return hosted?.read((shard) => shard.offsetFetch(command), failed, [command.groupId]) ?? refused();
   }
 
   offsetDelete(command: OffsetDeleteCommand): Promise<OffsetDeleteResponse> {
@@ -283,6 +294,7 @@ export class GroupHost implements LeadershipObserver {
       hosted.read(
         (shard) => shard.describeGroups(ids),
         (errorCode) => unserved(ids, errorCode),
+        ids,
       ),
     );
   }
@@ -293,6 +305,7 @@ export class GroupHost implements LeadershipObserver {
       hosted.read(
         (shard) => shard.consumerGroupDescribe(ids),
         (errorCode) => unserved(ids, errorCode),
+        ids,
       ),
     );
   }
@@ -335,9 +348,15 @@ export class GroupHost implements LeadershipObserver {
     return false;
   }
 
-  #hostedFor(groupId: string): GroupPartition | undefined {
+  /** Of the offsets topic; undefined while there is none. */
+  #partitionOf(groupId: string): number | undefined {
     const topic = this.#parts.image.topic(OFFSETS_TOPIC);
-    return topic === undefined ? undefined : this.#hosted.get(coordinatorPartition(groupId, topic.partitions.length));
+    return topic === undefined ? undefined : coordinatorPartition(groupId, topic.partitions.length);
+  }
+
+  #hostedFor(groupId: string): GroupPartition | undefined {
+    const partition = this.#partitionOf(groupId);
+    return partition === undefined ? undefined : this.#hosted.get(partition);
   }
 
   /** Of a group that nothing here holds: this node may lead its partition, and not be ready to serve it. */

@@ -21,6 +21,8 @@ export interface GroupPartitionWorld extends DriverWorld {
   readonly topics: TopicsView;
   groupConfig(): GroupConfig;
   configOf(groupId: string): ConsumerGroupConfig;
+  /** Its groups are served from now on, or no longer. */
+  servingChanged(): void;
 }
 
 type TopicName = { readonly name: string; readonly id: Uuid };
@@ -47,9 +49,13 @@ export class GroupPartition {
         return new GroupShard({ config: world.groupConfig(), random, topics, configOf });
       },
       sends: ({ replies }) => replies.map((reply) => this.#unpark(reply)),
-      loaded: () => this.topicsDeleted(this.#deletedTopics.splice(0)),
+      loaded: () => {
+        this.topicsDeleted(this.#deletedTopics.splice(0));
+        world.servingChanged();
+      },
       resigned: (shard, error) => {
         for (const reply of shard.resign(error)) this.#unpark(reply)(ErrorCode.None);
+        world.servingChanged();
       },
     });
     this.#driver.open();
@@ -78,9 +84,13 @@ export class GroupPartition {
     return this.#driver.endTransaction(producerId, aborted, append);
   }
 
-  /** As `ask`, of what changes nothing. */
-  read<Response>(answer: (shard: GroupShard) => Response, failed: (error: ErrorCode) => Response): Promise<Response> {
-    return this.ask((shard) => ({ records: [], replies: [], response: answer(shard) }), failed);
+  /** As `ask`, of what changes nothing, and rests on the records of these groups alone; undefined: on all. */
+  read<Response>(
+    answer: (shard: GroupShard) => Response,
+    failed: (error: ErrorCode) => Response,
+    groupIds?: readonly string[],
+  ): Promise<Response> {
+    return this.#driver.read(answer, failed, groupIds);
   }
 
   /** See GroupShard.observed; nothing while groups are not served. */

@@ -164,6 +164,11 @@ export class PartitionTable {
     for (const observer of this.#leadershipObservers) observer.ready(partition);
   }
 
+  /** Its directory has failed: it leads no longer, whatever the next delta says. */
+  failing(partition: Partition): void {
+    this.#resign(partition);
+  }
+
   /** The logs that were found at start against the metadata: those of no topic of ours are set aside, never served. */
   async setStraysAside(): Promise<void> {
     for (const log of [...this.#store.logs()]) {

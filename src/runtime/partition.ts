@@ -47,6 +47,8 @@ export type AppendOutcome = Appended | NotAppended;
 export interface PartitionEvents {
   /** It leads, and its high watermark covers its own epoch: what is committed can be served. */
   ready(partition: Partition): void;
+  /** Its directory has failed, leading or not: before it goes offline. */
+  failing(partition: Partition): void;
   /** Its in-sync replicas should be others than the committed ones. */
   isrDue(partition: Partition): void;
   /** As a follower it has more on its disk. */
@@ -412,6 +414,7 @@ export class Partition implements LogListener {
   }
 
   failed(): void {
+    this.#home.events.failing(this);
     this.#goOffline(ErrorCode.KafkaStorageError);
     this.#home.events.lost(this);
   }

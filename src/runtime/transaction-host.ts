@@ -139,7 +139,7 @@ export class TransactionHost implements LeadershipObserver {
     const failed = (errorCode: ErrorCode) => ({ errorCode, missing: NO_PARTITIONS });
     const hosted = this.#hostedFor(command.transactionalId);
     return (
-      hosted?.read((shard) => shard.verifyPartitions(command), failed) ??
+      hosted?.read((shard) => shard.verifyPartitions(command), failed, [command.transactionalId]) ??
       Promise.resolve(failed(this.#errorWithout(command.transactionalId)))
     );
   }
@@ -160,6 +160,7 @@ export class TransactionHost implements LeadershipObserver {
     const described = await hosted.read<DescribedTransaction | ErrorCode | undefined>(
       (shard) => shard.describe(transactionalId),
       (error) => error,
+      [transactionalId],
     );
     if (typeof described === 'object') return described;
     return { transactionalId, errorCode: described || ErrorCode.TransactionalIdNotFound };

@@ -58,12 +58,13 @@ export class TransactionPartition {
     return this.#driver.ask(decide, failed);
   }
 
-  /** As `ask`, of what changes nothing. */
+  /** As `ask`, of what changes nothing, and rests on the records of these transactional ids alone; undefined: on all. */
   read<Response>(
     answer: (shard: TransactionShard, now: Instant) => Response,
     failed: (error: ErrorCode) => Response,
+    transactionalIds?: readonly string[],
   ): Promise<Response> {
-    return this.ask((shard, now) => ({ records: [], markers: [], response: answer(shard, now) }), failed);
+    return this.#driver.read(answer, failed, transactionalIds);
   }
 
   /** See TransactionShard.counts; nothing while transactions are not served. */

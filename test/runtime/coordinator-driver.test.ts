@@ -18,12 +18,14 @@ interface Effects {
   readonly aloud?: string;
 }
 
-/** Remembers the words of its log, and wants each said aloud when it is committed. */
+/** Remembers the words of its log, and wants each said aloud when it is committed. Its keys are the words. */
 class Words {
   readonly replayed: string[] = [];
 
-  replay({ key }: CoordinatorRecord): void {
-    this.replayed.push(Buffer.from(key).toString());
+  replay({ key }: CoordinatorRecord): string {
+    const replayed = Buffer.from(key).toString();
+    this.replayed.push(replayed);
+    return replayed;
   }
 
   loaded(): Effects {
@@ -93,6 +95,15 @@ class Stage {
     );
   }
 
+  /** What rests on the records of these words, or on all. */
+  read(words?: readonly string[]): Promise<ErrorCode> {
+    return this.driver.read(
+      () => ErrorCode.None,
+      (error) => error,
+      words,
+    );
+  }
+
   /** The follower has everything. */
   fetched(): void {
     const end = this.log.logEndOffset;
@@ -159,5 +170,31 @@ describe('what follows a decision', () => {
     stage.clock.turn();
     expect([await answer, stage.lost]).toEqual([ErrorCode.NotCoordinator, [ErrorCode.NotCoordinator]]);
     expect(stage.said).toEqual(['a', 'a']);
+  });
+});
+
+describe('what is read', () => {
+  test('of keys whose records are committed is answered while too few replicas are in sync for others', async () => {
+    const stage = new Stage();
+    void stage.ask('a');
+    stage.fetched();
+    void stage.ask('b');
+    stage.isr([ME], 1);
+    expect(await stage.read(['a'])).toBe(ErrorCode.None);
+    expect(await stage.read(['nobody'])).toBe(ErrorCode.None);
+    expect(await stage.read(['a', 'b'])).toBe(ErrorCode.CoordinatorNotAvailable);
+    expect(await stage.read()).toBe(ErrorCode.CoordinatorNotAvailable);
+    stage.isr([ME, OTHER], 2);
+    stage.fetched();
+    expect(await Promise.all([stage.read(['b']), stage.read()])).toEqual([ErrorCode.None, ErrorCode.None]);
+  });
+
+  test('waits for the last record of its key', async () => {
+    const stage = new Stage();
+    void stage.ask('a');
+    stage.fetched();
+    void stage.ask('a');
+    stage.isr([ME], 1);
+    expect(await stage.read(['a'])).toBe(ErrorCode.CoordinatorNotAvailable);
   });
 });

@@ -1,10 +1,11 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Deadlines } from '#base/deadlines';
 import { coordinatorPartition } from '#coordinator/coordinator-partition';
 import type { JoinGroupCommand, OffsetCommitCommand } from '#coordinator/group-commands';
 import { endMarkerBatch } from '#log/end-marker';
-import type { MetadataDelta } from '#metadata/delta';
+import type { MetadataDelta, PartitionDelta } from '#metadata/delta';
 import type { MetadataImage } from '#metadata/image';
+import type { Partition as PartitionState } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
 import { leaderEpoch, type NodeId, nodeId, offset, ZERO_UUID } from '#model/ids';
 import { OFFSETS_TOPIC } from '#model/internal-topics';
@@ -33,6 +34,7 @@ interface Options {
 /** A host with the partitions of the offsets topic that a test opens, over logs that the test syncs. */
 class Stage {
   readonly clock = new FakeClock();
+  readonly deadlines = new Deadlines(this.clock);
   readonly logs: FakeLog[] = [];
   readonly partitions: Partition[] = [];
   readonly errors: object[] = [];
@@ -61,7 +63,7 @@ class Stage {
       nodeId: ME,
       image: this.#image(),
       partitions: { configOf: () => topicConfig },
-      deadlines: new Deadlines(this.clock),
+      deadlines: this.deadlines,
       config: () => parsed.config,
       createOffsetsTopic: () => {
         this.topicAsked += 1;
@@ -79,7 +81,8 @@ class Stage {
   open(index: number, log = new FakeLog(OFFSETS_TOPIC, index, this.clock)): Partition {
     log.clock = this.clock;
     this.logs[index] = log;
-    const partition = ledPartition(log.asLog, 3);
+    const events = { failing: (failed: Partition) => this.host.resigning(failed) };
+    const partition = ledPartition(log.asLog, 3, ZERO_UUID, events);
     this.partitions[index] = partition;
     this.host.ready(partition);
     return partition;
@@ -89,6 +92,12 @@ class Stage {
     const log = this.logs[0];
     if (log === undefined) throw new Error('no partition is open');
     return log;
+  }
+
+  /** The host hears of it. */
+  changed(delta: Partial<MetadataDelta>): void {
+    const nothing = { topicsCreated: [], topicsDeleted: [], partitions: [], configs: [], brokers: [] };
+    this.host.topicsChanged({ index: 2, cluster: false, ...nothing, ...delta });
   }
 
   #image(): MetadataImage {
@@ -135,16 +144,10 @@ function committed(errorCode: ErrorCode) {
   return { topics: [{ name: 'orders', topicId: ZERO_UUID, partitions: [{ partitionIndex: 0, errorCode }] }] };
 }
 
-function topicDeleted(name: string): MetadataDelta {
-  return {
-    index: 2,
-    topicsCreated: [],
-    topicsDeleted: [{ name, id: ZERO_UUID, partitions: [] }],
-    partitions: [],
-    configs: [],
-    brokers: [],
-    cluster: false,
-  };
+/** Partition 0 of the offsets topic. */
+function leaderChanged(from: NodeId, to: NodeId): PartitionDelta {
+  const state = (leader: NodeId) => ({ partition: 0, replicas: [ME], leader }) as unknown as PartitionState;
+  return { topic: OFFSETS_TOPIC, topicId: ZERO_UUID, partition: 0, before: state(from), after: state(to) };
 }
 
 function fetchOf(groupId: string) {
@@ -190,6 +193,46 @@ describe('answers and durability', () => {
     const answer = stage.host.offsetFetch(fetchOf('g'));
     expect(await now(answer)).toBe('pending');
     stage.log.sync();
+    expect(await now(answer)).toEqual(fetched('g', 42));
+  });
+
+  test('what is read of groups waits for their records, not for those of others', async () => {
+    const stage = new Stage().opened();
+    void stage.host.offsetCommit(commit('g', 42));
+    stage.log.sync();
+    void stage.host.offsetCommit(commit('other', 1));
+    expect(await now(stage.host.offsetFetch(fetchOf('g')))).toEqual(fetched('g', 42));
+    expect(await now(stage.host.describeGroups(['g']))).toMatchObject([{ groupId: 'g', groupState: 'Empty' }]);
+    const waiting = [
+      stage.host.offsetFetch(fetchOf('other')),
+      stage.host.describeGroups(['g', 'other']),
+      stage.host.listGroups({ statesFilter: [], typesFilter: [] }),
+    ];
+    for (const answer of waiting) expect(await now<unknown>(answer)).toBe('pending');
+    stage.log.sync();
+    for (const answer of waiting) expect(await now<unknown>(answer)).not.toBe('pending');
+  });
+
+  test('that a group is gone is not told before its tombstones are durable', async () => {
+    const stage = new Stage().opened();
+    void stage.host.offsetCommit(commit('g', 42));
+    stage.log.sync();
+    void stage.host.deleteGroups(['g']);
+    const answer = stage.host.offsetFetch(fetchOf('g'));
+    expect(await now(answer)).toBe('pending');
+    stage.log.sync();
+    expect(await now(answer)).toMatchObject({ errorCode: ErrorCode.None, topics: [] });
+  });
+
+  test('what is loaded and not durable yet is not told either', async () => {
+    const before = new Stage().opened();
+    void before.host.offsetCommit(commit('g', 42));
+    const after = new Stage();
+    after.open(0, before.log);
+    after.clock.turn();
+    const answer = after.host.offsetFetch(fetchOf('g'));
+    expect(await now(answer)).toBe('pending');
+    after.log.sync();
     expect(await now(answer)).toEqual(fetched('g', 42));
   });
 
@@ -280,10 +323,10 @@ describe('failures of the log', () => {
   test('a parked join is answered NOT_COORDINATOR when the log fails, and the group is served no longer', async () => {
     const stage = new Stage({ settings: { 'group.initial.rebalance.delay.ms': '3000' } }).opened();
     const parked = stage.host.joinGroup(join('g'));
-    void stage.host.offsetCommit(commit('other', 1));
     expect(await now(parked)).toBe('pending');
     stage.log.listener?.failed();
     expect(await now(parked)).toMatchObject({ errorCode: ErrorCode.NotCoordinator });
+    stage.leader = nodeId(2);
     expect(await now(stage.host.offsetCommit(commit('g', 1)))).toEqual(committed(ErrorCode.NotCoordinator));
   });
 
@@ -410,6 +453,8 @@ describe('loading', () => {
     await begin(3, 'open', 13);
     const answers = [end(1, false), end(2, true)];
     expect(await now(Promise.all(answers))).toBe('pending');
+    expect(await now(before.host.offsetFetch(fetchOf('committed')))).toBe('pending');
+    expect(await now(before.host.offsetFetch(fetchOf('open')))).not.toBe('pending');
     before.log.sync();
     expect(await Promise.all(answers)).toEqual([ErrorCode.None, ErrorCode.None]);
     const after = new Stage();
@@ -440,7 +485,6 @@ describe('loading', () => {
     const served = stage.host.servedPartition('g');
     expect(await now(served)).toBe('pending');
     stage.clock.turn();
-    stage.clock.advance(20);
     expect(await now(served)).toBe(stage.partitions[0]);
   });
 
@@ -471,7 +515,7 @@ describe('loading', () => {
     before.log.sync();
     const after = new Stage();
     after.open(0, before.log);
-    after.host.topicsChanged(topicDeleted('orders'));
+    after.changed({ topicsDeleted: [{ name: 'orders', id: ZERO_UUID, partitions: [] }] });
     after.clock.turn();
     before.log.sync();
     expect(await now(after.host.offsetFetch(fetchOf('g')))).toMatchObject({ errorCode: ErrorCode.None, topics: [] });
@@ -594,10 +638,9 @@ describe('where groups are', () => {
     stage.clock.advance(20);
     expect(await now(served)).toBe('pending');
     stage.topicExists = true;
-    stage.clock.advance(20);
+    stage.changed({ topicsCreated: [{ name: OFFSETS_TOPIC, id: ZERO_UUID }] });
     expect(await now(served)).toBe('pending');
     stage.opened();
-    stage.clock.advance(20);
     expect(await now(served)).toBe(stage.partitions[0]);
 
     const [never, loading] = [new Stage(), new Stage()];
@@ -620,7 +663,6 @@ describe('where groups are', () => {
     stage.clock.advance(20);
     expect(await now(joining)).toBe('pending');
     stage.opened();
-    stage.clock.advance(20);
     await now(joining);
     stage.log.sync();
     expect(await now(joining)).toMatchObject({ errorCode: ErrorCode.None });
@@ -629,6 +671,30 @@ describe('where groups are', () => {
       never.clock.advance(20);
     }
     expect(await now(refused)).toMatchObject({ errorCode: ErrorCode.CoordinatorLoadInProgress });
+  });
+
+  test('who waits is told when another broker comes to lead', async () => {
+    const stage = new Stage();
+    const joining = stage.host.joinGroup(join('g'));
+    expect(await now(joining)).toBe('pending');
+    stage.leader = nodeId(2);
+    stage.changed({ partitions: [leaderChanged(ME, nodeId(2))] });
+    expect(await now(joining)).toMatchObject({ errorCode: ErrorCode.NotCoordinator });
+  });
+
+  test('who waits sets one deadline, however long the partition loads', async () => {
+    const stage = new Stage();
+    const deadlines = vi.spyOn(stage.deadlines, 'after');
+    const joins = Array.from({ length: 100 }, (_, index) => stage.host.joinGroup(join(`g${index}`)));
+    for (let waitedMs = 0; waitedMs < 900; waitedMs += 20) {
+      stage.clock.advance(20);
+      stage.changed({ partitions: [leaderChanged(ME, ME)] });
+      expect(await now(Promise.race(joins))).toBe('pending');
+    }
+    expect(deadlines).toHaveBeenCalledTimes(100);
+    stage.opened();
+    stage.log.immediate = true;
+    for (const { errorCode } of await Promise.all(joins)) expect(errorCode).toBe(ErrorCode.None);
   });
 
   test('offsets of a transaction do not wait where another broker leads', async () => {

@@ -38,7 +38,10 @@ class Stage {
     const { store } = harness;
     const layers = { perBroker: new Map(), clusterWide: new Map(), given: new Map(), targetSize: 1 };
     this.table = new PartitionTable({
-      home: { ...homeOf(), restart: (log, startOffset) => store.restart(log, startOffset) },
+      home: {
+        ...homeOf({ failing: (partition) => this.table.failing(partition) }),
+        restart: (log, startOffset) => store.restart(log, startOffset),
+      },
       image: { configs: () => new Map(), partition: () => undefined } as unknown as MetadataImage,
       store,
       logger: harness.ports.logger,
@@ -160,5 +163,30 @@ describe('a follower that comes to lead while its log is being cut', () => {
     await stage.settled();
     expect([replica.leads, replica.log?.logEndOffset, replica.isReady]).toEqual([true, 1, true]);
     expect(replica.log?.epochs.latest()).toEqual({ epoch: 4, startOffset: 1 });
+  });
+});
+
+describe('a directory that fails', () => {
+  test('resigns what led in it at once: observers are told, and not again with the next leader', async () => {
+    const stage = new Stage(await Harness.open());
+    const resigned: boolean[] = [];
+    stage.table.observeLeadership({ ready: () => {}, resigning: ({ leads }) => resigned.push(leads) });
+    stage.apply({ partitions: [stage.change(OLD, stateOf({ leader: ME, isr: [ME] }))] });
+    await stage.settled();
+    stage.replica.log?.listener?.failed();
+    expect([resigned, stage.replica.leads]).toEqual([[true], false]);
+    stage.apply({ partitions: [stage.change(OLD, stateOf({ leaderEpoch: leaderEpoch(4), partitionEpoch: 2 }))] });
+    await stage.settled();
+    expect(resigned).toEqual([true]);
+  });
+
+  test('tells them nothing of a follower', async () => {
+    const stage = new Stage(await Harness.open());
+    const resigned: Partition[] = [];
+    stage.table.observeLeadership({ ready: () => {}, resigning: (partition) => resigned.push(partition) });
+    stage.apply({ partitions: [stage.change(OLD, stateOf())] });
+    await stage.settled();
+    stage.replica.log?.listener?.failed();
+    expect(resigned).toEqual([]);
   });
 });

@@ -12,7 +12,7 @@ export function homeOf(events: Partial<PartitionEvents> = {}, now: () => number 
   return {
     self: ME,
     planted: NO_PLANTED_BUGS,
-    events: { ready: nothing, isrDue: nothing, synced: nothing, lost: nothing, ...events },
+    events: { ready: nothing, failing: nothing, isrDue: nothing, synced: nothing, lost: nothing, ...events },
     now,
     restart: () => Promise.resolve(undefined),
   };
@@ -24,8 +24,13 @@ export function viewOf(epoch: number, given: Partial<PartitionView> = {}): Parti
 }
 
 /** A partition that this node leads alone. */
-export function ledPartition(log: PartitionLog, epoch = 0, topicId: Uuid = ZERO_UUID): Partition {
-  const partition = new Partition(homeOf(), log.topic, topicId, log.partition, log);
+export function ledPartition(
+  log: PartitionLog,
+  epoch = 0,
+  topicId: Uuid = ZERO_UUID,
+  events: Partial<PartitionEvents> = {},
+): Partition {
+  const partition = new Partition(homeOf(events), log.topic, topicId, log.partition, log);
   partition.lead(viewOf(epoch), 1);
   return partition;
 }

@@ -216,6 +216,14 @@ describe('answers and durability', () => {
     expect(await now(verified)).toEqual({ errorCode: ErrorCode.None, missing: new Map() });
   });
 
+  test('what is told of an id waits for its records, not for those of others', async () => {
+    const stage = await new Stage().begun();
+    void stage.init('u');
+    await settle();
+    expect(await now(stage.host.describe('t'))).toMatchObject({ state: TransactionState.Ongoing });
+    expect(await now(stage.host.describe('u'))).toBe('pending');
+  });
+
   test('an end is answered when the decision is durable, and only then are markers sent', async () => {
     const stage = await new Stage().begun();
     const ended = stage.end(0);
