@@ -235,7 +235,7 @@ export async function joinAsBroker({ broker, lifecycle, isr }: NodeBroker, { quo
     broker.departures.changed(delta.brokers);
     broker.groups.topicsChanged(delta);
     if (delta.partitions.length > 0 || delta.topicsDeleted.length > 0) broker.transactions.leadersChanged();
-    if (delta.configs.some(({ type }) => type === ResourceType.Broker)) broker.refreshConfig();
+    if (delta.cluster || delta.configs.some(({ type }) => type === ResourceType.Broker)) broker.refreshConfig();
     if (lifecycle.registered?.fenced === false) letIn();
   });
   await partitions.settled();

@@ -207,8 +207,9 @@ export class PartitionTable {
 
   async #apply(delta: MetadataDelta): Promise<void> {
     for (const removal of delta.topicsDeleted) await this.#remove(removal);
-    for (const change of delta.partitions) await this.#applyPartition(change);
+    // First: who has left an ISR may have stayed eligible by the new min.insync.replicas, and must not miss what is committed.
     this.#applyConfigs(delta);
+    for (const change of delta.partitions) await this.#applyPartition(change);
   }
 
   async #applyPartition({ topic, topicId, partition: index, after }: PartitionDelta): Promise<void> {
@@ -347,8 +348,9 @@ export class PartitionTable {
   }
 
   #applyConfigs(delta: MetadataDelta): void {
-    const brokerChanged = delta.configs.some(({ type }) => type === ResourceType.Broker);
-    const names = brokerChanged
+    // The defaults of topics follow the cluster's size, too.
+    const defaultsChanged = delta.cluster || delta.configs.some(({ type }) => type === ResourceType.Broker);
+    const names = defaultsChanged
       ? [...this.#byName.keys()]
       : delta.configs.flatMap(({ type, name }) => (type === ResourceType.Topic ? [name] : []));
     for (const name of names) {

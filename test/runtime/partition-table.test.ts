@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { MetadataDelta, PartitionDelta } from '#metadata/delta';
 import type { MetadataImage } from '#metadata/image';
 import type { Partition as PartitionState } from '#metadata/records';
+import type { BrokerLayers } from '#model/config-layers';
 import { leaderEpoch, nodeId, offset, type Uuid, uuid } from '#model/ids';
 import { DIRECTORY_UNASSIGNED } from '#model/uuids';
 import type { Partition } from '#runtime/partition';
@@ -32,18 +33,18 @@ function stateOf(given: Partial<PartitionState> = {}): PartitionState {
 class Stage {
   readonly harness: Harness;
   readonly table: PartitionTable;
+  layers: BrokerLayers = { perBroker: new Map(), clusterWide: new Map(), given: new Map(), targetSize: 1 };
 
   constructor(harness: Harness) {
     this.harness = harness;
     const { store } = harness;
-    const layers = { perBroker: new Map(), clusterWide: new Map(), given: new Map(), targetSize: 1 };
     this.table = new PartitionTable({
       home: { ...homeOf(), restart: (log, startOffset) => store.restart(log, startOffset) },
       image: { configs: () => new Map(), partition: () => undefined } as unknown as MetadataImage,
       store,
       logger: harness.ports.logger,
       followers: { follow: () => {}, unfollow: () => {} },
-      layers: () => layers,
+      layers: () => this.layers,
       clock: harness.ports.clock,
       moveBytesPerSecond: () => Number.POSITIVE_INFINITY,
     });
@@ -160,5 +161,36 @@ describe('a follower that comes to lead while its log is being cut', () => {
     await stage.settled();
     expect([replica.leads, replica.log?.logEndOffset, replica.isReady]).toEqual([true, 1, true]);
     expect(replica.log?.epochs.latest()).toEqual({ epoch: 4, startOffset: 1 });
+  });
+});
+
+describe('a cluster that grows', () => {
+  const replicas = [ME, OTHER, nodeId(3)];
+
+  async function leading(isr: readonly number[]): Promise<Stage> {
+    const stage = new Stage(await Harness.open());
+    stage.apply({ partitions: [stage.change(OLD, stateOf({ leader: ME, isr: isr.map(nodeId), replicas }))] });
+    await stage.settled();
+    stage.layers = { ...stage.layers, targetSize: 3 };
+    return stage;
+  }
+
+  test('asks for as many replicas in sync as its controller does, also of partitions that were open', async () => {
+    const stage = await leading([ME]);
+    expect(stage.replica.leadership?.isUnderMinIsr).toBe(false);
+    stage.apply({ cluster: true });
+    await stage.settled();
+    expect(stage.replica.leadership?.isUnderMinIsr).toBe(true);
+  });
+
+  test('does so before it knows of a member that has left since: that one is eligible, and lacks what comes', async () => {
+    const stage = await leading([ME, OTHER]);
+    const bytes = batch();
+    expect(stage.replica.append(bytes, headersOf(bytes))).toHaveProperty('baseOffset');
+    await stage.harness.settle();
+    const left = stateOf({ leader: ME, isr: [ME], elr: [OTHER], replicas, partitionEpoch: 2 });
+    stage.apply({ cluster: true, partitions: [stage.change(OLD, left)] });
+    await stage.settled();
+    expect([stage.replica.leadership?.isUnderMinIsr, stage.replica.highWatermark]).toEqual([true, 0]);
   });
 });
