@@ -192,7 +192,7 @@ export class PartitionTable {
     return replaced;
   }
 
-  /** Resolves when every delta handed over so far has had its effects. */
+  /** Resolves when every delta handed over so far has had its effects, but for leaders whose logs are being cut still. */
   settled(): Promise<void> {
     return this.#applied;
   }
@@ -224,12 +224,12 @@ export class PartitionTable {
     }
     const partition = held ?? (await this.#open(this.#entry(topic, topicId), index));
     this.#entry(topic, topicId).states[index] = after;
-    await this.#assume(partition, after);
+    this.#assume(partition, after);
     if (held === undefined) for (const observer of this.#replicaObservers) observer.opened(partition);
   }
 
   /** The partition's part in its present state. */
-  async #assume(partition: Partition, state: PartitionState): Promise<void> {
+  #assume(partition: Partition, state: PartitionState): void {
     const { followers } = this.#parts;
     const isNewEpoch = partition.leaderEpoch !== state.leaderEpoch;
     if (state.leader === this.#node) {
@@ -237,9 +237,8 @@ export class PartitionTable {
       if (partition.leads && !isNewEpoch) return partition.changed(state, minInsyncReplicas);
       this.#resign(partition);
       followers.unfollow(partition);
-      // What it was told to cut as a follower is no part of what it leads with.
-      await partition.whenWhole();
-      partition.lead(state, minInsyncReplicas);
+      if (partition.isBeingCut) this.#assumeWhenWhole(partition);
+      else partition.lead(state, minInsyncReplicas);
       return;
     }
     if (partition.leads || isNewEpoch) {
@@ -247,6 +246,20 @@ export class PartitionTable {
       partition.follow(state.leaderEpoch);
     }
     followers.follow(partition, state.leader);
+  }
+
+  /**
+   * What a replica was told to cut as a follower is no part of what it leads with. The disk may have no room to cut it for long: nothing
+   * else waits for it, and what counts in the end is the state of then.
+   */
+  #assumeWhenWhole(partition: Partition): void {
+    void partition.whenWhole().then(() => {
+      this.#applied = this.#applied.then(() => {
+        const entry = this.#byId.get(partition.topicId);
+        const state = entry?.states[partition.index];
+        if (state !== undefined && entry?.partitions[partition.index] === partition) this.#assume(partition, state);
+      });
+    });
   }
 
   async #open(entry: TopicEntry, index: number): Promise<Partition> {
@@ -267,8 +280,8 @@ export class PartitionTable {
 
   /**
    * Between two deltas: the replica stands still, as one that is not here, while `replace` runs, and goes on with the log that it gives.
-   * A leader leads on in its epoch, with all that it had appended; false if it cannot now, because it has proposed another ISR, of which
-   * it would not know any more.
+   * A leader leads on in its epoch, with all that it had appended; false if it cannot now: the log is being cut, or the leader has
+   * proposed another ISR, of which it would not know any more.
    */
   #replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<boolean> {
     let isNow = true;
@@ -276,10 +289,9 @@ export class PartitionTable {
       const { topic, topicId, index } = partition;
       const entry = this.#byId.get(topicId);
       const state = entry?.states[index];
-      await partition.whenWhole();
       const { log } = partition;
       if (state === undefined || entry?.partitions[index] !== partition || log === undefined) return;
-      isNow = partition.leadership?.isProposing !== true;
+      isNow = !partition.isBeingCut && partition.leadership?.isProposing !== true;
       if (!isNow) return;
       entry.partitions[index] = undefined;
       this.#retire(partition, ErrorCode.NotLeaderOrFollower);
@@ -296,7 +308,7 @@ export class PartitionTable {
       entry.partitions[index] = replica;
       // It is the same log: nobody may tell again how far it was committed, as long as nothing is produced.
       replica.leaderIsAt(partition.highWatermark, next.logStartOffset);
-      await this.#assume(replica, state);
+      this.#assume(replica, state);
       for (const observer of this.#replicaObservers) observer.opened(replica);
     });
     this.#applied = replaced;
@@ -312,7 +324,7 @@ export class PartitionTable {
     const state = entry.states[index];
     if (log === undefined || state === undefined) return false;
     partition.beginAnew(log);
-    await this.#assume(partition, state);
+    this.#assume(partition, state);
     for (const observer of this.#replicaObservers) observer.opened(partition);
     return true;
   }

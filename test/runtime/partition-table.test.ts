@@ -55,8 +55,8 @@ class Stage {
     this.table.apply({ index: 1, cluster: false, ...nothing, ...delta });
   }
 
-  change(topicId: Uuid, after: PartitionState): PartitionDelta {
-    return { topic: 't', topicId, partition: 0, before: undefined, after };
+  change(topicId: Uuid, after: PartitionState, topic = 't'): PartitionDelta {
+    return { topic, topicId, partition: 0, before: undefined, after };
   }
 
   async settled(): Promise<void> {
@@ -64,7 +64,11 @@ class Stage {
   }
 
   get replica(): Partition {
-    const found = this.table.replicaByName('t', 0);
+    return this.replicaOf('t');
+  }
+
+  replicaOf(topic: string): Partition {
+    const found = this.table.replicaByName(topic, 0);
     if (typeof found === 'number') throw new Error(`error ${found}`);
     return found;
   }
@@ -145,22 +149,74 @@ describe('a leader that moves to another data directory', () => {
 });
 
 describe('a follower that comes to lead while its log is being cut', () => {
-  test('leads with what is left', async () => {
-    const stage = new Stage(await Harness.open());
-    stage.apply({ partitions: [stage.change(OLD, stateOf())] });
+  const led = stateOf({ leader: ME, isr: [ME], leaderEpoch: leaderEpoch(4), partitionEpoch: 2 });
+
+  /** Two records of which the second goes; t and u are here. */
+  async function cutting(strike?: Harness['strike']): Promise<Stage> {
+    const stage = new Stage(await Harness.open({ disks: 2 }));
+    stage.apply({ partitions: [stage.change(OLD, stateOf()), stage.change(NEW, stateOf(), 'u')] });
     await stage.settled();
     const { replica } = stage;
-    if (replica.log === undefined) return expect.unreachable();
+    if (replica.log === undefined) throw new Error('no log');
     appended(replica.log, batch());
     appended(replica.log, batch());
     await stage.harness.settle();
+    stage.harness.strike = strike;
     replica.truncateTo(offset(1));
     expect(replica.isBeingCut).toBe(true);
-    const led = { leader: ME, isr: [ME], leaderEpoch: leaderEpoch(4), partitionEpoch: 2 };
-    stage.apply({ partitions: [stage.change(OLD, stateOf(led))] });
-    await stage.settled();
+    return stage;
+  }
+
+  test('leads with what is left', async () => {
+    const stage = await cutting();
+    const { replica } = stage;
+    stage.apply({ partitions: [stage.change(OLD, led)] });
+    await stage.harness.settle();
     expect([replica.leads, replica.log?.logEndOffset, replica.isReady]).toEqual([true, 1, true]);
     expect(replica.log?.epochs.latest()).toEqual({ epoch: 4, startOffset: 1 });
+  });
+
+  describe('which waits for room', () => {
+    const full: Harness['strike'] = (_operation, path) =>
+      path.startsWith('recovery-point') ? { fail: 'ENOSPC' } : undefined;
+
+    test('holds no other partition up, and leads when there is room', async () => {
+      const stage = await cutting(full);
+      stage.apply({ partitions: [stage.change(OLD, led)] });
+      stage.apply({ partitions: [stage.change(NEW, led, 'u')] });
+      await stage.harness.settle(1000);
+      expect([stage.replica.isBeingCut, stage.replica.leads, stage.replicaOf('u').leads]).toEqual([true, false, true]);
+      stage.apply({ partitions: [stage.change(OLD, { ...led, isr: [ME, OTHER], partitionEpoch: 3 })] });
+      stage.harness.strike = undefined;
+      await stage.harness.settle(6000);
+      expect([stage.replica.leads, stage.replica.log?.logEndOffset]).toEqual([true, 1]);
+      expect(stage.replica.leadership?.view.isr).toEqual([ME, OTHER]);
+    });
+
+    test('does not lead if another one does by then', async () => {
+      const stage = await cutting(full);
+      const next = stateOf({ leaderEpoch: leaderEpoch(5), partitionEpoch: 3 });
+      for (const state of [led, next]) stage.apply({ partitions: [stage.change(OLD, state)] });
+      await stage.harness.settle(1000);
+      stage.harness.strike = undefined;
+      await stage.harness.settle(6000);
+      expect([stage.replica.isBeingCut, stage.replica.leads, stage.replica.leaderEpoch]).toEqual([false, false, 5]);
+    });
+
+    test('moves to another data directory no sooner than there is room, and holds nothing up meanwhile', async () => {
+      const stage = await cutting(full);
+      const { replica, harness } = stage;
+      const other = harness.store.directories.find((directory) => directory !== replica.log?.directory);
+      if (other === undefined) return expect.unreachable();
+      stage.table.moves.begin(replica, other);
+      await harness.settle(1000);
+      stage.apply({ partitions: [stage.change(NEW, led, 'u')] });
+      await harness.settle(1000);
+      expect([stage.replica.isBeingCut, stage.replicaOf('u').leads]).toEqual([true, true]);
+      harness.strike = undefined;
+      await harness.settle(6000);
+      expect([stage.replica.log?.directory, stage.replica.log?.logEndOffset]).toEqual([other, 1]);
+    });
   });
 });
 
