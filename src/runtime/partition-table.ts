@@ -91,6 +91,7 @@ export class PartitionTable {
     });
     const replaceLog: ReplicaMovesParts['replaceLog'] = (...args) => this.#replaceLog(...args);
     this.moves = new ReplicaMoves({ store, logger, clock, throttle, replaceLog });
+    store.onRoom = () => this.#openMissing();
   }
 
   observeReplicas(observer: ReplicaObserver): void {
@@ -269,7 +270,7 @@ export class PartitionTable {
     if (log === undefined)
       this.#logger.error(
         { log: partitionName(name, index) },
-        'the partition is offline: no directory can hold its log',
+        'the partition is offline: no directory can hold its log now',
       );
     if (found !== undefined) found.updateConfig(entry.config);
     const partition = new Partition(this.#parts.home, name, id, index, log);
@@ -323,10 +324,34 @@ export class PartitionTable {
     // Of the last delta that had its effects here: the image may be ahead.
     const state = entry.states[index];
     if (log === undefined || state === undefined) return false;
+    this.#beginAnew(partition, log, state);
+    return true;
+  }
+
+  /** Replicas for whose logs there was no room, now that there is some: each in turn with the deltas. */
+  #openMissing(): void {
+    for (const partition of this.partitions())
+      if (partition.log === undefined) this.#applied = this.#applied.then(() => this.#createMissing(partition));
+  }
+
+  async #createMissing(partition: Partition): Promise<void> {
+    const { topic, topicId, index, highWatermark } = partition;
+    const entry = this.#byId.get(topicId);
+    const state = entry?.states[index];
+    if (entry?.partitions[index] !== partition || partition.log !== undefined || state === undefined) return;
+    // In a directory that has failed the log is there, with all that it has acknowledged.
+    if (this.#store.get(topic, index) !== undefined) return;
+    // Not at 0 if it was to begin anew further up.
+    const log = await this.#store.create(topic, topicId, index, entry.config, highWatermark);
+    if (log !== undefined) this.#beginAnew(partition, log, state);
+  }
+
+  #beginAnew(partition: Partition, log: PartitionLog, state: PartitionState): void {
     partition.beginAnew(log);
+    // Nothing more is asked for on behalf of a replica that lost its log while it followed.
+    this.#parts.followers.unfollow(partition);
     this.#assume(partition, state);
     for (const observer of this.#replicaObservers) observer.opened(partition);
-    return true;
   }
 
   async #remove({ id, name, partitions }: TopicRemoval): Promise<void> {

@@ -33,6 +33,8 @@ function stateOf(given: Partial<PartitionState> = {}): PartitionState {
 class Stage {
   readonly harness: Harness;
   readonly table: PartitionTable;
+  /** What the followers are told, the oldest first. */
+  readonly told: string[] = [];
   layers: BrokerLayers = { perBroker: new Map(), clusterWide: new Map(), given: new Map(), targetSize: 1 };
 
   constructor(harness: Harness) {
@@ -43,7 +45,10 @@ class Stage {
       image: { configs: () => new Map(), partition: () => undefined } as unknown as MetadataImage,
       store,
       logger: harness.ports.logger,
-      followers: { follow: () => {}, unfollow: () => {} },
+      followers: {
+        follow: ({ log }, leader) => this.told.push(`follow ${leader} from ${log?.logEndOffset}`),
+        unfollow: () => this.told.push('unfollow'),
+      },
       layers: () => this.layers,
       clock: harness.ports.clock,
       moveBytesPerSecond: () => Number.POSITIVE_INFINITY,
@@ -217,6 +222,60 @@ describe('a follower that comes to lead while its log is being cut', () => {
       await harness.settle(6000);
       expect([stage.replica.log?.directory, stage.replica.log?.logEndOffset]).toEqual([other, 1]);
     });
+  });
+});
+
+describe('a replica for whose log there is no room', () => {
+  async function onFullDisk(state: PartitionState): Promise<Stage> {
+    const stage = new Stage(await Harness.open());
+    stage.harness.store.directories[0]?.refuse('a test');
+    stage.apply({ partitions: [stage.change(OLD, state)] });
+    await stage.settled();
+    expect(stage.replica.log).toBeUndefined();
+    return stage;
+  }
+
+  test('leads with an empty log when there is room', async () => {
+    const stage = await onFullDisk(stateOf({ leader: ME, isr: [ME] }));
+    const opened: Partition[] = [];
+    stage.table.observeReplicas({ opened: (partition) => opened.push(partition), closing: () => {} });
+    await stage.harness.settle(5000);
+    const { replica } = stage;
+    expect([replica.leads, replica.leaderEpoch, opened]).toEqual([true, 3, [replica]]);
+    const bytes = batch();
+    expect(replica.append(bytes, headersOf(bytes))).toMatchObject({ baseOffset: 0 });
+    expect(stage.harness.store.get('t', 0)).toBe(replica.log);
+  });
+
+  test('gets none when it has gone by then', async () => {
+    const stage = await onFullDisk(stateOf());
+    stage.apply({ partitions: [stage.change(OLD, stateOf({ replicas: [OTHER] }))] });
+    await stage.harness.settle(5000);
+    expect(stage.harness.store.get('t', 0)).toBeUndefined();
+  });
+
+  test('follows again where it was to begin anew, if that found no room', async () => {
+    const stage = await Stage.restarting();
+    stage.harness.strike = (operation) => (operation === 'makeDir' ? { fail: 'ENOSPC' } : undefined);
+    await stage.harness.settle();
+    expect([stage.replica.log, stage.replica.isBeingCut]).toEqual([undefined, false]);
+    stage.harness.strike = undefined;
+    stage.told.length = 0;
+    await stage.harness.settle(5000);
+    expect([stage.replica.log?.logStartOffset, stage.replica.highWatermark]).toEqual([5, 5]);
+    expect(stage.told).toEqual(['unfollow', 'follow 2 from 5']);
+  });
+
+  test('stays without one if its directory has failed: that log is there', async () => {
+    const stage = new Stage(await Harness.open({ disks: 2 }));
+    stage.apply({ partitions: [stage.change(OLD, stateOf())] });
+    await stage.settled();
+    const { directories } = stage.harness.store;
+    const failed = stage.replica.log?.directory;
+    failed?.fail('a test');
+    directories.find((directory) => directory !== failed)?.refuse('a test');
+    await stage.harness.settle(5000);
+    expect([stage.replica.log, directories.filter(({ isFull }) => isFull)]).toEqual([undefined, []]);
   });
 });
 
