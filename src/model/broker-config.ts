@@ -536,7 +536,7 @@ const COARSE: ReadonlyMap<string, ConfigDef> = new Map<string, ConfigDef>([
 ]);
 
 /** A leader acknowledges by these, and the controller elects by them: with a value of one broker's own it would elect who lacks records. */
-const CLUSTER_ONLY: ReadonlySet<string> = new Set(['flush.policy', 'min.insync.replicas']);
+export const CLUSTER_ONLY: ReadonlySet<string> = new Set(['flush.policy', 'min.insync.replicas']);
 
 /** The broker configs that give topics their defaults: the topic's definition under the broker's name. */
 const TOPIC_DEFAULTS: ReadonlyMap<string, BrokerConfigDef> = new Map(
