@@ -3,8 +3,8 @@ import { boolean, type ConfigDef, double, int, list, long, string, type Typed } 
 import { checkListeners, parseEndpoint } from './listener.ts';
 import { brokerSynonyms, TOPIC_CONFIG_NAMES, topicConfigDef } from './topic-config.ts';
 
-/** How a broker config can change: with the file and a restart only, for one broker at run time, or also for all at once. */
-export type UpdateMode = 'read-only' | 'per-broker' | 'cluster-wide';
+/** How a broker config can change: with the file and a restart only, for one broker at run time, also for all at once, or only for all. */
+export type UpdateMode = 'read-only' | 'per-broker' | 'cluster-wide' | 'cluster-only';
 
 function endpoint(text: string): string | undefined {
   return parseEndpoint(text) === undefined ? 'Must be of the form host:port' : undefined;
@@ -489,7 +489,7 @@ export const BROKER_ALIASES: ReadonlyMap<string, BrokerConfigName> = new Map([
   ['queued.max.request.bytes', 'request.memory.bytes'],
 ]);
 
-/** Beyond those that give topics their defaults, which all change cluster-wide. */
+/** Beyond those that give topics their defaults. */
 const DYNAMIC: ReadonlyMap<string, UpdateMode> = new Map([
   ['follower.replication.throttled.rate', 'cluster-wide'],
   ['leader.replication.throttled.rate', 'cluster-wide'],
@@ -535,6 +535,9 @@ const COARSE: ReadonlyMap<string, ConfigDef> = new Map<string, ConfigDef>([
   ],
 ]);
 
+/** A leader acknowledges by these, and the controller elects by them: with a value of one broker's own it would elect who lacks records. */
+export const CLUSTER_ONLY: ReadonlySet<string> = new Set(['flush.policy', 'min.insync.replicas']);
+
 /** The broker configs that give topics their defaults: the topic's definition under the broker's name. */
 const TOPIC_DEFAULTS: ReadonlyMap<string, BrokerConfigDef> = new Map(
   TOPIC_CONFIG_NAMES.flatMap((topicName) => {
@@ -546,7 +549,8 @@ const TOPIC_DEFAULTS: ReadonlyMap<string, BrokerConfigDef> = new Map(
       // With a coarser synonym, whose default counts, the finer one is absent unless set.
       const shown: ConfigDef =
         synonyms.length > 1 && name.endsWith('.ms') && rank === 0 ? { ...def, default: null } : def;
-      return [name, { def: shown, update: rank === 0 ? 'cluster-wide' : 'read-only' }];
+      const dynamic = CLUSTER_ONLY.has(name) ? 'cluster-only' : 'cluster-wide';
+      return [name, { def: shown, update: rank === 0 ? dynamic : 'read-only' }];
     });
   }),
 );

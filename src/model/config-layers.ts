@@ -28,7 +28,7 @@ export const CONFIG_TYPE_CODES = {
 
 /** One broker's configs as text, the strongest layer first. */
 export interface BrokerLayers {
-  /** Set at run time for this broker. */
+  /** Set at run time for this broker; without effect on what is `cluster-only`. */
   readonly perBroker: ReadonlyMap<string, string>;
   /** Set at run time for all brokers. */
   readonly clusterWide: ReadonlyMap<string, string>;
@@ -115,11 +115,15 @@ function brokerValues(name: string, layers: BrokerLayers): readonly ConfigSynony
   const add = (value: string | null | undefined, source: ConfigSource) => {
     if (value !== undefined && value !== null) values.push({ name, value, source });
   };
-  add(layers.perBroker.get(name), ConfigSource.DynamicBroker);
+  add(ownValue(name, layers), ConfigSource.DynamicBroker);
   add(layers.clusterWide.get(name), ConfigSource.DynamicDefaultBroker);
   add(layers.given.get(name), ConfigSource.StaticBroker);
   add(sizedDefaults(layers.targetSize).get(name) ?? brokerConfigDef(name)?.def.default, ConfigSource.Default);
   return values;
+}
+
+function ownValue(name: string, { perBroker }: BrokerLayers): string | undefined {
+  return brokerConfigDef(name)?.update === 'cluster-only' ? undefined : perBroker.get(name);
 }
 
 function firstText(
@@ -129,7 +133,7 @@ function firstText(
 ): string | undefined {
   for (const { name: broker, unitMs } of brokerSynonyms(name)) {
     const text =
-      layers.perBroker.get(broker) ??
+      ownValue(broker, layers) ??
       layers.clusterWide.get(broker) ??
       layers.given.get(broker) ??
       sized.get(broker) ??

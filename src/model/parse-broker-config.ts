@@ -146,6 +146,10 @@ export function validateDynamicConfig(
     const problem = `Cannot update these configs at default cluster level, broker id must be specified: Set(${name})`;
     return { kind: 'read-only', problem };
   }
+  if (known.update === 'cluster-only' && scope === 'per-broker') {
+    const problem = `${name} cannot be set for one broker: leaders and the controller must go by one value. Set it for the cluster or for the topic.`;
+    return { kind: 'invalid', problem };
+  }
   const read = known.def.read(text);
   return 'problem' in read ? { kind: 'invalid', problem: invalidValue(name, text, read.problem) } : undefined;
 }

@@ -20,6 +20,7 @@ import { KafkaListener } from '#net/kafka-listener';
 import { Broker, brokerLayers, type ControllerClient } from '#runtime/broker';
 import { BrokerLifecycle } from '#runtime/broker-lifecycle';
 import { BrokerConnections } from '#runtime/broker-requests';
+import { clusterConfigsOf } from '#runtime/config-differences';
 import { DamagedReplicas } from '#runtime/damaged-replicas';
 import { DirectoryReports } from '#runtime/directory-reports';
 import { EndOffsets } from '#runtime/end-offsets';
@@ -197,6 +198,7 @@ export async function openBroker(
         features: SUPPORTED_FEATURES.map(({ name, min, max }) => ({ name, min, max })),
       },
       cleanBrokerEpoch: store.cleanBrokerEpoch,
+      clusterConfigs: clusterConfigsOf(given),
       fullDirectories: () => store.directories.filter(({ isFull }) => isFull).map(({ id }) => id),
       onRefused: (reason) => ports.fatal(new NodeError(`the node is no broker of its cluster any more: ${reason}`)),
     },
@@ -240,7 +242,7 @@ export async function joinAsBroker({ broker, lifecycle, isr }: NodeBroker, { quo
       broker.transactions.leadersChanged();
       broker.verifier.leadersChanged();
     }
-    if (delta.configs.some(({ type }) => type === ResourceType.Broker)) broker.refreshConfig();
+    if (delta.cluster || delta.configs.some(({ type }) => type === ResourceType.Broker)) broker.refreshConfig();
     if (lifecycle.registered?.fenced === false) letIn();
   });
   await partitions.settled();

@@ -11,6 +11,7 @@ import type { PlantedBugs } from '#model/planted-bugs';
 import type { PeerAddress, ReplicaMessage } from '#raft/messages';
 import { RaftMessageCodec } from '#raft/raft-message-codec';
 import { BrokerSessions } from '#runtime/broker-sessions';
+import { ConfigDifferences } from '#runtime/config-differences';
 import { ControllerHost } from '#runtime/controller-host';
 import { ControllerLink } from '#runtime/controller-link';
 import { ControllerUpkeep } from '#runtime/controller-upkeep';
@@ -132,7 +133,7 @@ export async function openQuorum(
   opened.push(async () => upkeep.stop());
   const { clock } = ports;
   const host = new ControllerHost(
-    { quorum, controller, sessions },
+    { quorum, controller, sessions, differences: new ConfigDifferences(ports.logger, quorum.image, given) },
     { wall: () => clock.wall(), now: () => clock.now() },
   );
   const link = new ControllerLink(clock, deadlines, quorum, controller, peers);

@@ -14,6 +14,8 @@ export interface BrokerLifecycleOptions {
   readonly registration: Omit<Registration, 'brokerEpoch' | 'fenced'>;
   /** Of the process that was stopped cleanly before this one, if the disks say so (KIP-966). */
   readonly cleanBrokerEpoch?: number | undefined;
+  /** See `clusterConfigsOf`. */
+  readonly clusterConfigs: Heartbeat['clusterConfigs'] | undefined;
   /** Log directories of this node that have no room now. */
   fullDirectories(): readonly Uuid[];
   /** It cannot be a broker of this cluster: a sentence for the user. */
@@ -132,7 +134,7 @@ export class BrokerLifecycle {
 
   async #beat(): Promise<void> {
     if (!this.#isBeating) return;
-    const { heartbeatMs } = this.#options;
+    const { heartbeatMs, clusterConfigs } = this.#options;
     this.#timer.arm(heartbeatMs);
     const { brokerEpoch } = this;
     if (brokerEpoch < 0) {
@@ -147,6 +149,7 @@ export class BrokerLifecycle {
       appliedIndex: this.#quorum.appliedIndex,
       wantsWork: this.#wantsWork,
       ...(fullDirectories.length > 0 && { fullDirectories }),
+      ...(clusterConfigs !== undefined && { clusterConfigs }),
     };
     const answer = this.#quorum.isActive
       ? this.#host.heartbeat(heartbeat)

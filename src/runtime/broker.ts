@@ -127,7 +127,7 @@ export class Broker {
     return brokerLayers(this.image, this.nodeId, this.#given);
   }
 
-  /** Reads the dynamic configs again, after they changed. */
+  /** Reads the configs again, after the dynamic ones or the cluster's size changed. */
   refreshConfig(): void {
     const { given, clusterWide, perBroker, targetSize } = this.layers;
     const parsed = parseBrokerConfig(new Map([...given, ...clusterWide, ...perBroker]), targetSize);

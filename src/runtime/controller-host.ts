@@ -1,6 +1,7 @@
 import { isOperation } from '#metadata/controller';
 import { ErrorCode } from '#model/errors';
 import type { BrokerSessions } from './broker-sessions.ts';
+import type { ConfigDifferences } from './config-differences.ts';
 import {
   DECIDE,
   DESCRIBE_QUORUM,
@@ -21,6 +22,7 @@ export class ControllerHost {
   readonly #quorum: MetadataQuorum;
   readonly #controller: MetadataController;
   readonly #sessions: BrokerSessions;
+  readonly #differences: ConfigDifferences;
   readonly #wall: () => number;
   readonly #now: () => number;
 
@@ -29,18 +31,22 @@ export class ControllerHost {
       readonly quorum: MetadataQuorum;
       readonly controller: MetadataController;
       readonly sessions: BrokerSessions;
+      readonly differences: ConfigDifferences;
     },
     clock: { readonly wall: () => number; readonly now: () => number },
   ) {
     this.#quorum = parts.quorum;
     this.#controller = parts.controller;
     this.#sessions = parts.sessions;
+    this.#differences = parts.differences;
     this.#wall = clock.wall;
     this.#now = clock.now;
   }
 
   heartbeat(heartbeat: Heartbeat): HeartbeatAnswer {
-    return this.#sessions.heard(heartbeat);
+    const answer = this.#sessions.heard(heartbeat);
+    if (answer.errorCode === ErrorCode.None) this.#differences.heard(heartbeat.id, heartbeat.clusterConfigs);
+    return answer;
   }
 
   /** Confirmed by a majority: no leader that was deposed meanwhile answers. */

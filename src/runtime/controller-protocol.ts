@@ -28,6 +28,8 @@ export interface Heartbeat {
   readonly wantsWork: boolean;
   /** Its log directories that have no room now; undefined: none. */
   readonly fullDirectories?: readonly Uuid[];
+  /** What its file says of configs that must be the same everywhere; undefined: nothing. */
+  readonly clusterConfigs?: Readonly<Record<string, string>>;
 }
 
 export interface HeartbeatAnswer {

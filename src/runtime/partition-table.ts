@@ -91,6 +91,7 @@ export class PartitionTable {
     });
     const replaceLog: ReplicaMovesParts['replaceLog'] = (...args) => this.#replaceLog(...args);
     this.moves = new ReplicaMoves({ store, logger, clock, throttle, replaceLog });
+    store.onRoom = () => this.#openMissing();
   }
 
   observeReplicas(observer: ReplicaObserver): void {
@@ -197,7 +198,7 @@ export class PartitionTable {
     return replaced;
   }
 
-  /** Resolves when every delta handed over so far has had its effects. */
+  /** Resolves when every delta handed over so far has had its effects, but for leaders whose logs are being cut still. */
   settled(): Promise<void> {
     return this.#applied;
   }
@@ -212,8 +213,9 @@ export class PartitionTable {
 
   async #apply(delta: MetadataDelta): Promise<void> {
     for (const removal of delta.topicsDeleted) await this.#remove(removal);
-    for (const change of delta.partitions) await this.#applyPartition(change);
+    // First: who has left an ISR may have stayed eligible by the new min.insync.replicas, and must not miss what is committed.
     this.#applyConfigs(delta);
+    for (const change of delta.partitions) await this.#applyPartition(change);
   }
 
   async #applyPartition({ topic, topicId, partition: index, after }: PartitionDelta): Promise<void> {
@@ -228,12 +230,12 @@ export class PartitionTable {
     }
     const partition = held ?? (await this.#open(this.#entry(topic, topicId), index));
     this.#entry(topic, topicId).states[index] = after;
-    await this.#assume(partition, after);
+    this.#assume(partition, after);
     if (held === undefined) for (const observer of this.#replicaObservers) observer.opened(partition);
   }
 
   /** The partition's part in its present state. */
-  async #assume(partition: Partition, state: PartitionState): Promise<void> {
+  #assume(partition: Partition, state: PartitionState): void {
     const { followers } = this.#parts;
     const isNewEpoch = partition.leaderEpoch !== state.leaderEpoch;
     if (state.leader === this.#node) {
@@ -241,9 +243,8 @@ export class PartitionTable {
       if (partition.leads && !isNewEpoch) return partition.changed(state, minInsyncReplicas);
       this.#resign(partition);
       followers.unfollow(partition);
-      // What it was told to cut as a follower is no part of what it leads with.
-      await partition.whenWhole();
-      partition.lead(state, minInsyncReplicas);
+      if (partition.isBeingCut) this.#assumeWhenWhole(partition);
+      else partition.lead(state, minInsyncReplicas);
       return;
     }
     if (partition.leads || isNewEpoch) {
@@ -253,6 +254,20 @@ export class PartitionTable {
     followers.follow(partition, state.leader);
   }
 
+  /**
+   * What a replica was told to cut as a follower is no part of what it leads with. The disk may have no room to cut it for long: nothing
+   * else waits for it, and what counts in the end is the state of then.
+   */
+  #assumeWhenWhole(partition: Partition): void {
+    void partition.whenWhole().then(() => {
+      this.#applied = this.#applied.then(() => {
+        const entry = this.#byId.get(partition.topicId);
+        const state = entry?.states[partition.index];
+        if (state !== undefined && entry?.partitions[partition.index] === partition) this.#assume(partition, state);
+      });
+    });
+  }
+
   async #open(entry: TopicEntry, index: number): Promise<Partition> {
     const { name, id } = entry;
     const found = this.#store.get(name, index);
@@ -260,7 +275,7 @@ export class PartitionTable {
     if (log === undefined)
       this.#logger.error(
         { log: partitionName(name, index) },
-        'the partition is offline: no directory can hold its log',
+        'the partition is offline: no directory can hold its log now',
       );
     if (found !== undefined) found.updateConfig(entry.config);
     const partition = new Partition(this.#parts.home, name, id, index, log);
@@ -271,8 +286,8 @@ export class PartitionTable {
 
   /**
    * Between two deltas: the replica stands still, as one that is not here, while `replace` runs, and goes on with the log that it gives.
-   * A leader leads on in its epoch, with all that it had appended; false if it cannot now, because it has proposed another ISR, of which
-   * it would not know any more.
+   * A leader leads on in its epoch, with all that it had appended; false if it cannot now: the log is being cut, or the leader has
+   * proposed another ISR, of which it would not know any more.
    */
   #replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<boolean> {
     let isNow = true;
@@ -280,10 +295,9 @@ export class PartitionTable {
       const { topic, topicId, index } = partition;
       const entry = this.#byId.get(topicId);
       const state = entry?.states[index];
-      await partition.whenWhole();
       const { log } = partition;
       if (state === undefined || entry?.partitions[index] !== partition || log === undefined) return;
-      isNow = partition.leadership?.isProposing !== true;
+      isNow = !partition.isBeingCut && partition.leadership?.isProposing !== true;
       if (!isNow) return;
       entry.partitions[index] = undefined;
       this.#retire(partition, ErrorCode.NotLeaderOrFollower);
@@ -300,7 +314,7 @@ export class PartitionTable {
       entry.partitions[index] = replica;
       // It is the same log: nobody may tell again how far it was committed, as long as nothing is produced.
       replica.leaderIsAt(partition.highWatermark, next.logStartOffset);
-      await this.#assume(replica, state);
+      this.#assume(replica, state);
       for (const observer of this.#replicaObservers) observer.opened(replica);
     });
     this.#applied = replaced;
@@ -315,10 +329,34 @@ export class PartitionTable {
     // Of the last delta that had its effects here: the image may be ahead.
     const state = entry.states[index];
     if (log === undefined || state === undefined) return false;
-    partition.beginAnew(log);
-    await this.#assume(partition, state);
-    for (const observer of this.#replicaObservers) observer.opened(partition);
+    this.#beginAnew(partition, log, state);
     return true;
+  }
+
+  /** Replicas for whose logs there was no room, now that there is some: each in turn with the deltas. */
+  #openMissing(): void {
+    for (const partition of this.partitions())
+      if (partition.log === undefined) this.#applied = this.#applied.then(() => this.#createMissing(partition));
+  }
+
+  async #createMissing(partition: Partition): Promise<void> {
+    const { topic, topicId, index, highWatermark } = partition;
+    const entry = this.#byId.get(topicId);
+    const state = entry?.states[index];
+    if (entry?.partitions[index] !== partition || partition.log !== undefined || state === undefined) return;
+    // In a directory that has failed the log is there, with all that it has acknowledged.
+    if (this.#store.get(topic, index) !== undefined) return;
+    // Not at 0 if it was to begin anew further up.
+    const log = await this.#store.create(topic, topicId, index, entry.config, highWatermark);
+    if (log !== undefined) this.#beginAnew(partition, log, state);
+  }
+
+  #beginAnew(partition: Partition, log: PartitionLog, state: PartitionState): void {
+    partition.beginAnew(log);
+    // Nothing more is asked for on behalf of a replica that lost its log while it followed.
+    this.#parts.followers.unfollow(partition);
+    this.#assume(partition, state);
+    for (const observer of this.#replicaObservers) observer.opened(partition);
   }
 
   async #remove({ id, name, partitions }: TopicRemoval): Promise<void> {
@@ -352,8 +390,9 @@ export class PartitionTable {
   }
 
   #applyConfigs(delta: MetadataDelta): void {
-    const brokerChanged = delta.configs.some(({ type }) => type === ResourceType.Broker);
-    const names = brokerChanged
+    // The defaults of topics follow the cluster's size, too.
+    const defaultsChanged = delta.cluster || delta.configs.some(({ type }) => type === ResourceType.Broker);
+    const names = defaultsChanged
       ? [...this.#byName.keys()]
       : delta.configs.flatMap(({ type, name }) => (type === ResourceType.Topic ? [name] : []));
     for (const name of names) {

@@ -360,7 +360,7 @@ export class Partition implements LogListener {
     });
   }
 
-  /** An empty log in place of one that could not be served. */
+  /** An empty log in place of none, or of one that could not be served. */
   beginAnew(log: PartitionLog): void {
     assert(this.#log === undefined && !this.leads, 'nothing is served that could be lost');
     this.#log = log;

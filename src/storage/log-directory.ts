@@ -23,6 +23,8 @@ export interface LogDirectoryOptions {
   /** The journal's first generation is above it. */
   readonly journalGeneration: number;
   readonly onOffline: (directory: LogDirectory, reason: string) => void;
+  /** It was full, and is not any more. */
+  readonly onRoom: () => void;
 }
 
 /** What the directory's checkpoints say of a log. */
@@ -267,6 +269,7 @@ export class LogDirectory {
     else this.#isFull = false;
     if (wasFull && !this.#isFull) {
       this.logger.info({ directory: this.disk.path, freeBytes }, 'the data directory has room again');
+      this.#options.onRoom();
     }
     if (this.#isFull || this.#wroteSinceCheck) this.#watch();
   }

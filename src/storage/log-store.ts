@@ -67,6 +67,8 @@ const JOURNAL_FILE_BYTES = 64 * 1024 * 1024;
 export class LogStore {
   /** A data directory has gone offline, and others are left. */
   onDirectoryOffline: () => void = () => {};
+  /** A data directory that was full has room: `create` may succeed where it has not. */
+  onRoom: () => void = () => {};
   /** Of this process, to be left behind with a clean shutdown; -1 while it is no registered broker. */
   brokerEpoch = -1;
   readonly cleaner: LogCleaner;
@@ -207,11 +209,17 @@ export class LogStore {
   }
 
   /**
-   * A new, empty log on the directory with the fewest; undefined if no directory takes it, the partition's log is quarantined, or
+   * A new, empty log on the directory with the fewest, from `startOffset` on; undefined if no directory takes it, the partition's log is quarantined, or
    * may be on a directory that could not be read at the start, or the store closes.
    */
-  create(topic: string, topicId: Uuid, partition: number, config: LogConfig): Promise<PartitionLog | undefined> {
-    return this.#change(() => this.#create(topic, topicId, partition, config));
+  create(
+    topic: string,
+    topicId: Uuid,
+    partition: number,
+    config: LogConfig,
+    startOffset: Offset = offset(0),
+  ): Promise<PartitionLog | undefined> {
+    return this.#change(() => this.#create(topic, topicId, partition, config, startOffset));
   }
 
   /** The log of a deleted topic: nothing is served from it any more, its files go after file.delete.delay.ms. */
@@ -254,7 +262,7 @@ export class LogStore {
         if (!(await this.#setQuarantinedAside(known))) return undefined;
         this.#ports.logger.warn({ log: known.folder }, 'a damaged log is set aside: the replica begins anew');
       }
-      return this.#create(topic, topicId, partition, config);
+      return this.#create(topic, topicId, partition, config, offset(0));
     });
   }
 
@@ -310,7 +318,7 @@ export class LogStore {
     topicId: Uuid,
     partition: number,
     config: LogConfig,
-    startOffset: Offset = offset(0),
+    startOffset: Offset,
     alsoWhereFull = false,
   ): Promise<PartitionLog | undefined> {
     const name = partitionName(topic, partition);
@@ -339,7 +347,8 @@ export class LogStore {
     const onOffline = (_directory: LogDirectory, reason: string): void => this.#wentOffline(reason);
     const meta = isFirst ? await claimDirectory(this.#ports, disk, nodeId) : await this.#claim(disk);
     if (meta === undefined) return [];
-    const directoryOptions = { minFreeBytes, journalFileBytes, journalAbove, onOffline };
+    const onRoom = (): void => this.onRoom();
+    const directoryOptions = { minFreeBytes, journalFileBytes, journalAbove, onOffline, onRoom };
     try {
       const content = await openDirectory(this.#ports, disk);
       const { journalGeneration, savedNames } = content;
@@ -432,6 +441,7 @@ export class LogStore {
         journalGeneration: 0,
         savedNames: new Set(),
         onOffline: () => {},
+        onRoom: () => {},
       });
       member = { directory, meta };
       this.#members.push(member);

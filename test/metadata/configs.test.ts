@@ -126,6 +126,14 @@ describe('IncrementalAlterConfigs (KIP-339)', () => {
       ErrorCode.InvalidRequest,
       'Cannot update these configs dynamically: Set(node.id)',
     ],
+    [
+      4,
+      '1',
+      [change('min.insync.replicas', SET, '1')],
+      ErrorCode.InvalidConfig,
+      'min.insync.replicas cannot be set for one broker',
+    ],
+    [4, '1', [change('flush.policy', SET, 'os')], ErrorCode.InvalidConfig, 'flush.policy cannot be set for one broker'],
     [4, '', [change('no.such', SET, '2')], ErrorCode.InvalidConfig, 'Unknown broker config name: no.such'],
     [
       4,
@@ -197,6 +205,18 @@ describe('IncrementalAlterConfigs (KIP-339)', () => {
     expect(configsOf(cluster, ResourceType.Broker, '1')).toEqual({ 'log.retention.ms': '7' });
     expect(configsOf(cluster, ResourceType.Broker, '')).toEqual({ 'log.cleanup.policy': 'delete,compact' });
     expect([...cluster.image.configuredNames(ResourceType.Broker)].sort()).toEqual(['', '1']);
+  });
+
+  test.each([
+    ['min.insync.replicas', '1'],
+    ['flush.policy', 'os'],
+  ])('%s is set for the cluster, and what an earlier version has set for one broker goes', (key, value) => {
+    const cluster = withTopic();
+    alter(cluster, ResourceType.Broker, '', [change(key, SET, value)]);
+    expect(configsOf(cluster, ResourceType.Broker, '')).toEqual({ [key]: value });
+    cluster.replay([{ kind: 'config', resourceType: ResourceType.Broker, resourceName: '1', key, value }]);
+    alter(cluster, ResourceType.Broker, '1', [change('log.retention.ms', SET, '7'), change(key, DELETE, null)]);
+    expect(configsOf(cluster, ResourceType.Broker, '1')).toEqual({ 'log.retention.ms': '7' });
   });
 
   test("a topic's limits are checked against the cluster's changed defaults", () => {

@@ -209,6 +209,9 @@ describe('changing a broker config at run time', () => {
     ['node.id', '3', 'per-broker', 'read-only'],
     ['num.io.threads', '3', 'per-broker', 'read-only'],
     ['max.connections', '10', 'cluster-wide', undefined],
+    ['min.insync.replicas', '2', 'cluster-wide', undefined],
+    ['min.insync.replicas', '2', 'per-broker', 'invalid'],
+    ['flush.policy', 'os', 'per-broker', 'invalid'],
     ['no.such.config', '1', 'cluster-wide', 'invalid'],
   ] as const)('%s=%s for %s: %s', (name, text, scope, kind) => {
     expect(validateDynamicConfig(name, text, scope)?.kind).toBe(kind);

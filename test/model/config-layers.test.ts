@@ -39,6 +39,17 @@ describe('the defaults that brokers give topics', () => {
     expect(topicDefaults(layers({ given: of.given })).get('max.message.bytes')).toBe('3');
   });
 
+  test.each([
+    ['min.insync.replicas', '1', '2'],
+    ['flush.policy', 'os', 'fsync'],
+  ])('are never one broker’s own of %s, by which the controller elects leaders', (name, perBroker, clusterWide) => {
+    const of = layers({ perBroker: { [name]: perBroker }, clusterWide: { [name]: clusterWide } });
+    expect(topicDefaults(of).get(name)).toBe(clusterWide);
+    expect(topicEntry(name, {}, of)).toMatchObject({ value: clusterWide, source: ConfigSource.DynamicDefaultBroker });
+    const entry = describeBrokerConfigs(of).find((candidate) => candidate.name === name);
+    expect(entry).toMatchObject({ value: clusterWide, source: ConfigSource.DynamicDefaultBroker });
+  });
+
   test('need one in-sync replica, unless told otherwise', () => {
     expect(topicDefaults(layers({}, 3)).get('min.insync.replicas')).toBe('2');
     expect(topicDefaults(layers({ given: { 'min.insync.replicas': '1' } }, 3)).get('min.insync.replicas')).toBe('1');

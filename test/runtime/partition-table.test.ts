@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { MetadataDelta, PartitionDelta } from '#metadata/delta';
 import type { MetadataImage } from '#metadata/image';
 import type { Partition as PartitionState } from '#metadata/records';
+import type { BrokerLayers } from '#model/config-layers';
 import { leaderEpoch, nodeId, offset, type Uuid, uuid } from '#model/ids';
 import { DIRECTORY_UNASSIGNED } from '#model/uuids';
 import type { Partition } from '#runtime/partition';
@@ -32,11 +33,13 @@ function stateOf(given: Partial<PartitionState> = {}): PartitionState {
 class Stage {
   readonly harness: Harness;
   readonly table: PartitionTable;
+  /** What the followers are told, the oldest first. */
+  readonly told: string[] = [];
+  layers: BrokerLayers = { perBroker: new Map(), clusterWide: new Map(), given: new Map(), targetSize: 1 };
 
   constructor(harness: Harness) {
     this.harness = harness;
     const { store } = harness;
-    const layers = { perBroker: new Map(), clusterWide: new Map(), given: new Map(), targetSize: 1 };
     this.table = new PartitionTable({
       home: {
         ...homeOf({ failing: (partition) => this.table.failing(partition) }),
@@ -45,8 +48,11 @@ class Stage {
       image: { configs: () => new Map(), partition: () => undefined } as unknown as MetadataImage,
       store,
       logger: harness.ports.logger,
-      followers: { follow: () => {}, unfollow: () => {} },
-      layers: () => layers,
+      followers: {
+        follow: ({ log }, leader) => this.told.push(`follow ${leader} from ${log?.logEndOffset}`),
+        unfollow: () => this.told.push('unfollow'),
+      },
+      layers: () => this.layers,
       clock: harness.ports.clock,
       moveBytesPerSecond: () => Number.POSITIVE_INFINITY,
     });
@@ -57,8 +63,8 @@ class Stage {
     this.table.apply({ index: 1, cluster: false, ...nothing, ...delta });
   }
 
-  change(topicId: Uuid, after: PartitionState): PartitionDelta {
-    return { topic: 't', topicId, partition: 0, before: undefined, after };
+  change(topicId: Uuid, after: PartitionState, topic = 't'): PartitionDelta {
+    return { topic, topicId, partition: 0, before: undefined, after };
   }
 
   async settled(): Promise<void> {
@@ -66,7 +72,11 @@ class Stage {
   }
 
   get replica(): Partition {
-    const found = this.table.replicaByName('t', 0);
+    return this.replicaOf('t');
+  }
+
+  replicaOf(topic: string): Partition {
+    const found = this.table.replicaByName(topic, 0);
     if (typeof found === 'number') throw new Error(`error ${found}`);
     return found;
   }
@@ -147,22 +157,159 @@ describe('a leader that moves to another data directory', () => {
 });
 
 describe('a follower that comes to lead while its log is being cut', () => {
-  test('leads with what is left', async () => {
-    const stage = new Stage(await Harness.open());
-    stage.apply({ partitions: [stage.change(OLD, stateOf())] });
+  const led = stateOf({ leader: ME, isr: [ME], leaderEpoch: leaderEpoch(4), partitionEpoch: 2 });
+
+  /** Two records of which the second goes; t and u are here. */
+  async function cutting(strike?: Harness['strike']): Promise<Stage> {
+    const stage = new Stage(await Harness.open({ disks: 2 }));
+    stage.apply({ partitions: [stage.change(OLD, stateOf()), stage.change(NEW, stateOf(), 'u')] });
     await stage.settled();
     const { replica } = stage;
-    if (replica.log === undefined) return expect.unreachable();
+    if (replica.log === undefined) throw new Error('no log');
     appended(replica.log, batch());
     appended(replica.log, batch());
     await stage.harness.settle();
+    stage.harness.strike = strike;
     replica.truncateTo(offset(1));
     expect(replica.isBeingCut).toBe(true);
-    const led = { leader: ME, isr: [ME], leaderEpoch: leaderEpoch(4), partitionEpoch: 2 };
-    stage.apply({ partitions: [stage.change(OLD, stateOf(led))] });
-    await stage.settled();
+    return stage;
+  }
+
+  test('leads with what is left', async () => {
+    const stage = await cutting();
+    const { replica } = stage;
+    stage.apply({ partitions: [stage.change(OLD, led)] });
+    await stage.harness.settle();
     expect([replica.leads, replica.log?.logEndOffset, replica.isReady]).toEqual([true, 1, true]);
     expect(replica.log?.epochs.latest()).toEqual({ epoch: 4, startOffset: 1 });
+  });
+
+  describe('which waits for room', () => {
+    const full: Harness['strike'] = (_operation, path) =>
+      path.startsWith('recovery-point') ? { fail: 'ENOSPC' } : undefined;
+
+    test('holds no other partition up, and leads when there is room', async () => {
+      const stage = await cutting(full);
+      stage.apply({ partitions: [stage.change(OLD, led)] });
+      stage.apply({ partitions: [stage.change(NEW, led, 'u')] });
+      await stage.harness.settle(1000);
+      expect([stage.replica.isBeingCut, stage.replica.leads, stage.replicaOf('u').leads]).toEqual([true, false, true]);
+      stage.apply({ partitions: [stage.change(OLD, { ...led, isr: [ME, OTHER], partitionEpoch: 3 })] });
+      stage.harness.strike = undefined;
+      await stage.harness.settle(6000);
+      expect([stage.replica.leads, stage.replica.log?.logEndOffset]).toEqual([true, 1]);
+      expect(stage.replica.leadership?.view.isr).toEqual([ME, OTHER]);
+    });
+
+    test('does not lead if another one does by then', async () => {
+      const stage = await cutting(full);
+      const next = stateOf({ leaderEpoch: leaderEpoch(5), partitionEpoch: 3 });
+      for (const state of [led, next]) stage.apply({ partitions: [stage.change(OLD, state)] });
+      await stage.harness.settle(1000);
+      stage.harness.strike = undefined;
+      await stage.harness.settle(6000);
+      expect([stage.replica.isBeingCut, stage.replica.leads, stage.replica.leaderEpoch]).toEqual([false, false, 5]);
+    });
+
+    test('moves to another data directory no sooner than there is room, and holds nothing up meanwhile', async () => {
+      const stage = await cutting(full);
+      const { replica, harness } = stage;
+      const other = harness.store.directories.find((directory) => directory !== replica.log?.directory);
+      if (other === undefined) return expect.unreachable();
+      stage.table.moves.begin(replica, other);
+      await harness.settle(1000);
+      stage.apply({ partitions: [stage.change(NEW, led, 'u')] });
+      await harness.settle(1000);
+      expect([stage.replica.isBeingCut, stage.replicaOf('u').leads]).toEqual([true, true]);
+      harness.strike = undefined;
+      await harness.settle(6000);
+      expect([stage.replica.log?.directory, stage.replica.log?.logEndOffset]).toEqual([other, 1]);
+    });
+  });
+});
+
+describe('a replica for whose log there is no room', () => {
+  async function onFullDisk(state: PartitionState): Promise<Stage> {
+    const stage = new Stage(await Harness.open());
+    stage.harness.store.directories[0]?.refuse('a test');
+    stage.apply({ partitions: [stage.change(OLD, state)] });
+    await stage.settled();
+    expect(stage.replica.log).toBeUndefined();
+    return stage;
+  }
+
+  test('leads with an empty log when there is room', async () => {
+    const stage = await onFullDisk(stateOf({ leader: ME, isr: [ME] }));
+    const opened: Partition[] = [];
+    stage.table.observeReplicas({ opened: (partition) => opened.push(partition), closing: () => {} });
+    await stage.harness.settle(5000);
+    const { replica } = stage;
+    expect([replica.leads, replica.leaderEpoch, opened]).toEqual([true, 3, [replica]]);
+    const bytes = batch();
+    expect(replica.append(bytes, headersOf(bytes))).toMatchObject({ baseOffset: 0 });
+    expect(stage.harness.store.get('t', 0)).toBe(replica.log);
+  });
+
+  test('gets none when it has gone by then', async () => {
+    const stage = await onFullDisk(stateOf());
+    stage.apply({ partitions: [stage.change(OLD, stateOf({ replicas: [OTHER] }))] });
+    await stage.harness.settle(5000);
+    expect(stage.harness.store.get('t', 0)).toBeUndefined();
+  });
+
+  test('follows again where it was to begin anew, if that found no room', async () => {
+    const stage = await Stage.restarting();
+    stage.harness.strike = (operation) => (operation === 'makeDir' ? { fail: 'ENOSPC' } : undefined);
+    await stage.harness.settle();
+    expect([stage.replica.log, stage.replica.isBeingCut]).toEqual([undefined, false]);
+    stage.harness.strike = undefined;
+    stage.told.length = 0;
+    await stage.harness.settle(5000);
+    expect([stage.replica.log?.logStartOffset, stage.replica.highWatermark]).toEqual([5, 5]);
+    expect(stage.told).toEqual(['unfollow', 'follow 2 from 5']);
+  });
+
+  test('stays without one if its directory has failed: that log is there', async () => {
+    const stage = new Stage(await Harness.open({ disks: 2 }));
+    stage.apply({ partitions: [stage.change(OLD, stateOf())] });
+    await stage.settled();
+    const { directories } = stage.harness.store;
+    const failed = stage.replica.log?.directory;
+    failed?.fail('a test');
+    directories.find((directory) => directory !== failed)?.refuse('a test');
+    await stage.harness.settle(5000);
+    expect([stage.replica.log, directories.filter(({ isFull }) => isFull)]).toEqual([undefined, []]);
+  });
+});
+
+describe('a cluster that grows', () => {
+  const replicas = [ME, OTHER, nodeId(3)];
+
+  async function leading(isr: readonly number[]): Promise<Stage> {
+    const stage = new Stage(await Harness.open());
+    stage.apply({ partitions: [stage.change(OLD, stateOf({ leader: ME, isr: isr.map(nodeId), replicas }))] });
+    await stage.settled();
+    stage.layers = { ...stage.layers, targetSize: 3 };
+    return stage;
+  }
+
+  test('asks for as many replicas in sync as its controller does, also of partitions that were open', async () => {
+    const stage = await leading([ME]);
+    expect(stage.replica.leadership?.isUnderMinIsr).toBe(false);
+    stage.apply({ cluster: true });
+    await stage.settled();
+    expect(stage.replica.leadership?.isUnderMinIsr).toBe(true);
+  });
+
+  test('does so before it knows of a member that has left since: that one is eligible, and lacks what comes', async () => {
+    const stage = await leading([ME, OTHER]);
+    const bytes = batch();
+    expect(stage.replica.append(bytes, headersOf(bytes))).toHaveProperty('baseOffset');
+    await stage.harness.settle();
+    const left = stateOf({ leader: ME, isr: [ME], elr: [OTHER], replicas, partitionEpoch: 2 });
+    stage.apply({ cluster: true, partitions: [stage.change(OLD, left)] });
+    await stage.settled();
+    expect([stage.replica.leadership?.isUnderMinIsr, stage.replica.highWatermark]).toEqual([true, 0]);
   });
 });
 
