@@ -176,6 +176,7 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
   #loaded(end: Offset): void {
     this.#state = 'serving';
     this.#last = end === 0 ? undefined : offset(end - 1);
+    if (this.#last !== undefined) this.#watchFor(this.#shard, this.#last);
     this.#carryOut(this.#shard.loaded(this.#now()));
     this.#kind.loaded();
   }
@@ -256,6 +257,7 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
       if (isLoss(error)) this.#lost(shard, error);
       finish(error);
     });
+    this.#watchFor(shard, last);
     if (!known && sends.length > 0) {
       deadline = this.#world.deadlines.after(this.#world.commitTimeoutMs(), () => finish(ErrorCode.RequestTimedOut));
     }
@@ -275,6 +277,13 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
       if (error === ErrorCode.None) goOn();
       else if (isLoss(error)) this.#lost(shard, error);
       else this.#world.deadlines.after(UNDER_MIN_ISR_RETRY_MS, () => this.#doOnce(shard, last, follow));
+    });
+  }
+
+  /** Hears it if a full disk takes back what the shard has seen, also when too few replicas are in sync for anybody to wait for its commit. */
+  #watchFor(shard: Shard, last: Offset): void {
+    this.#partition.whenDurable(last, (error) => {
+      if (isLoss(error)) this.#lost(shard, error);
     });
   }
 

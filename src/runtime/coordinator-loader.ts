@@ -12,7 +12,7 @@ const SLICE_BYTES = 256 * 1024;
 /** A batch of ours is never compressed; one that was brought from elsewhere may be. */
 const DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024;
 
-/** 'moved': the log no longer starts where it did; load again. 'failed': told in a log line. */
+/** 'moved': the log no longer starts or ends where it did; load again. 'failed': told in a log line. */
 export type LoadResult = 'loaded' | 'moved' | 'failed';
 
 export interface LoaderWorld {
@@ -55,11 +55,17 @@ export class CoordinatorLoader {
     this.#over = true;
   }
 
+  /** A full disk has taken back what is loaded, or was to be. */
+  get #isCut(): boolean {
+    return this.#log.logEndOffset < this.end;
+  }
+
   #readFrom(from: Offset): void {
+    if (this.#isCut) return this.#finish('moved');
     if (from >= this.end) return this.#finish('loaded');
     this.#log.read(from, this.end, SLICE_BYTES, true, (result) => {
       if (this.#over) return;
-      if (result === 'out-of-range') return this.#finish('moved');
+      if (result === 'out-of-range' || this.#isCut) return this.#finish('moved');
       if (result === 'failed') return this.#fail(from, 'the log cannot be read');
       if (result.sizeBytes === 0) return this.#fail(from, 'the log ends early');
       const [first] = result.chunks;

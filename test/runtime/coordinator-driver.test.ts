@@ -61,8 +61,15 @@ class Stage {
     this.log.immediate = true;
     this.partition = new Partition(homeOf(), 'words', this.log.topicId, 0, this.log.asLog);
     this.partition.lead(viewOf(0, BOTH), 2);
+    this.driver = this.open();
+    this.clock.turn();
+    this.said.length = 0;
+  }
+
+  /** Loads what the log has. */
+  open(): CoordinatorDriver<Words, Effects> {
     const quiet = () => {};
-    this.driver = new CoordinatorDriver<Words, Effects>(
+    const driver = new CoordinatorDriver<Words, Effects>(
       this.partition,
       {
         clock: this.clock,
@@ -81,9 +88,8 @@ class Stage {
         resigned: (_, error) => this.lost.push(error),
       },
     );
-    this.driver.open();
-    this.clock.turn();
-    this.said.length = 0;
+    driver.open();
+    return driver;
   }
 
   ask(text: string): Promise<ErrorCode> {
@@ -159,5 +165,49 @@ describe('what follows a decision', () => {
     stage.clock.turn();
     expect([await answer, stage.lost]).toEqual([ErrorCode.NotCoordinator, [ErrorCode.NotCoordinator]]);
     expect(stage.said).toEqual(['a', 'a']);
+  });
+
+  test('is done as the loaded shard wants it, where records were lost while too few replicas were in sync', async () => {
+    const stage = new Stage();
+    void stage.ask('a');
+    stage.fetched();
+    stage.log.immediate = false;
+    void stage.ask('b');
+    stage.isr([ME], 1);
+    stage.log.reject();
+    stage.clock.turn();
+    expect([stage.lost, stage.driver.shard.replayed]).toEqual([[ErrorCode.NotCoordinator], ['a']]);
+    stage.isr([ME, OTHER], 2);
+    void stage.ask('c');
+    stage.log.sync();
+    stage.fetched();
+    stage.clock.advance(1_000);
+    expect(stage.said).toEqual(['a', 'a', 'c']);
+  });
+});
+
+describe('what is loaded', () => {
+  test('is loaded again when the disk takes it back, where that was not written yet', () => {
+    const stage = new Stage();
+    stage.log.immediate = false;
+    void stage.ask('a');
+    const driver = stage.open();
+    stage.clock.turn();
+    expect(driver.shard.replayed).toEqual(['a']);
+    stage.isr([ME], 1);
+    stage.log.reject();
+    stage.clock.turn();
+    expect([driver.error, driver.shard.replayed]).toEqual([ErrorCode.None, []]);
+  });
+
+  test('is loaded again when the disk takes it back meanwhile', () => {
+    const stage = new Stage();
+    void stage.ask('a');
+    stage.log.immediate = false;
+    void stage.ask('b');
+    const driver = stage.open();
+    stage.clock.defer(() => stage.log.reject());
+    stage.clock.turn();
+    expect([driver.error, driver.shard.replayed]).toEqual([ErrorCode.None, ['a']]);
   });
 });
