@@ -54,6 +54,7 @@ class Stage {
   readonly partition: Partition;
   readonly said: string[] = [];
   readonly lost: ErrorCode[] = [];
+  readonly errors: object[] = [];
   readonly driver: CoordinatorDriver<Words, Effects>;
 
   constructor() {
@@ -74,7 +75,7 @@ class Stage {
       {
         clock: this.clock,
         codecs: createCodecs(),
-        logger: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+        logger: { debug: quiet, info: quiet, warn: quiet, error: (fields) => this.errors.push(fields) },
         deadlines: new Deadlines(this.clock),
         commitTimeoutMs: () => 500,
         batchBytesMax: () => 1_000_000,
@@ -209,5 +210,59 @@ describe('what is loaded', () => {
     stage.clock.defer(() => stage.log.reject());
     stage.clock.turn();
     expect([driver.error, driver.shard.replayed]).toEqual([ErrorCode.None, ['a']]);
+  });
+
+  test('is nothing of a batch whose checksum does not match; its partition is loading until it does', () => {
+    const stage = new Stage();
+    void stage.ask('a');
+    stage.fetched();
+    void stage.ask('b');
+    stage.fetched();
+    stage.said.length = 0;
+    const flip = () => {
+      const second = Buffer.from(stage.log.batches[1] ?? []);
+      second.writeUInt8(second.readUInt8(second.length - 2) ^ 1, second.length - 2);
+      stage.log.batches[1] = second;
+    };
+    flip();
+    const driver = stage.open();
+    stage.clock.advance(120_000);
+    expect([driver.error, stage.said]).toEqual([ErrorCode.CoordinatorLoadInProgress, []]);
+    const where = { topic: 'words', partition: 0, offset: 1 };
+    expect(stage.errors).toEqual([{ ...where, reason: 'the checksum does not match' }]);
+    flip();
+    stage.clock.advance(30_000);
+    expect([driver.error, driver.shard.replayed, stage.said]).toEqual([ErrorCode.None, ['a', 'b'], ['a+b']]);
+  });
+
+  test('is read again, ever later, when a read has failed; each cause is told of once', () => {
+    const stage = new Stage();
+    void stage.ask('a');
+    stage.fetched();
+    const readsBefore = stage.log.readCount;
+    const driver = stage.open();
+    const readsAfter = (ms: number): number => {
+      for (const end = stage.clock.now() + ms; stage.clock.now() < end; stage.clock.advance(100)) {
+        stage.log.readResult = 'failed';
+      }
+      return stage.log.readCount - readsBefore;
+    };
+    expect([readsAfter(1_000), readsAfter(60_000)]).toEqual([3, 9]);
+    expect([driver.error, stage.errors.length]).toEqual([ErrorCode.CoordinatorLoadInProgress, 1]);
+    stage.log.readResult = undefined;
+    stage.clock.advance(30_000);
+    expect([driver.error, driver.shard.replayed]).toEqual([ErrorCode.None, ['a']]);
+  });
+
+  test('is not read again for a partition that went away', () => {
+    const stage = new Stage();
+    void stage.ask('a');
+    stage.fetched();
+    stage.log.readResult = 'failed';
+    const driver = stage.open();
+    stage.clock.turn();
+    driver.close();
+    stage.clock.advance(60_000);
+    expect([driver.error, stage.log.readCount]).toEqual([ErrorCode.NotCoordinator, 1]);
   });
 });

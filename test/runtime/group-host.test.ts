@@ -372,7 +372,9 @@ describe('loading', () => {
     log.logEndOffset = offset(5);
     stage.open(0, log);
     stage.clock.turn();
-    expect(await now(stage.host.offsetFetch(fetchOf('g')))).toMatchObject({ errorCode: ErrorCode.NotCoordinator });
+    expect(await now(stage.host.offsetFetch(fetchOf('g')))).toMatchObject({
+      errorCode: ErrorCode.CoordinatorLoadInProgress,
+    });
     expect(stage.errors).toHaveLength(1);
   });
 
@@ -450,7 +452,9 @@ describe('loading', () => {
     append(log, '\u0000\u0001\u0000');
     stage.open(0, log);
     stage.clock.turn();
-    expect(await now(stage.host.offsetFetch(fetchOf('g')))).toMatchObject({ errorCode: ErrorCode.NotCoordinator });
+    expect(await now(stage.host.offsetFetch(fetchOf('g')))).toMatchObject({
+      errorCode: ErrorCode.CoordinatorLoadInProgress,
+    });
     expect(stage.errors).toHaveLength(1);
   });
 
