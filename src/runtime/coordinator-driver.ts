@@ -58,6 +58,8 @@ export interface DriverWorld {
   commitTimeoutMs(): number;
   /** max.message.bytes of the partition's topic. */
   batchBytesMax(): number;
+  /** The partition's log is damaged: if another replica can lead, it should. Told again as long as the partition is here. */
+  damaged(reason: string): void;
 }
 
 /** How often it is looked whether enough replicas are in sync again. */
@@ -201,7 +203,7 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
     });
   }
 
-  /** A read that failed need not fail again. Clients wait meanwhile: no other node serves them as long as this one leads. */
+  /** Clients wait meanwhile: no other node serves them as long as this one leads. A read that failed need not fail again. */
   #loadLater(failure: LoadFailure): void {
     const { topic, index } = this.#partition;
     const { reason, offset: at } = failure;
@@ -216,6 +218,7 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
       this.#wake = undefined;
       this.#loadAgain();
     });
+    if (failure.isDamage) this.#world.damaged(`${reason} at offset ${at}`);
     this.#loadRetryMs = Math.min(2 * this.#loadRetryMs, LOAD_RETRY_MS_MAX);
   }
 

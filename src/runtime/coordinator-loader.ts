@@ -19,6 +19,8 @@ export type LoadResult = 'loaded' | 'moved' | LoadFailure;
 export interface LoadFailure {
   readonly offset: Offset;
   readonly reason: string;
+  /** The log does not hold what was written to it. */
+  readonly isDamage: boolean;
 }
 
 export interface LoaderWorld {
@@ -88,7 +90,8 @@ export class CoordinatorLoader {
       const header = readBatchHeader(bytes, at);
       if (typeof header === 'string') return this.#fail(next, `the batch is ${header}`);
       // Nothing else has looked at what was synced long ago: one bit makes an abort a commit.
-      if (!batchCrcMatches(bytes, header, this.#world.codecs)) return this.#fail(next, 'the checksum does not match');
+      if (!batchCrcMatches(bytes, header, this.#world.codecs))
+        return this.#fail(next, 'the checksum does not match', true);
       if (isControl(header)) {
         const marker = readEndMarker(bytes, header);
         if (marker !== undefined && lastOffset(header) >= from)
@@ -113,8 +116,8 @@ export class CoordinatorLoader {
     return next;
   }
 
-  #fail(at: Offset, reason: string): undefined {
-    this.#finish({ offset: at, reason });
+  #fail(at: Offset, reason: string, isDamage = false): undefined {
+    this.#finish({ offset: at, reason, isDamage });
   }
 
   #finish(result: LoadResult): void {

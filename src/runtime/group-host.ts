@@ -52,7 +52,7 @@ export interface GroupHostParts {
   readonly ports: Pick<Ports, 'clock' | 'codecs' | 'logger' | 'random'>;
   readonly nodeId: NodeId;
   readonly image: MetadataImage;
-  readonly partitions: Pick<PartitionTable, 'configOf'>;
+  readonly partitions: Pick<PartitionTable, 'configOf' | 'quarantine'>;
   readonly deadlines: Deadlines;
   config(): BrokerConfig;
   /** Asks for the offsets topic (`offsetsTopic`) in the background; called at every request that misses it. */
@@ -101,6 +101,7 @@ export class GroupHost implements LeadershipObserver {
       configOf: (groupId) => consumerGroupSettings(image.configs(ResourceType.Group, groupId), config()),
       commitTimeoutMs: () => config().offsetsCommitTimeoutMs,
       batchBytesMax: () => partitions.configOf(partition).maxMessageBytes,
+      damaged: (reason) => void partitions.quarantine(partition, reason),
     });
     this.#hosted.set(partition.index, hosted);
   }

@@ -55,6 +55,7 @@ class Stage {
   readonly said: string[] = [];
   readonly lost: ErrorCode[] = [];
   readonly errors: object[] = [];
+  readonly damages: string[] = [];
   readonly driver: CoordinatorDriver<Words, Effects>;
 
   constructor() {
@@ -79,6 +80,7 @@ class Stage {
         deadlines: new Deadlines(this.clock),
         commitTimeoutMs: () => 500,
         batchBytesMax: () => 1_000_000,
+        damaged: (reason) => this.damages.push(reason),
       },
       {
         what: 'words',
@@ -230,6 +232,8 @@ describe('what is loaded', () => {
     expect([driver.error, stage.said]).toEqual([ErrorCode.CoordinatorLoadInProgress, []]);
     const where = { topic: 'words', partition: 0, offset: 1 };
     expect(stage.errors).toEqual([{ ...where, reason: 'the checksum does not match' }]);
+    expect(stage.damages.length).toBeGreaterThan(5);
+    expect(new Set(stage.damages)).toEqual(new Set(['the checksum does not match at offset 1']));
     flip();
     stage.clock.advance(30_000);
     expect([driver.error, driver.shard.replayed, stage.said]).toEqual([ErrorCode.None, ['a', 'b'], ['a+b']]);
@@ -249,6 +253,7 @@ describe('what is loaded', () => {
     };
     expect([readsAfter(1_000), readsAfter(60_000)]).toEqual([3, 9]);
     expect([driver.error, stage.errors.length]).toEqual([ErrorCode.CoordinatorLoadInProgress, 1]);
+    expect(stage.damages).toEqual([]);
     stage.log.readResult = undefined;
     stage.clock.advance(30_000);
     expect([driver.error, driver.shard.replayed]).toEqual([ErrorCode.None, ['a']]);

@@ -60,7 +60,7 @@ class Stage {
       },
       nodeId: ME,
       image: this.#image(),
-      partitions: { configOf: () => topicConfig },
+      partitions: { configOf: () => topicConfig, quarantine: async () => {} },
       deadlines: new Deadlines(this.clock),
       config: () => parsed.config,
       createOffsetsTopic: () => {
