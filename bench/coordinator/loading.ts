@@ -11,7 +11,7 @@ import { MetadataImage } from '#metadata/image';
 import { leaderEpoch, nodeId, uuid, ZERO_UUID } from '#model/ids';
 import { createNodePorts } from '#platform/node-ports';
 import { coordinatorBatches } from '#runtime/coordinator-batches';
-import { CoordinatorLoader } from '#runtime/coordinator-loader';
+import { CoordinatorLoader, type LoadResult } from '#runtime/coordinator-loader';
 import { defaultLogConfig } from '#storage/log-config';
 import { LogStore } from '#storage/log-store';
 import type { PartitionLog } from '#storage/partition-log';
@@ -94,15 +94,13 @@ async function measure(partitionsPerCommit: number): Promise<string> {
     beatAt = performance.now();
   }, 1);
   const from = performance.now();
-  const result = await new Promise((resolve) =>
-    new CoordinatorLoader(log, shard, { ...ports, what: 'groups' }, resolve).start(),
-  );
+  const result = await new Promise<LoadResult>((resolve) => new CoordinatorLoader(log, shard, ports, resolve).start());
   const ms = performance.now() - from;
   clearInterval(beat);
   const size = (log.sizeBytes / 2 ** 20).toFixed(0);
   await store.close();
   await rm(directory, { recursive: true });
-  return `| ${partitionsPerCommit} | ${size} | ${result} | ${ms.toFixed(0)} | ${lateMs.toFixed(1)} |`;
+  return `| ${partitionsPerCommit} | ${size} | ${typeof result === 'string' ? result : result.reason} | ${ms.toFixed(0)} | ${lateMs.toFixed(1)} |`;
 }
 
 console.log('| records per commit | MiB | | ms | longest turn, ms |\n| ---: | ---: | --- | ---: | ---: |');

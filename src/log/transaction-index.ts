@@ -10,6 +10,8 @@ const PRODUCER_ID_AT = 2;
 const FIRST_OFFSET_AT = 10;
 const LAST_OFFSET_AT = 18;
 const STABLE_OFFSET_AT = 26;
+/** Looked through together, or not at all: one long transaction may hold back hundreds of thousands of others. */
+const BLOCK_ENTRIES = 128;
 
 /** A transaction that was aborted (KIP-98). */
 export interface AbortedTransaction {
@@ -21,6 +23,12 @@ export interface AbortedTransaction {
   readonly lastStableOffset: Offset;
 }
 
+/** What the entries of a block have in common. */
+interface Block {
+  leastFirstOffset: number;
+  greatestStableOffset: number;
+}
+
 /**
  * A segment's aborted transactions (`.txnindex`), in the order of their markers. It grows with the markers in the segment,
  * 34 bytes for one of at least 61 bytes there, so segment.bytes bounds it.
@@ -28,6 +36,8 @@ export interface AbortedTransaction {
 export class TransactionIndex {
   readonly baseOffset: Offset;
   readonly #entries: EntryBuffer;
+  /** The last one may not be full yet. */
+  readonly #blocks: Block[] = [];
 
   constructor(baseOffset: Offset, entries: EntryBuffer = new EntryBuffer(ENTRY_BYTES)) {
     this.baseOffset = baseOffset;
@@ -54,6 +64,7 @@ export class TransactionIndex {
         return { error: `entry ${slot} does not fit what comes before it` };
       }
       previous = lastOffset;
+      index.#summarize(slot);
     }
     return { value: index };
   }
@@ -75,6 +86,7 @@ export class TransactionIndex {
     writeInt64(view, at + FIRST_OFFSET_AT, aborted.firstOffset);
     writeInt64(view, at + LAST_OFFSET_AT, aborted.lastOffset);
     writeInt64(view, at + STABLE_OFFSET_AT, aborted.lastStableOffset);
+    this.#summarize(count);
   }
 
   /**
@@ -82,22 +94,45 @@ export class TransactionIndex {
    * began below `to` were decided by then.
    */
   collect(from: Offset, to: Offset, into: AbortedTransaction[]): boolean {
-    for (let slot = this.#firstEndingAtOrAfter(from); slot < this.#entries.count; slot += 1) {
+    for (let slot = this.#firstEndingAtOrAfter(from); slot < this.#entries.count; ) {
+      const block = slot % BLOCK_ENTRIES === 0 ? this.#blocks[slot / BLOCK_ENTRIES] : undefined;
+      if (block !== undefined && block.leastFirstOffset >= to) {
+        if (block.greatestStableOffset >= to) return true;
+        slot += BLOCK_ENTRIES;
+        continue;
+      }
       const aborted = this.#entry(slot);
       if (aborted.firstOffset < to) into.push(aborted);
       if (aborted.lastStableOffset >= to) return true;
+      slot += 1;
     }
     return false;
   }
 
   /** Drops the transactions whose marker is at or above `offset`. */
   truncateTo(offset: Offset): void {
-    this.#entries.truncate(this.#firstEndingAtOrAfter(offset));
+    const count = this.#firstEndingAtOrAfter(offset);
+    this.#entries.truncate(count);
+    const whole = Math.floor(count / BLOCK_ENTRIES);
+    this.#blocks.length = whole;
+    for (let slot = whole * BLOCK_ENTRIES; slot < count; slot += 1) this.#summarize(slot);
   }
 
   /** What belongs into the file, from entry `first` on; lent until the next change. */
   bytes(first = 0): Uint8Array {
     return this.#entries.bytes(first);
+  }
+
+  /** Slots come in their order. */
+  #summarize(slot: number): void {
+    const { firstOffset, lastStableOffset } = this.#entry(slot);
+    const block = this.#blocks[Math.floor(slot / BLOCK_ENTRIES)];
+    if (block === undefined) {
+      this.#blocks.push({ leastFirstOffset: firstOffset, greatestStableOffset: lastStableOffset });
+      return;
+    }
+    block.leastFirstOffset = Math.min(block.leastFirstOffset, firstOffset);
+    block.greatestStableOffset = Math.max(block.greatestStableOffset, lastStableOffset);
   }
 
   #firstEndingAtOrAfter(offset: Offset): number {

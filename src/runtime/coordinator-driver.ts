@@ -6,7 +6,7 @@ import type { Verification } from '#log/verifications';
 import { ErrorCode, errorName } from '#model/errors';
 import { type Offset, offset } from '#model/ids';
 import { coordinatorBatches } from './coordinator-batches.ts';
-import { CoordinatorLoader, type LoadedShard } from './coordinator-loader.ts';
+import { CoordinatorLoader, type LoadedShard, type LoadFailure } from './coordinator-loader.ts';
 import { LastRecords } from './last-records.ts';
 import type { AppendOutcome, Partition } from './partition.ts';
 
@@ -59,12 +59,18 @@ export interface DriverWorld {
   commitTimeoutMs(): number;
   /** max.message.bytes of the partition's topic. */
   batchBytesMax(): number;
+  /** The partition's log is damaged: if another replica can lead, it should. Told again as long as the partition is here. */
+  damaged(reason: string): void;
 }
 
 /** How often it is looked whether enough replicas are in sync again. */
 const UNDER_MIN_ISR_RETRY_MS = 200;
 
-/** 'failed': the log cannot be read; nothing is served until the partition is opened again. */
+/** Between attempts to load a log that cannot be read: at first, and at most; each pause is twice the one before. */
+const LOAD_RETRY_MS = 200;
+const LOAD_RETRY_MS_MAX = 30_000;
+
+/** 'failed': there is no log; nothing is served until the partition is opened again. */
 type State = 'loading' | 'serving' | 'failed' | 'closed';
 
 /**
@@ -78,6 +84,9 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
   #state: State = 'loading';
   #shard: Shard;
   #loader: CoordinatorLoader | undefined;
+  #loadRetryMs = LOAD_RETRY_MS;
+  /** Why the last attempt to load failed, if it did. */
+  #loadFailure: LoadFailure | undefined;
   /** The last record that the shard has seen. */
   #last: Offset | undefined;
   #lastOfKeys = new LastRecords(undefined);
@@ -173,7 +182,7 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
       this.#state = 'failed';
       return;
     }
-    const loader = new CoordinatorLoader(log, this.#shard, { ...this.#world, what: this.#kind.what }, (result) => {
+    const loader = new CoordinatorLoader(log, this.#shard, this.#world, (result) => {
       this.#loader = undefined;
       switch (result) {
         case 'loaded':
@@ -183,7 +192,7 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
           this.#loadAgain();
           return;
         default:
-          this.#state = 'failed';
+          this.#loadLater(result);
       }
     });
     this.#loader = loader;
@@ -192,8 +201,11 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
 
   #loaded(end: Offset): void {
     this.#state = 'serving';
+    this.#loadRetryMs = LOAD_RETRY_MS;
+    this.#loadFailure = undefined;
     this.#last = end === 0 ? undefined : offset(end - 1);
     this.#lastOfKeys = new LastRecords(this.#last);
+    if (this.#last !== undefined) this.#watchFor(this.#shard, this.#last);
     this.#carryOut(this.#shard.loaded(this.#now()));
     this.#kind.loaded();
   }
@@ -207,6 +219,25 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
     this.#world.clock.defer(() => {
       if (this.#shard === shard && this.#state === 'loading') this.#load();
     });
+  }
+
+  /** Clients wait meanwhile: no other node serves them as long as this one leads. A read that failed need not fail again. */
+  #loadLater(failure: LoadFailure): void {
+    const { topic, index } = this.#partition;
+    const { reason, offset: at } = failure;
+    if (reason !== this.#loadFailure?.reason || at !== this.#loadFailure.offset) {
+      this.#world.logger.error(
+        { topic, partition: index, offset: at, reason },
+        `${this.#kind.what} cannot be loaded: their partition is not served, and the log is read again from time to time`,
+      );
+    }
+    this.#loadFailure = failure;
+    this.#wake = this.#world.deadlines.after(this.#loadRetryMs, () => {
+      this.#wake = undefined;
+      this.#loadAgain();
+    });
+    if (failure.isDamage) this.#world.damaged(`${reason} at offset ${at}`);
+    this.#loadRetryMs = Math.min(2 * this.#loadRetryMs, LOAD_RETRY_MS_MAX);
   }
 
   /** `answer` is told when the response of these effects may be sent, or why it must not. */
@@ -280,6 +311,7 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
       if (isLoss(error)) this.#lost(shard, error);
       finish(error);
     });
+    this.#watchFor(shard, last);
     if (!known && sends.length > 0) {
       deadline = this.#world.deadlines.after(this.#world.commitTimeoutMs(), () => finish(ErrorCode.RequestTimedOut));
     }
@@ -299,6 +331,13 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
       if (error === ErrorCode.None) goOn();
       else if (isLoss(error)) this.#lost(shard, error);
       else this.#world.deadlines.after(UNDER_MIN_ISR_RETRY_MS, () => this.#doOnce(shard, last, follow));
+    });
+  }
+
+  /** Hears it if a full disk takes back what the shard has seen, also when too few replicas are in sync for anybody to wait for its commit. */
+  #watchFor(shard: Shard, last: Offset): void {
+    this.#partition.whenDurable(last, (error) => {
+      if (isLoss(error)) this.#lost(shard, error);
     });
   }
 

@@ -1,9 +1,9 @@
-import type { Clock, Codecs, Logger } from '#base/ports';
+import type { Clock, Codecs } from '#base/ports';
 import type { CoordinatorRecord } from '#coordinator/effects';
 import { readEndMarker } from '#log/end-marker';
 import { type Offset, offset } from '#model/ids';
 import { ProtocolError } from '#protocol/protocol-error';
-import { isControl, isTransactional, lastOffset, readBatchHeader } from '#protocol/record-batch';
+import { batchCrcMatches, isControl, isTransactional, lastOffset, readBatchHeader } from '#protocol/record-batch';
 import { iterateRecords } from '#protocol/records';
 import type { PartitionLog } from '#storage/partition-log';
 
@@ -12,15 +12,20 @@ const SLICE_BYTES = 256 * 1024;
 /** A batch of ours is never compressed; one that was brought from elsewhere may be. */
 const DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024;
 
-/** 'moved': the log no longer starts where it did; load again. 'failed': told in a log line. */
-export type LoadResult = 'loaded' | 'moved' | 'failed';
+/** 'moved': the log no longer starts or ends where it did; load again. */
+export type LoadResult = 'loaded' | 'moved' | LoadFailure;
+
+/** What was replayed before is of no use. */
+export interface LoadFailure {
+  readonly offset: Offset;
+  readonly reason: string;
+  /** The log does not hold what was written to it. */
+  readonly isDamage: boolean;
+}
 
 export interface LoaderWorld {
   readonly clock: Clock;
   readonly codecs: Codecs;
-  readonly logger: Logger;
-  /** What the partition holds, for log lines. */
-  readonly what: string;
 }
 
 /** What is loaded. Only groups have transactions among their records, and markers that end them. Both tell whose state they have changed. */
@@ -55,11 +60,17 @@ export class CoordinatorLoader {
     this.#over = true;
   }
 
+  /** A full disk has taken back what is loaded, or was to be. */
+  get #isCut(): boolean {
+    return this.#log.logEndOffset < this.end;
+  }
+
   #readFrom(from: Offset): void {
+    if (this.#isCut) return this.#finish('moved');
     if (from >= this.end) return this.#finish('loaded');
     this.#log.read(from, this.end, SLICE_BYTES, true, (result) => {
       if (this.#over) return;
-      if (result === 'out-of-range') return this.#finish('moved');
+      if (result === 'out-of-range' || this.#isCut) return this.#finish('moved');
       if (result === 'failed') return this.#fail(from, 'the log cannot be read');
       if (result.sizeBytes === 0) return this.#fail(from, 'the log ends early');
       const [first] = result.chunks;
@@ -78,6 +89,9 @@ export class CoordinatorLoader {
     for (let at = 0; at < bytes.length; ) {
       const header = readBatchHeader(bytes, at);
       if (typeof header === 'string') return this.#fail(next, `the batch is ${header}`);
+      // Nothing else has looked at what was synced long ago: one bit makes an abort a commit.
+      if (!batchCrcMatches(bytes, header, this.#world.codecs))
+        return this.#fail(next, 'the checksum does not match', true);
       if (isControl(header)) {
         const marker = readEndMarker(bytes, header);
         if (marker !== undefined && lastOffset(header) >= from)
@@ -92,7 +106,7 @@ export class CoordinatorLoader {
             this.#shard.replay({ key: record.key, value: record.value }, producerId);
           } catch (error) {
             if (!(error instanceof ProtocolError)) throw error;
-            return this.#fail(record.offset, error.message);
+            return this.#fail(offset(record.offset), error.message);
           }
         }
       }
@@ -102,13 +116,8 @@ export class CoordinatorLoader {
     return next;
   }
 
-  #fail(at: number, reason: string): undefined {
-    const { topic, partition } = this.#log;
-    this.#world.logger.error(
-      { topic, partition, offset: at, reason },
-      `${this.#world.what} cannot be loaded: their partition is not served`,
-    );
-    this.#finish('failed');
+  #fail(at: Offset, reason: string, isDamage = false): undefined {
+    this.#finish({ offset: at, reason, isDamage });
   }
 
   #finish(result: LoadResult): void {

@@ -53,7 +53,7 @@ export interface GroupHostParts {
   readonly ports: Pick<Ports, 'clock' | 'codecs' | 'logger' | 'random'>;
   readonly nodeId: NodeId;
   readonly image: MetadataImage;
-  readonly partitions: Pick<PartitionTable, 'configOf'>;
+  readonly partitions: Pick<PartitionTable, 'configOf' | 'quarantine'>;
   readonly deadlines: Deadlines;
   config(): BrokerConfig;
   /** Asks for the offsets topic (`offsetsTopic`) in the background; called at every request that misses it. */
@@ -106,6 +106,7 @@ export class GroupHost implements LeadershipObserver {
       commitTimeoutMs: () => config().offsetsCommitTimeoutMs,
       batchBytesMax: () => partitions.configOf(partition).maxMessageBytes,
       servingChanged: () => this.#serving.changed(partition.index),
+      damaged: (reason) => void partitions.quarantine(partition, reason),
     });
     this.#hosted.set(partition.index, hosted);
   }

@@ -191,6 +191,18 @@ export class PartitionTable {
     this.#applied = this.#applied.then(() => this.#apply(delta));
   }
 
+  /**
+   * The log of a leader has turned out to be damaged: if others are in sync, one of them is to lead. It is not served any more, and handled
+   * as one that was found damaged at the start. In turn with the deltas; nothing happens if it cannot now.
+   */
+  async quarantine(partition: Partition, reason: string): Promise<void> {
+    if (!partition.leadership?.view.isr.some((id) => id !== this.#node)) return;
+    await this.#replaceLog(partition, async (log) => {
+      await this.#store.quarantine(log, reason);
+      return undefined;
+    });
+  }
+
   /** The replica of a damaged log begins anew, behind the present leader; whether it could. In turn with the deltas. */
   replaceDamaged(partition: Partition): Promise<boolean> {
     const replaced = this.#applied.then(() => this.#replaceDamaged(partition));
@@ -285,11 +297,14 @@ export class PartitionTable {
   }
 
   /**
-   * Between two deltas: the replica stands still, as one that is not here, while `replace` runs, and goes on with the log that it gives.
-   * A leader leads on in its epoch, with all that it had appended; false if it cannot now: the log is being cut, or the leader has
-   * proposed another ISR, of which it would not know any more.
+   * Between two deltas: the replica stands still, as one that is not here, while `replace` runs, and goes on with the log that it gives,
+   * or with none. A leader leads on in its epoch, with all that it had appended; false if it cannot now: the log is being cut, or the leader
+   * has proposed another ISR, of which it would not know any more.
    */
-  #replaceLog(partition: Partition, replace: (log: PartitionLog) => Promise<PartitionLog>): Promise<boolean> {
+  #replaceLog(
+    partition: Partition,
+    replace: (log: PartitionLog) => Promise<PartitionLog | undefined>,
+  ): Promise<boolean> {
     let isNow = true;
     const replaced = this.#applied.then(async () => {
       const { topic, topicId, index } = partition;
@@ -309,11 +324,11 @@ export class PartitionTable {
         topic,
         topicId,
         index,
-        next.directory.isOffline ? undefined : next,
+        next?.directory.isOffline ? undefined : next,
       );
       entry.partitions[index] = replica;
       // It is the same log: nobody may tell again how far it was committed, as long as nothing is produced.
-      replica.leaderIsAt(partition.highWatermark, next.logStartOffset);
+      if (next !== undefined) replica.leaderIsAt(partition.highWatermark, next.logStartOffset);
       this.#assume(replica, state);
       for (const observer of this.#replicaObservers) observer.opened(replica);
     });
@@ -325,10 +340,11 @@ export class PartitionTable {
     const { topic, topicId, index } = partition;
     const entry = this.#byId.get(topicId);
     if (entry?.partitions[index] !== partition || partition.log !== undefined) return true;
-    const log = await this.#store.replaceDamaged(topic, topicId, index, entry.config);
-    // Of the last delta that had its effects here: the image may be ahead.
+    // Of the last delta that had its effects here: the image may be ahead. One in which it still leads would have it lead with nothing.
     const state = entry.states[index];
-    if (log === undefined || state === undefined) return false;
+    if (state === undefined || state.leader === this.#node) return false;
+    const log = await this.#store.replaceDamaged(topic, topicId, index, entry.config);
+    if (log === undefined) return false;
     this.#beginAnew(partition, log, state);
     return true;
   }

@@ -34,7 +34,7 @@ export interface TransactionHostParts {
   readonly ports: Pick<Ports, 'clock' | 'codecs' | 'logger'>;
   readonly nodeId: NodeId;
   readonly image: MetadataImage;
-  readonly partitions: Pick<PartitionTable, 'configOf'>;
+  readonly partitions: Pick<PartitionTable, 'configOf' | 'quarantine'>;
   readonly deadlines: Deadlines;
   readonly requests: BrokerRequests;
   readonly producerIds: Pick<ProducerIds, 'take' | 'whenSome'>;
@@ -81,6 +81,7 @@ export class TransactionHost implements LeadershipObserver {
       markers: this.#markers,
       commitTimeoutMs: () => config().requestTimeoutMs,
       batchBytesMax: () => partitions.configOf(partition).maxMessageBytes,
+      damaged: (reason) => void partitions.quarantine(partition, reason),
       shardParts: () => ({
         config: transactionConfig(config()),
         transactionVersion: () => image.features.get(TRANSACTION_VERSION)?.level ?? 0,

@@ -132,8 +132,12 @@ export class LogReader {
       this.#readFrom(segment, position, from, upTo, maxBytes, minOneBatch, done);
     };
     const known = indexes.get(segment);
-    if (known !== undefined) read(known);
-    else indexes.load(segment).then(read, (failure) => this.#failed(segment, failure, done));
+    if (known !== undefined) return read(known);
+    indexes.load(segment).then(read, (failure) => {
+      // Its files have gone: what was in them is in the one that took its place.
+      if (segment.replaced) this.read(from, upTo, maxBytes, minOneBatch, done);
+      else this.#failed(segment, failure, done);
+    });
   }
 
   #readFrom(

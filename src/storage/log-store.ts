@@ -243,6 +243,17 @@ export class LogStore {
     await this.#change(() => this.#remove(log, undefined));
   }
 
+  /** The log has turned out to be damaged where it was synced: it stays where it is, as one that was found so at the start. */
+  async quarantine(log: PartitionLog, reason: string): Promise<void> {
+    await this.#change(async () => {
+      // What was appended is in its files then: it may be all that there is.
+      await log.close();
+      await this.#letGo(log);
+      const { topic, partition, topicId, folder, directory } = log;
+      this.#quarantine({ topic, partition, topicId, folder, directory, reason }, log);
+    });
+  }
+
   /** Whether the partition's log is on the disk and cannot be served, while its directory can. */
   isDamaged(topic: string, topicId: Uuid, partition: number): boolean {
     const known = this.#quarantined.find((log) => log.topic === topic && log.partition === partition);
@@ -458,7 +469,8 @@ export class LogStore {
     };
   }
 
-  #quarantine(log: Quarantined, { recoveryPoint, logStartOffset, cleanedOffset }: LoadPoint): void {
+  #quarantine(log: Quarantined, offsets: Pick<LoadPoint, 'recoveryPoint' | 'logStartOffset' | 'cleanedOffset'>): void {
+    const { recoveryPoint, logStartOffset, cleanedOffset } = offsets;
     this.#quarantined.push(log);
     const { topic, partition, folder, reason, directory } = log;
     directory.keepOffsets({ topic, partition, recoveryPoint, logStartOffset, cleanedOffset });
@@ -485,6 +497,15 @@ export class LogStore {
   }
 
   async #remove(log: PartitionLog, deleteAfterMs: number | undefined): Promise<void> {
+    await this.#letGo(log);
+    const { topic, partition, folder, directory } = log;
+    const leaving = { topic, partition, folder, directory, deleteAfterMs };
+    if (!directory.isOffline && !(await this.#move(leaving)))
+      this.#leaving.set(partitionName(topic, partition), leaving);
+  }
+
+  /** Nothing of the log is in use any more but its files. */
+  async #letGo(log: PartitionLog): Promise<void> {
     const name = partitionName(log.topic, log.partition);
     this.#logs.delete(name);
     await log.abandon();
@@ -492,9 +513,6 @@ export class LogStore {
       name,
       log.released().finally(() => this.#releasing.delete(name)),
     );
-    const { topic, partition, folder, directory } = log;
-    const leaving = { topic, partition, folder, directory, deleteAfterMs };
-    if (!directory.isOffline && !(await this.#move(leaving))) this.#leaving.set(name, leaving);
   }
 
   /** Gives the log's folder another name; false if it still has its own. */

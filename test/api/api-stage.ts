@@ -94,6 +94,7 @@ export class ApiStage {
       findByName: (topic: string, index: number) =>
         this.#partitions.get(`${topic}/${index}`) ?? ErrorCode.UnknownTopicOrPartition,
       configOf: ({ topic }: Partition) => parseTopicConfig(image.configs(ResourceType.Topic, topic), new Map()),
+      quarantine: async () => {},
       isInternal: isInternalTopic,
       trafficOf: () => undefined,
       replicaByName: (topic: string, index: number) =>

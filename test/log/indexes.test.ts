@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Parsed } from '#base/parsed';
 import { fitsSegment, OffsetIndex } from '#log/offset-index';
 import { SegmentIndexes } from '#log/segment-indexes';
@@ -336,6 +336,56 @@ describe('the transaction index', () => {
           expect(index.entryCount).toBe(list.filter((one) => one.lastOffset < 1000 + cut).length);
         },
       ),
+    );
+  });
+
+  test('a read behind a long transaction does not look at each of the aborts that it has held back', () => {
+    const index = new TransactionIndex(BASE);
+    for (let n = 0; n < 100_000; n += 1) index.append(aborted(n, 2000 + 3 * n, 2002 + 3 * n, 1500));
+    const reads = vi.spyOn(DataView.prototype, 'getInt32');
+    const found: AbortedTransaction[] = [];
+    const complete = index.collect(at(30_000), at(30_010), found);
+    const count = reads.mock.calls.length;
+    reads.mockRestore();
+    expect([found.map(({ firstOffset }) => firstOffset), complete]).toEqual([[29_999, 30_002, 30_005, 30_008], false]);
+    expect(count).toBeLessThan(2_000);
+  });
+
+  test('agrees with a look at each entry, however long they took, also after a truncation', () => {
+    const step = fc.record({ gap: fc.integer({ min: 1, max: 3 }), length: fc.nat(400), stable: fc.nat(3) });
+    fc.assert(
+      fc.property(
+        fc.array(step, { minLength: 300, maxLength: 700 }),
+        fc.array(fc.tuple(fc.nat(2000), fc.nat(400)), { minLength: 5, maxLength: 5 }),
+        fc.nat(2000),
+        (steps, ranges, cut) => {
+          let [end, stable] = [BASE as number, BASE as number];
+          let list = steps.map(({ gap, length, ...each }, slot) => {
+            end += gap;
+            stable = Math.min(stable + each.stable, end + 1);
+            return aborted(slot, Math.max(BASE, end - length), end, stable);
+          });
+          const index = new TransactionIndex(BASE);
+          const agrees = (of: TransactionIndex): void => {
+            for (const [start, length] of ranges) {
+              const [from, to] = [BASE + start, BASE + start + length];
+              const rest = list.filter(({ lastOffset }) => lastOffset >= from);
+              const last = rest.findIndex(({ lastStableOffset }) => lastStableOffset >= to);
+              const looked = last < 0 ? rest : rest.slice(0, last + 1);
+              const found: AbortedTransaction[] = [];
+              expect(of.collect(at(from), at(to), found)).toBe(last >= 0);
+              expect(found).toEqual(looked.filter(({ firstOffset }) => firstOffset < to));
+            }
+          };
+          for (const one of list) index.append(one);
+          agrees(index);
+          index.truncateTo(at(BASE + cut));
+          list = list.filter(({ lastOffset }) => lastOffset < BASE + cut);
+          agrees(index);
+          agrees(parsedValue(TransactionIndex.from(BASE, Uint8Array.from(index.bytes()))));
+        },
+      ),
+      { numRuns: 30 },
     );
   });
 });

@@ -56,6 +56,8 @@ class Stage {
   readonly partition: Partition;
   readonly said: string[] = [];
   readonly lost: ErrorCode[] = [];
+  readonly errors: object[] = [];
+  readonly damages: string[] = [];
   readonly driver: CoordinatorDriver<Words, Effects>;
 
   constructor() {
@@ -63,16 +65,24 @@ class Stage {
     this.log.immediate = true;
     this.partition = new Partition(homeOf(), 'words', this.log.topicId, 0, this.log.asLog);
     this.partition.lead(viewOf(0, BOTH), 2);
+    this.driver = this.open();
+    this.clock.turn();
+    this.said.length = 0;
+  }
+
+  /** Loads what the log has. */
+  open(): CoordinatorDriver<Words, Effects> {
     const quiet = () => {};
-    this.driver = new CoordinatorDriver<Words, Effects>(
+    const driver = new CoordinatorDriver<Words, Effects>(
       this.partition,
       {
         clock: this.clock,
         codecs: createCodecs(),
-        logger: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+        logger: { debug: quiet, info: quiet, warn: quiet, error: (fields) => this.errors.push(fields) },
         deadlines: new Deadlines(this.clock),
         commitTimeoutMs: () => 500,
         batchBytesMax: () => 1_000_000,
+        damaged: (reason) => this.damages.push(reason),
       },
       {
         what: 'words',
@@ -83,9 +93,8 @@ class Stage {
         resigned: (_, error) => this.lost.push(error),
       },
     );
-    this.driver.open();
-    this.clock.turn();
-    this.said.length = 0;
+    driver.open();
+    return driver;
   }
 
   ask(text: string): Promise<ErrorCode> {
@@ -170,6 +179,107 @@ describe('what follows a decision', () => {
     stage.clock.turn();
     expect([await answer, stage.lost]).toEqual([ErrorCode.NotCoordinator, [ErrorCode.NotCoordinator]]);
     expect(stage.said).toEqual(['a', 'a']);
+  });
+
+  test('is done as the loaded shard wants it, where records were lost while too few replicas were in sync', async () => {
+    const stage = new Stage();
+    void stage.ask('a');
+    stage.fetched();
+    stage.log.immediate = false;
+    void stage.ask('b');
+    stage.isr([ME], 1);
+    stage.log.reject();
+    stage.clock.turn();
+    expect([stage.lost, stage.driver.shard.replayed]).toEqual([[ErrorCode.NotCoordinator], ['a']]);
+    stage.isr([ME, OTHER], 2);
+    void stage.ask('c');
+    stage.log.sync();
+    stage.fetched();
+    stage.clock.advance(1_000);
+    expect(stage.said).toEqual(['a', 'a', 'c']);
+  });
+});
+
+describe('what is loaded', () => {
+  test('is loaded again when the disk takes it back, where that was not written yet', () => {
+    const stage = new Stage();
+    stage.log.immediate = false;
+    void stage.ask('a');
+    const driver = stage.open();
+    stage.clock.turn();
+    expect(driver.shard.replayed).toEqual(['a']);
+    stage.isr([ME], 1);
+    stage.log.reject();
+    stage.clock.turn();
+    expect([driver.error, driver.shard.replayed]).toEqual([ErrorCode.None, []]);
+  });
+
+  test('is loaded again when the disk takes it back meanwhile', () => {
+    const stage = new Stage();
+    void stage.ask('a');
+    stage.log.immediate = false;
+    void stage.ask('b');
+    const driver = stage.open();
+    stage.clock.defer(() => stage.log.reject());
+    stage.clock.turn();
+    expect([driver.error, driver.shard.replayed]).toEqual([ErrorCode.None, ['a']]);
+  });
+
+  test('is nothing of a batch whose checksum does not match; its partition is loading until it does', () => {
+    const stage = new Stage();
+    void stage.ask('a');
+    stage.fetched();
+    void stage.ask('b');
+    stage.fetched();
+    stage.said.length = 0;
+    const flip = () => {
+      const second = Buffer.from(stage.log.batches[1] ?? []);
+      second.writeUInt8(second.readUInt8(second.length - 2) ^ 1, second.length - 2);
+      stage.log.batches[1] = second;
+    };
+    flip();
+    const driver = stage.open();
+    stage.clock.advance(120_000);
+    expect([driver.error, stage.said]).toEqual([ErrorCode.CoordinatorLoadInProgress, []]);
+    const where = { topic: 'words', partition: 0, offset: 1 };
+    expect(stage.errors).toEqual([{ ...where, reason: 'the checksum does not match' }]);
+    expect(stage.damages.length).toBeGreaterThan(5);
+    expect(new Set(stage.damages)).toEqual(new Set(['the checksum does not match at offset 1']));
+    flip();
+    stage.clock.advance(30_000);
+    expect([driver.error, driver.shard.replayed, stage.said]).toEqual([ErrorCode.None, ['a', 'b'], ['a+b']]);
+  });
+
+  test('is read again, ever later, when a read has failed; each cause is told of once', () => {
+    const stage = new Stage();
+    void stage.ask('a');
+    stage.fetched();
+    const readsBefore = stage.log.readCount;
+    const driver = stage.open();
+    const readsAfter = (ms: number): number => {
+      for (const end = stage.clock.now() + ms; stage.clock.now() < end; stage.clock.advance(100)) {
+        stage.log.readResult = 'failed';
+      }
+      return stage.log.readCount - readsBefore;
+    };
+    expect([readsAfter(1_000), readsAfter(60_000)]).toEqual([3, 9]);
+    expect([driver.error, stage.errors.length]).toEqual([ErrorCode.CoordinatorLoadInProgress, 1]);
+    expect(stage.damages).toEqual([]);
+    stage.log.readResult = undefined;
+    stage.clock.advance(30_000);
+    expect([driver.error, driver.shard.replayed]).toEqual([ErrorCode.None, ['a']]);
+  });
+
+  test('is not read again for a partition that went away', () => {
+    const stage = new Stage();
+    void stage.ask('a');
+    stage.fetched();
+    stage.log.readResult = 'failed';
+    const driver = stage.open();
+    stage.clock.turn();
+    driver.close();
+    stage.clock.advance(60_000);
+    expect([driver.error, stage.log.readCount]).toEqual([ErrorCode.NotCoordinator, 1]);
   });
 });
 

@@ -62,7 +62,7 @@ class Stage {
       },
       nodeId: ME,
       image: this.#image(),
-      partitions: { configOf: () => topicConfig },
+      partitions: { configOf: () => topicConfig, quarantine: async () => {} },
       deadlines: this.deadlines,
       config: () => parsed.config,
       createOffsetsTopic: () => {
@@ -415,7 +415,9 @@ describe('loading', () => {
     log.logEndOffset = offset(5);
     stage.open(0, log);
     stage.clock.turn();
-    expect(await now(stage.host.offsetFetch(fetchOf('g')))).toMatchObject({ errorCode: ErrorCode.NotCoordinator });
+    expect(await now(stage.host.offsetFetch(fetchOf('g')))).toMatchObject({
+      errorCode: ErrorCode.CoordinatorLoadInProgress,
+    });
     expect(stage.errors).toHaveLength(1);
   });
 
@@ -494,7 +496,9 @@ describe('loading', () => {
     append(log, '\u0000\u0001\u0000');
     stage.open(0, log);
     stage.clock.turn();
-    expect(await now(stage.host.offsetFetch(fetchOf('g')))).toMatchObject({ errorCode: ErrorCode.NotCoordinator });
+    expect(await now(stage.host.offsetFetch(fetchOf('g')))).toMatchObject({
+      errorCode: ErrorCode.CoordinatorLoadInProgress,
+    });
     expect(stage.errors).toHaveLength(1);
   });
 

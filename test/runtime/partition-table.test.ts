@@ -337,3 +337,28 @@ describe('a directory that fails', () => {
     expect(resigned).toEqual([]);
   });
 });
+
+describe('a leader whose log turns out to be damaged', () => {
+  async function leading(isr: readonly (typeof ME)[]): Promise<Stage> {
+    const stage = new Stage(await Harness.open());
+    stage.apply({ partitions: [stage.change(OLD, stateOf({ leader: ME, isr: [...isr] }))] });
+    await stage.settled();
+    await stage.harness.world.complete(stage.table.quarantine(stage.replica, 'the checksum does not match'));
+    return stage;
+  }
+
+  test('is offline where another one is in sync, and begins anew when that one leads', async () => {
+    const stage = await leading([ME, OTHER]);
+    const { harness, table, replica } = stage;
+    expect([replica.log, harness.store.isDamaged('t', OLD, 0)]).toEqual([undefined, true]);
+    const replaced = (): Promise<boolean> => harness.world.complete(table.replaceDamaged(replica));
+    expect([await replaced(), replica.log]).toEqual([false, undefined]);
+    stage.apply({ partitions: [stage.change(OLD, stateOf({ leaderEpoch: leaderEpoch(4), partitionEpoch: 2 }))] });
+    expect([await replaced(), replica.log?.logEndOffset, replica.leads]).toEqual([true, 0, false]);
+  });
+
+  test('stays what it is where nobody else is in sync', async () => {
+    const { replica } = await leading([ME]);
+    expect([replica.leads, replica.log?.logEndOffset]).toEqual([true, 0]);
+  });
+});

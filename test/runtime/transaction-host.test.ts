@@ -53,7 +53,7 @@ class Stage {
       ports: { clock: this.clock, codecs, logger: { debug: quiet, info: quiet, warn: quiet, error: quiet } },
       nodeId: ME,
       image: this.#image(),
-      partitions: { configOf: () => topicConfig },
+      partitions: { configOf: () => topicConfig, quarantine: async () => {} },
       deadlines: new Deadlines(this.clock),
       requests: {
         send: (_to, _api, _version, request) =>

@@ -74,6 +74,30 @@ describe('a compacted log', () => {
     expect(await words(harness, again)).toBe('1:k0=1 3:k1=1 5:k2=1 7:k3=1 8:a=4 9:k4=1');
   });
 
+  test('is read on by whoever was about to look into a segment that is merged away', async () => {
+    const harness = await Harness.open({ tailCacheBytes: 0 });
+    const log = await harness.create('t', 0, COMPACT);
+    committing(log);
+    for (let round = 0; round < 3; round += 1) {
+      put(log, `a=${round} k${round}=1`);
+      log.roll();
+    }
+    const run = await prepared(harness, log);
+    harness.strike = (operation, path) =>
+      operation === 'open' && path.endsWith('2.index') ? { delayMs: 1_000 } : undefined;
+    let found: unknown;
+    log.read(offset(3), log.logEndOffset, 1e6, true, (result) => {
+      found = result;
+    });
+    if (run === undefined) return expect.unreachable();
+    await harness.world.complete(run());
+    const files = (await names(harness)).filter((name) => name.endsWith('.log'));
+    expect([found, files]).toEqual([undefined, ['00000000000000000000.log']]);
+    await harness.settle(2_000);
+    expect(found).toMatchObject({ sizeBytes: expect.any(Number) });
+    expect(harness.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
   test('stays in the codec of its batches', async () => {
     for (const codec of [Codec.Gzip, Codec.Snappy, Codec.Lz4, Codec.Zstd]) {
       const { harness, log } = await opened();

@@ -4,7 +4,7 @@ import { nodeId, offset, uuid } from '#model/ids';
 import { openToRead, readText, readWhole, writeAt } from '#storage/files';
 import { defaultLogConfig } from '#storage/log-config';
 import { LogStore } from '#storage/log-store';
-import { append, appended, batch, Harness } from './support.ts';
+import { append, appended, batch, Harness, headersOf } from './support.ts';
 
 const OTHER_TOPIC = uuid('AAAAAAAAAAAAAAAAAAAABg');
 
@@ -75,6 +75,24 @@ describe('recovery', () => {
     await harness.settle(50);
     await harness.crash();
     expect([harness.store.get('t', 0)?.logEndOffset, harness.store.quarantined]).toEqual([1, []]);
+  });
+
+  test('does so with one that turns out to be damaged while it is served, too, also when its last records were not written yet', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create();
+    for (let round = 0; round < 10; round += 1) appended(log, batch());
+    const { store, world } = harness;
+    await world.complete(store.quarantine(log, 'the checksum does not match'));
+    expect(store.quarantined).toMatchObject([{ topic: 't', partition: 0, folder: 't-0', topicId: log.topicId }]);
+    expect([store.get('t', 0), store.isDamaged('t', log.topicId, 0)]).toEqual([undefined, true]);
+    const path = 't-0/00000000000000000000.log';
+    expect(headersOf((await world.complete(readWhole(harness.faults[0] as Disk, path))) ?? batch()).length).toBe(10);
+    await harness.settle(6000);
+    expect(await text(harness, 'recovery-point-offset-checkpoint')).toMatch(/^t 0 10$/m);
+    const made = await world.complete(store.replaceDamaged('t', log.topicId, 0, defaultLogConfig()));
+    expect([made?.logEndOffset, store.get('t', 0) === made, store.quarantined]).toEqual([0, true, []]);
+    const folders = await world.complete((harness.faults[0] as Disk).list(''));
+    expect(folders.filter((name) => name.endsWith('-stray'))).toHaveLength(1);
   });
 
   test('cuts what is damaged above the recovery point after the last whole batch, and says so', async () => {
