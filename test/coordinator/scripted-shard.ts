@@ -4,7 +4,12 @@
  */
 
 import { MemberState } from '#coordinator/consumer-member';
-import { CONSUMER_PROTOCOL_TYPE, readAssignment, subscriptionTopics } from '#coordinator/consumer-protocol';
+import {
+  CONSUMER_PROTOCOL_TYPE,
+  readAssignment,
+  subscriptionTopics,
+  writeAssignment,
+} from '#coordinator/consumer-protocol';
 import type { ConsumerChange } from '#coordinator/consumer-records';
 import type { CoordinatorRecord, Effects, Instant, Reply } from '#coordinator/effects';
 import { coordinatorError } from '#coordinator/failures';
@@ -114,8 +119,13 @@ export class ScriptedShard {
             .split(',')
             .filter(Boolean)
             .map((pair) => {
-              const [member = '', assignment = ''] = pair.split(':');
-              return { memberId: expand(member), assignment: Buffer.from(assignment) };
+              const [member = '', assignment = '', numbers] = pair.split(':');
+              const topics =
+                numbers === undefined ? undefined : [{ topic: assignment, partitions: parseNumbers(numbers) }];
+              return {
+                memberId: expand(member),
+                assignment: topics === undefined ? Buffer.from(assignment) : writeAssignment(topics, 0),
+              };
             }),
         };
         return this.#carryOut(this.#shard.syncGroup(command, this.#nextToken(), this.#instant()));
@@ -354,8 +364,12 @@ function parseOwned(owned: string): readonly TopicPartitions[] {
     .filter(Boolean)
     .map((each) => {
       const [name = '', partitions = ''] = each.split(':');
-      return { topicId: topicId(name), partitions: partitions.split('+').map(Number) };
+      return { topicId: topicId(name), partitions: parseNumbers(partitions) };
     });
+}
+
+function parseNumbers(numbers: string): number[] {
+  return numbers.split('+').filter(Boolean).map(Number);
 }
 
 function consumerText({
