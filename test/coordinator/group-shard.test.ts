@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { CoordinatorRecord, Effects, Reply } from '#coordinator/effects';
-import type { JoinGroupCommand, OffsetCommitCommand } from '#coordinator/group-commands';
+import type { ConsumerHeartbeatCommand, JoinGroupCommand, OffsetCommitCommand } from '#coordinator/group-commands';
 import {
   GROUPS_PER_TICK,
   type GroupConfig,
@@ -11,6 +11,8 @@ import { GroupShard } from '#coordinator/group-shard';
 import { newMemberId } from '#coordinator/member-id';
 import { ErrorCode } from '#model/errors';
 import { ZERO_UUID } from '#model/ids';
+import { writeConsumerProtocolSubscription } from '#protocol/generated/consumer-protocol-subscription';
+import { Writer } from '#protocol/writer';
 import { countingRandom, subscription, testConfig, testParts } from './fixtures.ts';
 
 const START = { mono: 0, wall: 1_700_000_000_000 };
@@ -41,6 +43,44 @@ function joining(overrides: Partial<JoinGroupCommand> = {}): JoinGroupCommand {
     skipAssignmentKnown: true,
     ...overrides,
   };
+}
+
+function beating(): ConsumerHeartbeatCommand {
+  return {
+    groupId: 'g',
+    memberId: 'm',
+    memberEpoch: 0,
+    instanceId: null,
+    rackId: null,
+    rebalanceTimeoutMs: 20_000,
+    subscribedTopicNames: ['orders'],
+    subscribedTopicRegex: null,
+    serverAssignor: null,
+    topicPartitions: [],
+    clientId: 'c',
+    clientHost: '/127.0.0.1',
+    memberIdRequired: true,
+  };
+}
+
+function latestSubscription({ topics = ['orders'], rackId = null }: { topics?: string[]; rackId?: string | null }) {
+  const version = 3;
+  // Invalid UTF-8, which a reader makes three bytes of each byte.
+  const asSent = (text: string) => text.replaceAll('\ufffd', '?');
+  const writer = new Writer();
+  writer.int16(version);
+  writeConsumerProtocolSubscription(
+    writer,
+    {
+      topics: topics.map(asSent),
+      userData: null,
+      ownedPartitions: [],
+      generationId: 1,
+      rackId: rackId && asSent(rackId),
+    },
+    version,
+  );
+  return Buffer.concat(writer.chunks()).map((byte) => (byte === 0x3f ? 0xff : byte));
 }
 
 function committing(groupId: string, name: string, partitions: number, metadata = ''): OffsetCommitCommand {
@@ -121,6 +161,7 @@ describe('what no record could hold is refused at the door', () => {
     expect(errorOf({ groupId: long })).toBe(ErrorCode.InvalidGroupId);
     const protocols = [{ name: long, metadata: new Uint8Array() }];
     for (const overrides of [
+      { memberId: long },
       { groupInstanceId: long },
       { clientId: long },
       { clientHost: long },
@@ -130,6 +171,22 @@ describe('what no record could hold is refused at the door', () => {
       expect(errorOf(overrides), Object.keys(overrides)[0]).toBe(ErrorCode.InvalidRequest);
     }
     expect(shard.listGroups(NO_FILTER)).toEqual([]);
+  });
+
+  test('texts of a subscription, of who joins a consumer group and of who is there before it becomes one', () => {
+    for (const subscribes of [{ topics: [long] }, { rackId: long }]) {
+      const protocols = [{ name: 'range', metadata: latestSubscription(subscribes) }];
+      const mixed = newShard();
+      replayed(mixed, mixed.consumerHeartbeat(beating(), START));
+      const joined = mixed.joinGroup(joining({ protocols }), 1, START);
+      expect(firstError(joined.replies)).toBe(ErrorCode.InconsistentGroupProtocol);
+      expect(joined.records).toEqual([]);
+      const classic = newShard();
+      expect(firstError(classic.joinGroup(joining({ protocols }), 1, START).replies)).toBe(ErrorCode.None);
+      const upgrade = classic.consumerHeartbeat(beating(), START);
+      expect(upgrade.response.errorCode).toBe(ErrorCode.GroupIdNotFound);
+      expect(upgrade.records).toEqual([]);
+    }
   });
 
   test('texts of an OffsetCommit', () => {
