@@ -166,7 +166,8 @@ export function syncConsumerGroup(decision: ConsumerDecision, command: SyncGroup
     (protocolType === null || protocolType === CONSUMER_PROTOCOL_TYPE) &&
     (protocolName === null || protocolName === preferred?.name);
   if (!consistent) return failedSync(ErrorCode.InconsistentGroupProtocol);
-  if (member.memberEpoch < group.groupEpoch) {
+  // One that has to give something up learns by this answer what that is, and stays behind until it has.
+  if (member.memberEpoch < group.groupEpoch && member.state !== MemberState.UnrevokedPartitions) {
     group.timers.joinBy(member.memberId, now.mono + member.rebalanceTimeoutMs);
     return failedSync(ErrorCode.RebalanceInProgress);
   }

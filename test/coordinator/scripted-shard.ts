@@ -99,7 +99,7 @@ export class ScriptedShard {
           memberId,
           groupInstanceId,
           protocolType: type,
-          protocols: parseProtocols(line.option('protocols') ?? 'range:orders', type),
+          protocols: parseProtocols(line.option('protocols') ?? 'range:orders', type, line.option('own')),
           clientId: line.option('client') ?? 'c',
           clientHost: '/127.0.0.1',
           memberIdRequired: !line.words.includes('v3'),
@@ -358,13 +358,13 @@ function settingOf(text = ''): number | string | readonly string[] {
 }
 
 /** `orders:0+1,payments:0` */
-function parseOwned(owned: string): readonly TopicPartitions[] {
+function parseOwned(owned: string): readonly (TopicPartitions & { readonly name: string })[] {
   return owned
     .split(',')
     .filter(Boolean)
     .map((each) => {
       const [name = '', partitions = ''] = each.split(':');
-      return { topicId: topicId(name), partitions: parseNumbers(partitions) };
+      return { name, topicId: topicId(name), partitions: parseNumbers(partitions) };
     });
 }
 
@@ -439,7 +439,9 @@ function expand(memberId: string): string {
   );
 }
 
-function parseProtocols(spec: string, type: string): MemberProtocol[] {
+function parseProtocols(spec: string, type: string, own: string | undefined): MemberProtocol[] {
+  const owned =
+    own === undefined ? undefined : parseOwned(own).map(({ name, partitions }) => ({ topic: name, partitions }));
   return spec
     .split(',')
     .filter(Boolean)
@@ -448,7 +450,9 @@ function parseProtocols(spec: string, type: string): MemberProtocol[] {
       return {
         name,
         metadata:
-          type === CONSUMER_PROTOCOL_TYPE ? subscription(metadata.split('+').filter(Boolean)) : Buffer.from(metadata),
+          type === CONSUMER_PROTOCOL_TYPE
+            ? subscription(metadata.split('+').filter(Boolean), owned)
+            : Buffer.from(metadata),
       };
     });
 }
