@@ -94,8 +94,7 @@ function enter(
   if (!downgrades) return advance(aside, change, targetAfter(aside, change, groupEpoch), owned, resubscribed);
   const target = { epoch: group.assignmentEpoch, assignment: group.target(change.replaced ?? after.memberId) };
   const reconciled = resubscribed ? after : advance(aside, change, target, owned, false);
-  group.becomesClassicQuietly = !resubscribed;
-  becomeClassic(decision, new Set(), { ...change, after: reconciled }, groupEpoch);
+  becomeClassic(decision, new Set(), { change: { ...change, after: reconciled }, groupEpoch, quietly: !resubscribed });
   return reconciled;
 }
 

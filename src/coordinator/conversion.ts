@@ -157,17 +157,28 @@ export function mayDowngrade(config: GroupConfig, memberCount: number): boolean 
   return (policy === 'downgrade' || policy === 'bidirectional') && memberCount <= groupSizeMax;
 }
 
+/** The last member of the new protocol, which has come back with the old one. */
+interface ReturningMember {
+  readonly change: MemberChange;
+  readonly groupEpoch: number;
+  /** All keep what they have: no rebalance follows. */
+  readonly quietly: boolean;
+}
+
 /** The consumer group ends, and a classic one begins with those who stay, in the generation of its epoch. */
 export function becomeClassic(
   decision: ConsumerDecision,
   leaving: ReadonlySet<string>,
-  change?: MemberChange,
-  groupEpoch = decision.group.groupEpoch,
+  returning?: ReturningMember,
 ): void {
   const { group, out } = decision;
+  // Said each time, since an earlier conversion may have been refused.
+  group.becomesClassicQuietly = returning?.quietly ?? false;
   out.records.push(...consumerTombstones(group));
-  const members = [...membersAfter(group, change, leaving)];
-  out.records.push(groupRecord(group.groupId, classicValue(members, groupEpoch, decision)));
+  const members = [...membersAfter(group, returning?.change, leaving)];
+  out.records.push(
+    groupRecord(group.groupId, classicValue(members, returning?.groupEpoch ?? group.groupEpoch, decision)),
+  );
 }
 
 /** All that the log holds of the group, its offsets apart. */
