@@ -279,7 +279,7 @@ export class GroupShard {
       const errorCode = groupIdError(command.groupId) ?? ErrorCode.GroupIdNotFound;
       return outcome(out, { errorCode, topics: [] });
     }
-    return outcome(out, deleteOffsets(entry.group, entry.offsets, command, out));
+    return outcome(out, deleteOffsets(entry.group, entry.offsets, this.#pending, command, out));
   }
 
   /** Groups of the list that share an id are answered alike. */
