@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { AssertionError, assert } from '#base/assert';
 import type { CoordinatorRecord, Effects, Reply } from '#coordinator/effects';
 import type { ConsumerHeartbeatCommand, JoinGroupCommand, OffsetCommitCommand } from '#coordinator/group-commands';
 import {
@@ -13,7 +14,7 @@ import { ErrorCode } from '#model/errors';
 import { ZERO_UUID } from '#model/ids';
 import { writeConsumerProtocolSubscription } from '#protocol/generated/consumer-protocol-subscription';
 import { Writer } from '#protocol/writer';
-import { countingRandom, subscription, testConfig, testParts } from './fixtures.ts';
+import { countingRandom, subscription, TestTopics, testConfig, testParts } from './fixtures.ts';
 
 const START = { mono: 0, wall: 1_700_000_000_000 };
 const NO_FILTER = { statesFilter: [], typesFilter: [] };
@@ -114,6 +115,70 @@ function replayed(shard: GroupShard, effects: Effects): readonly CoordinatorReco
 function firstError(replies: readonly Reply[]): ErrorCode | undefined {
   return replies[0]?.response.errorCode;
 }
+
+describe('a decision of a consumer group that fails is given up alone, and nothing has changed', () => {
+  class BreakableTopics extends TestTopics {
+    isBroken = false;
+
+    override topic(name: string) {
+      assert(!this.isBroken, 'broken');
+      return super.topic(name);
+    }
+  }
+
+  function breakable() {
+    const topics = new BreakableTopics({ orders: 3 });
+    const shard = new GroupShard({ ...testParts(), topics });
+    shard.loaded(START);
+    return { shard, topics };
+  }
+
+  test('requests are answered UNKNOWN_SERVER_ERROR, until they can be decided', () => {
+    const { shard, topics } = breakable();
+    replayed(shard, shard.joinGroup(joining(), 1, START));
+    for (const memberId of ['m', 'n']) {
+      topics.isBroken = true;
+      const failed = shard.consumerHeartbeat({ ...beating(), memberId }, START);
+      expect(failed).toMatchObject({ records: [], replies: [], failure: new AssertionError('broken') });
+      expect(failed.response.errorCode).toBe(ErrorCode.UnknownServerError);
+      topics.isBroken = false;
+      const upgraded = shard.consumerHeartbeat({ ...beating(), memberId }, START);
+      expect(upgraded.response.errorCode).toBe(ErrorCode.None);
+      replayed(shard, upgraded);
+    }
+    topics.isBroken = true;
+    const joined = shard.joinGroup(joining(), 2, START);
+    expect(joined).toMatchObject({ records: [], failure: new AssertionError('broken') });
+    expect(joined.replies).toHaveLength(1);
+    expect(firstError(joined.replies)).toBe(ErrorCode.UnknownServerError);
+    const leaving = { groupId: 'g', members: [{ memberId: 'm', groupInstanceId: null }] };
+    expect(shard.leaveGroup(leaving, START)).toMatchObject({
+      records: [],
+      response: { errorCode: ErrorCode.UnknownServerError },
+    });
+    topics.isBroken = false;
+    expect(firstError(shard.joinGroup(joining(), 3, START).replies)).toBe(ErrorCode.None);
+    expect(shard.leaveGroup(leaving, START).response.errorCode).toBe(ErrorCode.None);
+  });
+
+  test('sessions that have ended are judged again, those of other groups at once', () => {
+    const { shard, topics } = breakable();
+    for (const each of [{}, { memberId: 'n' }, { groupId: 'h' }]) {
+      replayed(shard, shard.consumerHeartbeat({ ...beating(), ...each }, START));
+    }
+    shard.tick(START);
+    replayed(shard, shard.consumerHeartbeat({ ...beating(), memberId: 'n' }, later(30_000)));
+    const members = () => [...shard.observed()].map(({ memberCount }) => memberCount);
+    topics.isBroken = true;
+    const failed = shard.tick(later(50_000));
+    expect(failed.failure).toEqual(new AssertionError('broken'));
+    replayed(shard, failed);
+    expect(members()).toEqual([2, 0]);
+    topics.isBroken = false;
+    replayed(shard, shard.tick(later(51_000)));
+    expect(members()).toEqual([1, 0]);
+  });
+});
 
 describe('bytes are borrowed: overwritten after the call they change nothing', () => {
   function overwrite(bytes: Uint8Array): void {
