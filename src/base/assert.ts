@@ -1,4 +1,7 @@
-/** Broken invariants. They are never caught but by the node's guard: the process (or embedded node) dies and the others carry on. */
+/**
+ * Broken invariants. They are never caught but by the node's guard: the process (or embedded node) dies and the others
+ * carry on; and where a decision that has changed nothing is given up alone (`contained`, coordinator/effects.ts).
+ */
 export class AssertionError extends Error {
   override readonly name = 'AssertionError';
 }

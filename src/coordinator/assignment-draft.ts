@@ -55,7 +55,9 @@ export function placesBefore(member: AssignableMember, topics: AssignableTopics)
   for (const [topicId, partitions] of member.before) {
     if (!member.topicIds.has(topicId)) continue;
     const count = topics.partitionCount(topicId);
-    for (const partition of partitions) if (partition < count) places.push({ topicId, partition });
+    for (const partition of partitions) {
+      if (partition >= 0 && partition < count) places.push({ topicId, partition });
+    }
   }
   return places;
 }

@@ -94,8 +94,7 @@ function enter(
   if (!downgrades) return advance(aside, change, targetAfter(aside, change, groupEpoch), owned, resubscribed);
   const target = { epoch: group.assignmentEpoch, assignment: group.target(change.replaced ?? after.memberId) };
   const reconciled = resubscribed ? after : advance(aside, change, target, owned, false);
-  group.becomesClassicQuietly = !resubscribed;
-  becomeClassic(decision, new Set(), { ...change, after: reconciled }, groupEpoch);
+  becomeClassic(decision, new Set(), { change: { ...change, after: reconciled }, groupEpoch, quietly: !resubscribed });
   return reconciled;
 }
 
@@ -166,7 +165,8 @@ export function syncConsumerGroup(decision: ConsumerDecision, command: SyncGroup
     (protocolType === null || protocolType === CONSUMER_PROTOCOL_TYPE) &&
     (protocolName === null || protocolName === preferred?.name);
   if (!consistent) return failedSync(ErrorCode.InconsistentGroupProtocol);
-  if (member.memberEpoch < group.groupEpoch) {
+  // One that has to give something up learns by this answer what that is, and stays behind until it has.
+  if (member.memberEpoch < group.groupEpoch && member.state !== MemberState.UnrevokedPartitions) {
     group.timers.joinBy(member.memberId, now.mono + member.rebalanceTimeoutMs);
     return failedSync(ErrorCode.RebalanceInProgress);
   }

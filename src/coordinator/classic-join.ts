@@ -28,12 +28,13 @@ export interface Joining {
 
 /** What is wrong with the request itself, whatever the group. */
 export function joinRequestError(command: JoinGroupCommand, config: GroupConfig): ErrorCode {
-  const { groupId, sessionTimeoutMs, groupInstanceId, clientId, clientHost, protocolType, protocols } = command;
+  const { groupId, sessionTimeoutMs, memberId, groupInstanceId, clientId, clientHost, protocolType } = command;
   if (groupId === '' || !fitsRecord(groupId)) return ErrorCode.InvalidGroupId;
   if (sessionTimeoutMs < config.sessionTimeoutMsMin || sessionTimeoutMs > config.sessionTimeoutMsMax) {
     return ErrorCode.InvalidSessionTimeout;
   }
-  const recorded = [groupInstanceId ?? '', clientId, clientHost, protocolType, ...protocols.map(({ name }) => name)];
+  const names = command.protocols.map(({ name }) => name);
+  const recorded = [memberId, groupInstanceId ?? '', clientId, clientHost, protocolType, ...names];
   return recorded.every(fitsRecord) ? ErrorCode.None : ErrorCode.InvalidRequest;
 }
 

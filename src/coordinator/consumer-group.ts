@@ -30,7 +30,7 @@ export class ConsumerGroup {
   readonly timers = new ConsumerTimers();
   /** A topic that the group may be subscribed to has changed: the next heartbeat looks. */
   refreshDue = true;
-  /** It becomes a classic group in which nothing has changed but the protocol: no rebalance follows. */
+  /** Of the last decision to make it a classic group: nothing changes but the protocol, no rebalance follows. */
   becomesClassicQuietly = false;
   /** Bounded by group.consumer.max.size. */
   readonly #members = new Map<string, ConsumerMember>();

@@ -10,7 +10,7 @@ import { ConsumerGroup } from './consumer-group.ts';
 import { consumerHeartbeat, consumerHeartbeatError } from './consumer-heartbeat.ts';
 import { describeConsumerGroup, describeUnknownConsumerGroup } from './consumer-queries.ts';
 import { becomeConsumer } from './conversion.ts';
-import { type Instant, type Outcome, type Output, outcome, output } from './effects.ts';
+import { contained, type Instant, type Outcome, type Output, outcome, output } from './effects.ts';
 import { failedConsumerHeartbeat, failedJoin } from './failures.ts';
 import {
   type ConsumerHeartbeatCommand,
@@ -58,11 +58,20 @@ export class ConsumerGroups {
 
   heartbeat(command: ConsumerHeartbeatCommand, now: Instant): Outcome<ConsumerHeartbeatResponse> {
     const out = output();
-    const response = consumerHeartbeatError(command, this.#parts.config) ?? this.#heartbeat(command, now, out);
-    if (isFault(response)) {
-      return outcome(output(), failedConsumerHeartbeat(response.errorCode, response.message));
-    }
     const present = this.#groups.get(command.groupId)?.group;
+    const response =
+      consumerHeartbeatError(command, this.#parts.config) ??
+      contained(
+        out,
+        (found) => this.#heartbeat(command, now, found),
+        () => decisionFailed(present),
+      );
+    if (isFault(response)) {
+      return outcome(
+        { ...output(), failure: out.failure },
+        failedConsumerHeartbeat(response.errorCode, response.message),
+      );
+    }
     if (present?.kind === GroupType.Classic) releaseWaiting(present, out);
     return outcome(out, response);
   }
@@ -98,7 +107,15 @@ export class ConsumerGroups {
       }),
     );
     const members = over.flatMap((memberId) => group.member(memberId) ?? []);
-    if (members.length > 0) removeMembers(this.decision(group, now, out), members);
+    if (members.length === 0) return;
+    // Should it fail, they are due again.
+    this.decide(
+      group,
+      now,
+      out,
+      (decision) => removeMembers(decision, members),
+      () => {},
+    );
   }
 
   /** A slice of the work. */
@@ -110,9 +127,15 @@ export class ConsumerGroups {
         this.#resolution ??= new RegexResolution(group.regexSubscribers.keys(), this.#parts.topics);
         left -= this.#resolution.step(left);
         if (!this.#resolution.isDone) return;
-        const found = output();
-        regexesResolved(this.decision(group, now, found), this.#resolution);
-        out.records.push(...found.records);
+        const resolution = this.#resolution;
+        // Should it fail, heartbeats ask for it again.
+        this.decide(
+          group,
+          now,
+          out,
+          (decision) => regexesResolved(decision, resolution),
+          () => {},
+        );
       }
       this.#unresolved.delete(groupId);
       this.#resolution = undefined;
@@ -120,7 +143,22 @@ export class ConsumerGroups {
     }
   }
 
-  decision(group: ConsumerGroup, now: Instant, out: Output): ConsumerDecision {
+  /** A decision about one group, as `contained`; `failed` is told UNKNOWN_SERVER_ERROR. */
+  decide<Response>(
+    group: ConsumerGroup,
+    now: Instant,
+    out: Output,
+    decide: (decision: ConsumerDecision) => Response,
+    failed: (errorCode: ErrorCode) => Response,
+  ): Response {
+    return contained(
+      out,
+      (found) => decide(this.#decision(group, now, found)),
+      () => failed(decisionFailed(group).errorCode),
+    );
+  }
+
+  #decision(group: ConsumerGroup, now: Instant, out: Output): ConsumerDecision {
     const { groupId } = group;
     const { topics, config, configOf } = this.#parts;
     return {
@@ -140,12 +178,12 @@ export class ConsumerGroups {
     if (memberEpoch < 0) {
       const group = this.#groups.get(groupId)?.group;
       if (group?.kind !== GroupType.Consumer) return unknownGroup(groupId, group !== undefined);
-      return leaveConsumerGroup(this.decision(group, now, out), command);
+      return leaveConsumerGroup(this.#decision(group, now, out), command);
     }
     const group = this.#groupOf(groupId, memberEpoch === 0, out);
     if (isFault(group)) return group;
     const memberId = command.memberId === '' ? newUuid(this.#parts.random) : command.memberId;
-    return consumerHeartbeat(this.decision(group, now, out), { ...command, memberId });
+    return consumerHeartbeat(this.#decision(group, now, out), { ...command, memberId });
   }
 
   /** The group to beat in. One that is new, or still classic, becomes a consumer group with the records that are replayed. */
@@ -181,6 +219,12 @@ function releaseWaiting(group: ClassicGroup, out: Output): void {
     group.answerJoin(member, failedJoin(member.memberId, ErrorCode.RebalanceInProgress), out);
     group.answerSync(member, ErrorCode.RebalanceInProgress, NO_BYTES, out);
   }
+}
+
+function decisionFailed(group: ClassicGroup | ConsumerGroup | undefined): Fault {
+  // What it knew of its topics may have been in what was decided.
+  if (group?.kind === GroupType.Consumer) group.refreshDue = true;
+  return fault(ErrorCode.UnknownServerError, 'The coordinator failed to decide.');
 }
 
 function unknownGroup(groupId: string, isOther: boolean): Fault {

@@ -8,6 +8,7 @@ import { readConsumerProtocolSubscription } from '#protocol/generated/consumer-p
 import { ProtocolError } from '#protocol/protocol-error';
 import { Reader } from '#protocol/reader';
 import { Writer } from '#protocol/writer';
+import { fitsRecord } from './group-records.ts';
 
 /** Protocol type of Kafka consumers. */
 export const CONSUMER_PROTOCOL_TYPE = 'consumer';
@@ -27,10 +28,14 @@ export interface TopicNumbers {
   readonly partitions: readonly number[];
 }
 
-/** Undefined if the bytes are no consumer's. What a later version adds behind what is known is ignored. */
+/**
+ * Undefined if the bytes are no consumer's, or say what no record could hold. What a later version adds behind what is
+ * known is ignored.
+ */
 export function readSubscription(metadata: Uint8Array): ConsumerSubscription | undefined {
   return versioned(metadata, SUBSCRIPTION_VERSION_MAX, (reader, version) => {
     const { topics, ownedPartitions, rackId } = readConsumerProtocolSubscription(reader, version);
+    if (![...topics, rackId ?? ''].every(fitsRecord)) return undefined;
     return { version, topics, owned: ownedPartitions, rackId: rackId === '' ? null : rackId };
   });
 }
@@ -53,7 +58,7 @@ export function writeAssignment(assignedPartitions: readonly TopicNumbers[], ver
 function versioned<Value>(
   bytes: Uint8Array,
   versionMax: number,
-  read: (reader: Reader, version: number) => Value,
+  read: (reader: Reader, version: number) => Value | undefined,
 ): Value | undefined {
   try {
     const reader = new Reader(bytes);

@@ -8,7 +8,13 @@ import type { ClassicGroup } from './classic-group.ts';
 import { type ConsumerDecision, type MemberChange, membersAfter } from './consumer-decision.ts';
 import type { ConsumerGroup } from './consumer-group.ts';
 import { type ConsumerMember, MemberState, newConsumerMember } from './consumer-member.ts';
-import { CONSUMER_PROTOCOL_TYPE, readAssignment, readSubscription, writeAssignment } from './consumer-protocol.ts';
+import {
+  CONSUMER_PROTOCOL_TYPE,
+  readAssignment,
+  readSubscription,
+  type TopicNumbers,
+  writeAssignment,
+} from './consumer-protocol.ts';
 import {
   assignmentEpochRecord,
   groupEpochRecord,
@@ -54,8 +60,9 @@ export function becomeConsumer(
   const { groupId, generationId } = group;
   const protocol = group.protocolName ?? group.members.selectProtocol();
   const members: ConsumerMember[] = [];
+  const taken: Taken = new Map();
   for (const member of group.members.all()) {
-    const converted = toConsumerMember(member, protocol, generationId, topics);
+    const converted = toConsumerMember(member, { protocol, generationId, topics, taken });
     if (converted === undefined) {
       return fault(
         ErrorCode.GroupIdNotFound,
@@ -77,22 +84,24 @@ export function becomeConsumer(
   ];
 }
 
+/** Partitions that members have already. */
+type Taken = Map<Uuid, Set<number>>;
+
+interface Conversion {
+  readonly protocol: string;
+  readonly generationId: number;
+  readonly topics: TopicsView;
+  /** By the members before. */
+  readonly taken: Taken;
+}
+
 /** Undefined if what it says cannot be read, or holds what only its own assignor understands. */
-function toConsumerMember(
-  member: Member,
-  protocolName: string,
-  generationId: number,
-  topics: TopicsView,
-): ConsumerMember | undefined {
-  const metadata = member.protocols.find(({ name }) => name === protocolName)?.metadata;
+function toConsumerMember(member: Member, conversion: Conversion): ConsumerMember | undefined {
+  const { protocol, generationId } = conversion;
+  const metadata = member.protocols.find(({ name }) => name === protocol)?.metadata;
   const subscription = metadata === undefined ? undefined : readSubscription(metadata);
   const assignment = member.assignment.length === 0 ? [] : readAssignment(member.assignment);
   if (subscription === undefined || assignment === undefined) return undefined;
-  const assigned = new Map<Uuid, ReadonlyMap<number, number>>();
-  for (const { topic, partitions } of assignment) {
-    const id = topics.topic(topic)?.id;
-    if (id !== undefined) assigned.set(id, new Map(partitions.map((partition) => [partition, generationId])));
-  }
   return {
     ...newConsumerMember(member.memberId),
     instanceId: member.groupInstanceId,
@@ -105,8 +114,27 @@ function toConsumerMember(
     state: MemberState.Stable,
     memberEpoch: generationId,
     previousMemberEpoch: generationId,
-    assigned,
+    assigned: takenOver(assignment, conversion),
   };
+}
+
+/** A client has made the assignment, of whatever it liked: partitions that exist, and that no member before has, count. */
+function takenOver(assignment: readonly TopicNumbers[], { generationId, topics, taken }: Conversion): DatedAssignment {
+  const assigned = new Map<Uuid, Map<number, number>>();
+  for (const { topic: name, partitions } of assignment) {
+    const topic = topics.topic(name);
+    if (topic === undefined) continue;
+    const others = taken.get(topic.id) ?? new Set();
+    const own = assigned.get(topic.id) ?? new Map<number, number>();
+    for (const partition of partitions) {
+      if (partition < 0 || partition >= topic.partitions.length || others.has(partition)) continue;
+      own.set(partition, generationId);
+      others.add(partition);
+    }
+    taken.set(topic.id, others);
+    if (own.size > 0) assigned.set(topic.id, own);
+  }
+  return assigned;
 }
 
 function targetOf(assigned: DatedAssignment) {
@@ -129,17 +157,28 @@ export function mayDowngrade(config: GroupConfig, memberCount: number): boolean 
   return (policy === 'downgrade' || policy === 'bidirectional') && memberCount <= groupSizeMax;
 }
 
+/** The last member of the new protocol, which has come back with the old one. */
+interface ReturningMember {
+  readonly change: MemberChange;
+  readonly groupEpoch: number;
+  /** All keep what they have: no rebalance follows. */
+  readonly quietly: boolean;
+}
+
 /** The consumer group ends, and a classic one begins with those who stay, in the generation of its epoch. */
 export function becomeClassic(
   decision: ConsumerDecision,
   leaving: ReadonlySet<string>,
-  change?: MemberChange,
-  groupEpoch = decision.group.groupEpoch,
+  returning?: ReturningMember,
 ): void {
   const { group, out } = decision;
+  // Said each time, since an earlier conversion may have been refused.
+  group.becomesClassicQuietly = returning?.quietly ?? false;
   out.records.push(...consumerTombstones(group));
-  const members = [...membersAfter(group, change, leaving)];
-  out.records.push(groupRecord(group.groupId, classicValue(members, groupEpoch, decision)));
+  const members = [...membersAfter(group, returning?.change, leaving)];
+  out.records.push(
+    groupRecord(group.groupId, classicValue(members, returning?.groupEpoch ?? group.groupEpoch, decision)),
+  );
 }
 
 /** All that the log holds of the group, its offsets apart. */

@@ -28,12 +28,12 @@ export type Reply =
 export interface Effects {
   readonly records: readonly CoordinatorRecord[];
   readonly replies: readonly Reply[];
+  /** Why a part of the decision failed, which asks for nothing then: to be logged. */
+  readonly failure?: unknown;
 }
 
 /** Effects, and the answer to the request that caused them. */
-export interface Outcome<Response> {
-  readonly records: readonly CoordinatorRecord[];
-  readonly replies: readonly Reply[];
+export interface Outcome<Response> extends Effects {
   readonly response: Response;
 }
 
@@ -41,6 +41,7 @@ export interface Outcome<Response> {
 export interface Output {
   readonly records: CoordinatorRecord[];
   readonly replies: Reply[];
+  failure?: unknown;
 }
 
 export function output(): Output {
@@ -48,5 +49,22 @@ export function output(): Output {
 }
 
 export function outcome<Response>(out: Output, response: Response): Outcome<Response> {
-  return { records: out.records, replies: out.replies, response };
+  return { ...out, response };
+}
+
+/**
+ * A part of a decision that changes nothing before it is replayed. Should it throw, for a broken invariant or a value
+ * that no record can hold, nothing comes of it but `failed`: whoever asked hears of it, and all others go on.
+ */
+export function contained<Response>(out: Output, decide: (out: Output) => Response, failed: () => Response): Response {
+  const found = output();
+  try {
+    const response = decide(found);
+    out.records.push(...found.records);
+    out.replies.push(...found.replies);
+    return response;
+  } catch (error) {
+    out.failure = error;
+    return failed();
+  }
 }

@@ -13,6 +13,7 @@ import {
   syncClassicGroup,
   txnOffsetCommitError,
 } from './classic-requests.ts';
+import type { ConsumerDecision } from './consumer-decision.ts';
 import { leaveByClassicProtocol } from './consumer-departure.ts';
 import { ConsumerGroup } from './consumer-group.ts';
 import { ConsumerGroups, type ConsumerGroupsParts } from './consumer-groups.ts';
@@ -164,8 +165,9 @@ export class GroupShard {
   joinGroup(command: JoinGroupCommand, token: RequestToken, now: Instant): Effects {
     const out = output();
     const error = joinRequestError(command, this.#config);
-    const refuse = (errorCode: ErrorCode) =>
+    const refuse = (errorCode: ErrorCode): void => {
       out.replies.push({ kind: 'join', token, response: failedJoin(command.memberId, errorCode) });
+    };
     const entry = error === ErrorCode.None ? this.#joinable(command, out) : undefined;
     if (entry === undefined) {
       refuse(error === ErrorCode.None ? this.#missing(command.memberId === '') : error);
@@ -174,7 +176,8 @@ export class GroupShard {
     const idPrefix = command.groupInstanceId ?? command.clientId;
     const makeMemberId = () => newMemberId(idPrefix, this.#random);
     if (entry.group.kind === GroupType.Consumer) {
-      joinConsumerGroup(this.#consumers.decision(entry.group, now, out), command, token, makeMemberId);
+      const join = (decision: ConsumerDecision) => joinConsumerGroup(decision, command, token, makeMemberId);
+      this.#consumers.decide(entry.group, now, out, join, refuse);
     } else {
       joinClassicGroup(entry.group, { command, token, config: this.#config, newMemberId: makeMemberId, now, out });
     }
@@ -192,7 +195,8 @@ export class GroupShard {
       return out;
     }
     if (entry.group.kind === GroupType.Consumer) {
-      const response = syncConsumerGroup(this.#consumers.decision(entry.group, now, out), command);
+      const sync = (decision: ConsumerDecision) => syncConsumerGroup(decision, command);
+      const response = this.#consumers.decide(entry.group, now, out, sync, failedSync);
       out.replies.push({ kind: 'sync', token, response });
     } else syncClassicGroup(entry.group, command, token, now, out);
     this.#touched(entry);
@@ -217,9 +221,11 @@ export class GroupShard {
       const errorCode = groupIdError(command.groupId) ?? ErrorCode.UnknownMemberId;
       return outcome(out, { errorCode, members: [] });
     }
+    const leave = (decision: ConsumerDecision) => leaveByClassicProtocol(decision, command);
+    const failed = (errorCode: ErrorCode) => ({ errorCode, members: [] });
     const response =
       entry.group.kind === GroupType.Consumer
-        ? leaveByClassicProtocol(this.#consumers.decision(entry.group, now, out), command)
+        ? this.#consumers.decide(entry.group, now, out, leave, failed)
         : leaveClassicGroup(entry.group, command, now, out);
     this.#touched(entry);
     return outcome(out, response);
@@ -271,7 +277,7 @@ export class GroupShard {
       const errorCode = groupIdError(command.groupId) ?? ErrorCode.GroupIdNotFound;
       return outcome(out, { errorCode, topics: [] });
     }
-    return outcome(out, deleteOffsets(entry.group, entry.offsets, command, out));
+    return outcome(out, deleteOffsets(entry.group, entry.offsets, this.#pending, command, out));
   }
 
   /** Groups of the list that share an id are answered alike. */

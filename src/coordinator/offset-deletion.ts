@@ -13,12 +13,13 @@ import { type GroupOffsets, sameTopic } from './offsets.ts';
 import type { TransactionalOffsets } from './transactional-offsets.ts';
 
 /**
- * Offsets of topics that nobody is subscribed to (KIP-496); only consumers' subscriptions are known, other groups must
- * be empty.
+ * Offsets of topics that nobody is subscribed to (KIP-496), those of open transactions too; only consumers'
+ * subscriptions are known, other groups must be empty.
  */
 export function deleteOffsets(
   group: ClassicGroup | ConsumerGroup,
   offsets: GroupOffsets,
+  pending: TransactionalOffsets,
   command: OffsetDeleteCommand,
   out: Output,
 ): OffsetDeleteResponse {
@@ -29,7 +30,8 @@ export function deleteOffsets(
     name,
     partitions: partitions.map(({ partitionIndex }) => {
       if (group.isSubscribedTo(name)) return { partitionIndex, errorCode: ErrorCode.GroupSubscribedToTopic };
-      if (offsets.get(name, partitionIndex) !== undefined) {
+      const isCommitted = offsets.get(name, partitionIndex) !== undefined;
+      if (isCommitted || pending.isPending(command.groupId, name, partitionIndex)) {
         out.records.push(offsetRecord(command.groupId, name, partitionIndex, null));
       }
       return { partitionIndex, errorCode: ErrorCode.None };

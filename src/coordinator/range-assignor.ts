@@ -28,7 +28,8 @@ function assignTopic(topicId: Uuid, subscribers: readonly AssignmentDraft[], top
   const taken = new Set<number>();
   const unfilled: { readonly draft: AssignmentDraft; readonly missing: number }[] = [];
   for (const draft of subscribers) {
-    const before = partitionsBefore(draft.member, topicId, count);
+    // A log of which the end was lost may say that two had the same.
+    const before = partitionsBefore(draft.member, topicId, count).filter((partition) => !taken.has(partition));
     const keepsExtra = before.length > share && extras > 0;
     if (keepsExtra) extras -= 1;
     const kept = before.slice(0, share + (keepsExtra ? 1 : 0));
@@ -52,5 +53,6 @@ function assignTopic(topicId: Uuid, subscribers: readonly AssignmentDraft[], top
 
 function partitionsBefore(member: AssignableMember, topicId: Uuid, count: number): readonly number[] {
   const before = member.before.get(topicId);
-  return before === undefined ? [] : [...before].filter((partition) => partition < count).sort((a, b) => a - b);
+  if (before === undefined) return [];
+  return [...before].filter((partition) => partition >= 0 && partition < count).sort((a, b) => a - b);
 }

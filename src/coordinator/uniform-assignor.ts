@@ -24,7 +24,9 @@ function alikeAssignment(members: readonly AssignableMember[], topics: Assignabl
   const total = topicIds.reduce((sum, topicId) => sum + topics.partitionCount(topicId), 0);
   const taken = new Map<Uuid, Set<number>>(topicIds.map((topicId) => [topicId, new Set()]));
   const unfilled: Unfilled[] = [];
-  for (const { draft, places, quota } of quotas(drafts, topics, total)) {
+  for (const { draft, places: before, quota } of quotas(drafts, topics, total)) {
+    // A log of which the end was lost may say that two had the same.
+    const places = before.filter(({ topicId, partition }) => taken.get(topicId)?.has(partition) !== true);
     // What has to go is what lies in another rack, if anything does.
     const kept = places.length <= quota ? places : nearFirst(places, draft.member, topics).slice(0, quota);
     for (const { topicId, partition } of kept) {

@@ -13,6 +13,8 @@ import type { AppendOutcome, Partition } from './partition.ts';
 /** What every decision gives, whatever else it wants. */
 interface Decided {
   readonly records: readonly CoordinatorRecord[];
+  /** Why a part of it failed, which asks for nothing. */
+  readonly failure?: unknown;
 }
 
 /** A state machine over one partition of a coordinator's topic: GroupShard tells its life. */
@@ -242,6 +244,12 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
 
   /** `answer` is told when the response of these effects may be sent, or why it must not. */
   #carryOut(effects: Effects, answer?: Send, transaction?: WithinTransaction): void {
+    const { failure } = effects;
+    if (failure !== undefined) {
+      const { topic, index } = this.#partition;
+      const error = failure instanceof Error ? failure.stack : failure;
+      this.#world.logger.error({ topic, partition: index, error }, `a decision about ${this.#kind.what} failed`);
+    }
     const appendError = this.#append(effects.records, transaction);
     if (appendError === ErrorCode.None) {
       this.#settle(effects, answer);

@@ -82,6 +82,29 @@ describe.each(['uniform', 'range'])('%s', (name) => {
     );
   });
 
+  test('makes good what members had wrongly: partitions of another, or that do not exist', () => {
+    const places = fc.record(
+      Object.fromEntries(NAMES.map((each) => [each, fc.uniqueArray(fc.integer({ min: -1, max: 12 }))])),
+    );
+    fc.assert(
+      fc.property(
+        counts,
+        fc.array(fc.tuple(fc.subarray(NAMES, { minLength: 1 }), places), { minLength: 1, maxLength: 8 }),
+        fc.boolean(),
+        (of, had, alike) => {
+          const members = had.map(([names, before], index) =>
+            member(
+              `m${index}`,
+              alike ? NAMES : names,
+              new Map(NAMES.map((each) => [topicId(each), new Set(before[each])])),
+            ),
+          );
+          checkComplete(members, of, assignor(name)(members, topics(of)));
+        },
+      ),
+    );
+  });
+
   test('moves nothing when nothing has changed', () => {
     fc.assert(
       fc.property(counts, subscriptions, (of, names) => {

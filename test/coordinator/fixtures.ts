@@ -1,4 +1,5 @@
 import type { Random } from '#base/ports';
+import type { TopicNumbers } from '#coordinator/consumer-protocol';
 import type { ConsumerGroupConfig, GroupConfig } from '#coordinator/group-config';
 import type { TopicsView } from '#coordinator/topics-view';
 import type { Topic } from '#metadata/image';
@@ -101,17 +102,22 @@ export function countingRandom(): Random {
   return random;
 }
 
-/** A consumer's subscription metadata, version 0. */
-export function subscription(topics: readonly string[]): Uint8Array {
-  const parts: Buffer[] = [Buffer.from([0, 0]), int32(topics.length)];
-  for (const topic of topics) {
-    const name = Buffer.from(topic);
-    const length = Buffer.alloc(2);
-    length.writeInt16BE(name.length);
-    parts.push(length, name);
-  }
+/** A consumer's subscription metadata: version 0, or 1 of one that says what it has (cooperative assignors'). */
+export function subscription(topics: readonly string[], owned?: readonly TopicNumbers[]): Uint8Array {
+  const parts: Buffer[] = [int16(owned === undefined ? 0 : 1), int32(topics.length)];
+  for (const topic of topics) parts.push(int16(topic.length), Buffer.from(topic));
   parts.push(int32(-1));
+  if (owned !== undefined) parts.push(int32(owned.length));
+  for (const { topic, partitions } of owned ?? []) {
+    parts.push(int16(topic.length), Buffer.from(topic), int32(partitions.length), ...partitions.map(int32));
+  }
   return Buffer.concat(parts);
+}
+
+function int16(value: number): Buffer {
+  const bytes = Buffer.alloc(2);
+  bytes.writeInt16BE(value);
+  return bytes;
 }
 
 function int32(value: number): Buffer {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { AssertionError, assert } from '#base/assert';
 import type { CoordinatorRecord, Effects, Reply } from '#coordinator/effects';
-import type { JoinGroupCommand, OffsetCommitCommand } from '#coordinator/group-commands';
+import type { ConsumerHeartbeatCommand, JoinGroupCommand, OffsetCommitCommand } from '#coordinator/group-commands';
 import {
   GROUPS_PER_TICK,
   type GroupConfig,
@@ -11,7 +12,9 @@ import { GroupShard } from '#coordinator/group-shard';
 import { newMemberId } from '#coordinator/member-id';
 import { ErrorCode } from '#model/errors';
 import { ZERO_UUID } from '#model/ids';
-import { countingRandom, subscription, testConfig, testParts } from './fixtures.ts';
+import { writeConsumerProtocolSubscription } from '#protocol/generated/consumer-protocol-subscription';
+import { Writer } from '#protocol/writer';
+import { countingRandom, subscription, TestTopics, testConfig, testParts } from './fixtures.ts';
 
 const START = { mono: 0, wall: 1_700_000_000_000 };
 const NO_FILTER = { statesFilter: [], typesFilter: [] };
@@ -41,6 +44,44 @@ function joining(overrides: Partial<JoinGroupCommand> = {}): JoinGroupCommand {
     skipAssignmentKnown: true,
     ...overrides,
   };
+}
+
+function beating(): ConsumerHeartbeatCommand {
+  return {
+    groupId: 'g',
+    memberId: 'm',
+    memberEpoch: 0,
+    instanceId: null,
+    rackId: null,
+    rebalanceTimeoutMs: 20_000,
+    subscribedTopicNames: ['orders'],
+    subscribedTopicRegex: null,
+    serverAssignor: null,
+    topicPartitions: [],
+    clientId: 'c',
+    clientHost: '/127.0.0.1',
+    memberIdRequired: true,
+  };
+}
+
+function latestSubscription({ topics = ['orders'], rackId = null }: { topics?: string[]; rackId?: string | null }) {
+  const version = 3;
+  // Invalid UTF-8, which a reader makes three bytes of each byte.
+  const asSent = (text: string) => text.replaceAll('\ufffd', '?');
+  const writer = new Writer();
+  writer.int16(version);
+  writeConsumerProtocolSubscription(
+    writer,
+    {
+      topics: topics.map(asSent),
+      userData: null,
+      ownedPartitions: [],
+      generationId: 1,
+      rackId: rackId && asSent(rackId),
+    },
+    version,
+  );
+  return Buffer.concat(writer.chunks()).map((byte) => (byte === 0x3f ? 0xff : byte));
 }
 
 function committing(groupId: string, name: string, partitions: number, metadata = ''): OffsetCommitCommand {
@@ -74,6 +115,70 @@ function replayed(shard: GroupShard, effects: Effects): readonly CoordinatorReco
 function firstError(replies: readonly Reply[]): ErrorCode | undefined {
   return replies[0]?.response.errorCode;
 }
+
+describe('a decision of a consumer group that fails is given up alone, and nothing has changed', () => {
+  class BreakableTopics extends TestTopics {
+    isBroken = false;
+
+    override topic(name: string) {
+      assert(!this.isBroken, 'broken');
+      return super.topic(name);
+    }
+  }
+
+  function breakable() {
+    const topics = new BreakableTopics({ orders: 3 });
+    const shard = new GroupShard({ ...testParts(), topics });
+    shard.loaded(START);
+    return { shard, topics };
+  }
+
+  test('requests are answered UNKNOWN_SERVER_ERROR, until they can be decided', () => {
+    const { shard, topics } = breakable();
+    replayed(shard, shard.joinGroup(joining(), 1, START));
+    for (const memberId of ['m', 'n']) {
+      topics.isBroken = true;
+      const failed = shard.consumerHeartbeat({ ...beating(), memberId }, START);
+      expect(failed).toMatchObject({ records: [], replies: [], failure: new AssertionError('broken') });
+      expect(failed.response.errorCode).toBe(ErrorCode.UnknownServerError);
+      topics.isBroken = false;
+      const upgraded = shard.consumerHeartbeat({ ...beating(), memberId }, START);
+      expect(upgraded.response.errorCode).toBe(ErrorCode.None);
+      replayed(shard, upgraded);
+    }
+    topics.isBroken = true;
+    const joined = shard.joinGroup(joining(), 2, START);
+    expect(joined).toMatchObject({ records: [], failure: new AssertionError('broken') });
+    expect(joined.replies).toHaveLength(1);
+    expect(firstError(joined.replies)).toBe(ErrorCode.UnknownServerError);
+    const leaving = { groupId: 'g', members: [{ memberId: 'm', groupInstanceId: null }] };
+    expect(shard.leaveGroup(leaving, START)).toMatchObject({
+      records: [],
+      response: { errorCode: ErrorCode.UnknownServerError },
+    });
+    topics.isBroken = false;
+    expect(firstError(shard.joinGroup(joining(), 3, START).replies)).toBe(ErrorCode.None);
+    expect(shard.leaveGroup(leaving, START).response.errorCode).toBe(ErrorCode.None);
+  });
+
+  test('sessions that have ended are judged again, those of other groups at once', () => {
+    const { shard, topics } = breakable();
+    for (const each of [{}, { memberId: 'n' }, { groupId: 'h' }]) {
+      replayed(shard, shard.consumerHeartbeat({ ...beating(), ...each }, START));
+    }
+    shard.tick(START);
+    replayed(shard, shard.consumerHeartbeat({ ...beating(), memberId: 'n' }, later(30_000)));
+    const members = () => [...shard.observed()].map(({ memberCount }) => memberCount);
+    topics.isBroken = true;
+    const failed = shard.tick(later(50_000));
+    expect(failed.failure).toEqual(new AssertionError('broken'));
+    replayed(shard, failed);
+    expect(members()).toEqual([2, 0]);
+    topics.isBroken = false;
+    replayed(shard, shard.tick(later(51_000)));
+    expect(members()).toEqual([1, 0]);
+  });
+});
 
 describe('bytes are borrowed: overwritten after the call they change nothing', () => {
   function overwrite(bytes: Uint8Array): void {
@@ -121,6 +226,7 @@ describe('what no record could hold is refused at the door', () => {
     expect(errorOf({ groupId: long })).toBe(ErrorCode.InvalidGroupId);
     const protocols = [{ name: long, metadata: new Uint8Array() }];
     for (const overrides of [
+      { memberId: long },
       { groupInstanceId: long },
       { clientId: long },
       { clientHost: long },
@@ -130,6 +236,22 @@ describe('what no record could hold is refused at the door', () => {
       expect(errorOf(overrides), Object.keys(overrides)[0]).toBe(ErrorCode.InvalidRequest);
     }
     expect(shard.listGroups(NO_FILTER)).toEqual([]);
+  });
+
+  test('texts of a subscription, of who joins a consumer group and of who is there before it becomes one', () => {
+    for (const subscribes of [{ topics: [long] }, { rackId: long }]) {
+      const protocols = [{ name: 'range', metadata: latestSubscription(subscribes) }];
+      const mixed = newShard();
+      replayed(mixed, mixed.consumerHeartbeat(beating(), START));
+      const joined = mixed.joinGroup(joining({ protocols }), 1, START);
+      expect(firstError(joined.replies)).toBe(ErrorCode.InconsistentGroupProtocol);
+      expect(joined.records).toEqual([]);
+      const classic = newShard();
+      expect(firstError(classic.joinGroup(joining({ protocols }), 1, START).replies)).toBe(ErrorCode.None);
+      const upgrade = classic.consumerHeartbeat(beating(), START);
+      expect(upgrade.response.errorCode).toBe(ErrorCode.GroupIdNotFound);
+      expect(upgrade.records).toEqual([]);
+    }
   });
 
   test('texts of an OffsetCommit', () => {

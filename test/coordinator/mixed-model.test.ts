@@ -1,22 +1,41 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { readAssignment, type TopicNumbers, writeAssignment } from '#coordinator/consumer-protocol';
 import type { CoordinatorRecord, Effects, Instant, RequestToken } from '#coordinator/effects';
+import type { DescribedConsumerGroup, DescribedConsumerMember } from '#coordinator/group-commands';
 import { GroupShard } from '#coordinator/group-shard';
 import { ErrorCode } from '#model/errors';
 import { ZERO_UUID } from '#model/ids';
 import { countingRandom, subscription, TestTopics, testConfig, testGroupConfig, type topicId } from './fixtures.ts';
 
 const GROUP = 'g';
+/** Of four members, at most, that all have a turn in each. */
+const ROUNDS_TO_SETTLE = 12;
 const ALL = { statesFilter: [], typesFilter: [] };
 
 /** Whose turn it is: some speak one protocol, some the other, the last two both under one instance. */
 const who = fc.nat(5);
+/** What a classic leader makes of `orders`, by client: also a partition twice, or one that does not exist. */
+const gives = fc.array(fc.uniqueArray(fc.integer({ min: -1, max: 3 }), { maxLength: 3 }), {
+  minLength: 6,
+  maxLength: 6,
+});
 const actions = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.record({ kind: fc.constant('join' as const), who, topics: fc.nat(1), old: fc.boolean() }),
+    arbitrary: fc.record({
+      kind: fc.constant('join' as const),
+      who,
+      topics: fc.nat(1),
+      old: fc.boolean(),
+      says: fc.boolean(),
+    }),
   },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('sync' as const), who }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('sync' as const), who, gives }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('generation' as const), size: fc.integer({ min: 2, max: 4 }), gives }),
+  },
   {
     weight: 10,
     arbitrary: fc.record({
@@ -50,6 +69,8 @@ interface Client {
   memberId: string;
   epoch: number;
   owned: readonly { readonly topicId: ReturnType<typeof topicId>; readonly partitions: readonly number[] }[];
+  /** What it was given by SyncGroup. */
+  held: readonly TopicNumbers[];
 }
 
 /** Requests of both protocols in any order, some of them senseless, at one group. */
@@ -63,6 +84,7 @@ class World {
     memberId: '',
     epoch: 0,
     owned: [],
+    held: [],
   }));
   #shard = this.#newShard();
   #now = 1_000;
@@ -78,29 +100,18 @@ class World {
     switch (step.kind) {
       case 'join': {
         const client = this.#client(step.who);
-        const metadata = subscription(step.topics === 0 ? ['orders'] : ['orders', 'payments']);
-        const command = {
-          groupId: GROUP,
-          sessionTimeoutMs: 10_000,
-          rebalanceTimeoutMs: 20_000,
-          memberId: client.memberId,
-          groupInstanceId: client.instanceId,
-          protocolType: 'consumer',
-          protocols: [{ name: 'range', metadata }],
-          clientId: 'c',
-          clientHost: '/127.0.0.1',
-          memberIdRequired: !step.old,
-          skipAssignmentKnown: true,
-        };
-        this.#carryOut(this.#shard.joinGroup(command, this.#park(client), this.#instant()));
+        const topics = step.topics === 0 ? ['orders'] : ['orders', 'payments'];
+        this.#join(client, subscription(topics, step.says ? client.held : undefined), step.old);
         return;
       }
-      case 'sync': {
-        const client = this.#client(step.who);
-        const { memberId, epoch: generationId, instanceId: groupInstanceId } = client;
-        const names = { protocolType: null, protocolName: null };
-        const command = { groupId: GROUP, generationId, memberId, groupInstanceId, ...names, assignments: [] };
-        this.#carryOut(this.#shard.syncGroup(command, this.#park(client), this.#instant()));
+      case 'sync':
+        this.#sync(this.#client(step.who), step.gives);
+        return;
+      case 'generation': {
+        const clients = this.#clients.slice(0, step.size);
+        for (const client of clients) this.#join(client, subscription(['orders'], client.held), true);
+        this.#wait(200);
+        for (const client of clients) this.#sync(client, step.gives);
         return;
       }
       case 'hb':
@@ -122,7 +133,7 @@ class World {
         const client = this.#client(step.who);
         const epoch = client.instanceId === null ? -1 : -2;
         this.#carryOut(this.#shard.consumerHeartbeat(this.#beat(client, epoch, true, null), this.#instant()));
-        Object.assign(client, { memberId: '', epoch: 0, owned: [] });
+        Object.assign(client, { memberId: '', epoch: 0, owned: [], held: [] });
         return;
       }
       case 'commit': {
@@ -157,11 +168,18 @@ class World {
     }
   }
 
-  /** The log alone gives the same, as far as the group is not classic and in the middle of a rebalance. */
+  /**
+   * G1, as far as the coordinator assigns. And the log alone gives the same, as far as the group is not classic and in
+   * the middle of a rebalance.
+   */
   check(): void {
     const fresh = this.#reloaded();
     const [listed] = this.#shard.listGroups(ALL);
     if (listed?.groupType === 'Consumer') {
+      const given = this.#members().flatMap(({ assignment }) =>
+        assignment.topicPartitions.flatMap((each) => each.partitions.map((number) => `${each.topicName}-${number}`)),
+      );
+      expect(new Set(given).size, `one owner each: ${given}`).toBe(given.length);
       expect(fresh.listGroups(ALL)).toEqual([listed]);
       expect(fresh.consumerGroupDescribe([GROUP])).toEqual(this.#shard.consumerGroupDescribe([GROUP]));
     }
@@ -169,10 +187,67 @@ class World {
     expect(fresh.offsetFetch(everything)).toEqual(this.#shard.offsetFetch(everything));
   }
 
+  /** Left to themselves the members of a consumer group come to have what they shall, whatever they speak. */
+  settle(): void {
+    this.#refuseNext = false;
+    const clients = new Map<string, Client>();
+    for (let round = 0; round < ROUNDS_TO_SETTLE && !this.#isSettled(); round += 1) {
+      for (const member of this.#members()) {
+        const { memberId, instanceId, memberEpoch: epoch, assignment } = member;
+        const owned = assignment.topicPartitions;
+        const client = clients.get(memberId) ?? { memberId, instanceId, epoch, owned, held: heldOf(member) };
+        clients.set(memberId, client);
+        if (member.memberType === 1) this.#heartbeat(client, client.epoch < 0, true, null);
+        else this.#goOn(client, member.subscribedTopicNames);
+      }
+      this.check();
+      this.#wait(150);
+    }
+    expect(this.#isSettled(), JSON.stringify(this.#described(), undefined, 1)).toBe(true);
+  }
+
   /** No request is left without its one answer. */
   end(): void {
     for (const { token } of this.#shard.resign(ErrorCode.NotCoordinator)) this.#answered(token);
     expect(this.#waiting.size).toBe(0);
+  }
+
+  /** As a cooperative consumer does: it goes on with what it has, and joins again when it is told to. */
+  #goOn(client: Client, topics: readonly string[]): void {
+    const { memberId, epoch: generationId, instanceId: groupInstanceId } = client;
+    const beat = { groupId: GROUP, generationId, memberId, groupInstanceId };
+    const { errorCode } = this.#shard.heartbeat(beat, this.#instant());
+    if (errorCode !== ErrorCode.RebalanceInProgress) return;
+    this.#join(client, subscription(topics, client.held), false);
+    this.#sync(client, []);
+  }
+
+  #join(client: Client, metadata: Uint8Array, old: boolean): void {
+    const command = {
+      groupId: GROUP,
+      sessionTimeoutMs: 10_000,
+      rebalanceTimeoutMs: 20_000,
+      memberId: client.memberId,
+      groupInstanceId: client.instanceId,
+      protocolType: 'consumer',
+      protocols: [{ name: 'range', metadata }],
+      clientId: 'c',
+      clientHost: '/127.0.0.1',
+      memberIdRequired: !old,
+      skipAssignmentKnown: true,
+    };
+    this.#carryOut(this.#shard.joinGroup(command, this.#park(client), this.#instant()));
+  }
+
+  #sync(client: Client, given: readonly (readonly number[])[]): void {
+    const { memberId, epoch: generationId, instanceId: groupInstanceId } = client;
+    const assignments = given.map((partitions, index) => ({
+      memberId: this.#client(index).memberId,
+      assignment: writeAssignment([{ topic: 'orders', partitions }], 0),
+    }));
+    const names = { protocolType: null, protocolName: null };
+    const command = { groupId: GROUP, generationId, memberId, groupInstanceId, ...names, assignments };
+    this.#carryOut(this.#shard.syncGroup(command, this.#park(client), this.#instant()));
   }
 
   #heartbeat(client: Client, joins: boolean, owns: boolean, regex: string | null): void {
@@ -246,7 +321,11 @@ class World {
     }
     for (const reply of effects.replies) {
       const client = this.#answered(reply.token);
-      if (reply.kind !== 'join') continue;
+      if (reply.kind === 'sync') {
+        const { errorCode, assignment } = reply.response;
+        if (errorCode === ErrorCode.None) client.held = readAssignment(assignment) ?? [];
+        continue;
+      }
       const { errorCode, memberId, generationId } = reply.response;
       if (errorCode === ErrorCode.MemberIdRequired) client.memberId = memberId;
       else if (errorCode === ErrorCode.UnknownMemberId) client.memberId = '';
@@ -268,6 +347,21 @@ class World {
     return client as Client;
   }
 
+  #described(): DescribedConsumerGroup {
+    const [described] = this.#shard.consumerGroupDescribe([GROUP]);
+    return described as DescribedConsumerGroup;
+  }
+
+  /** Or it is no consumer group. */
+  #isSettled(): boolean {
+    return ['Stable', 'Empty', 'Dead'].includes(this.#described().groupState);
+  }
+
+  /** None of a classic group. */
+  #members(): readonly DescribedConsumerMember[] {
+    return this.#described().members;
+  }
+
   #client(index: number): Client {
     return this.#clients[index] as Client;
   }
@@ -277,7 +371,11 @@ class World {
   }
 }
 
-test('both protocols in one group: whatever is asked, each request has one answer, and the log gives the same group', () => {
+function heldOf({ assignment }: DescribedConsumerMember): readonly TopicNumbers[] {
+  return assignment.topicPartitions.map(({ topicName: topic, partitions }) => ({ topic, partitions }));
+}
+
+test('both protocols in one group: whatever is asked, each request has one answer, a partition one owner, the log gives the same group, and its members come to what they shall have', () => {
   fc.assert(
     fc.property(fc.array(actions, { minLength: 10, maxLength: 80 }), (steps) => {
       const world = new World();
@@ -285,6 +383,7 @@ test('both protocols in one group: whatever is asked, each request has one answe
         world.act(step);
         world.check();
       }
+      world.settle();
       world.end();
     }),
     { numRuns: 100 },

@@ -4,7 +4,12 @@
  */
 
 import { MemberState } from '#coordinator/consumer-member';
-import { CONSUMER_PROTOCOL_TYPE, readAssignment, subscriptionTopics } from '#coordinator/consumer-protocol';
+import {
+  CONSUMER_PROTOCOL_TYPE,
+  readAssignment,
+  subscriptionTopics,
+  writeAssignment,
+} from '#coordinator/consumer-protocol';
 import type { ConsumerChange } from '#coordinator/consumer-records';
 import type { CoordinatorRecord, Effects, Instant, Reply } from '#coordinator/effects';
 import { coordinatorError } from '#coordinator/failures';
@@ -94,7 +99,7 @@ export class ScriptedShard {
           memberId,
           groupInstanceId,
           protocolType: type,
-          protocols: parseProtocols(line.option('protocols') ?? 'range:orders', type),
+          protocols: parseProtocols(line.option('protocols') ?? 'range:orders', type, line.option('own')),
           clientId: line.option('client') ?? 'c',
           clientHost: '/127.0.0.1',
           memberIdRequired: !line.words.includes('v3'),
@@ -114,8 +119,13 @@ export class ScriptedShard {
             .split(',')
             .filter(Boolean)
             .map((pair) => {
-              const [member = '', assignment = ''] = pair.split(':');
-              return { memberId: expand(member), assignment: Buffer.from(assignment) };
+              const [member = '', assignment = '', numbers] = pair.split(':');
+              const topics =
+                numbers === undefined ? undefined : [{ topic: assignment, partitions: parseNumbers(numbers) }];
+              return {
+                memberId: expand(member),
+                assignment: topics === undefined ? Buffer.from(assignment) : writeAssignment(topics, 0),
+              };
             }),
         };
         return this.#carryOut(this.#shard.syncGroup(command, this.#nextToken(), this.#instant()));
@@ -348,14 +358,18 @@ function settingOf(text = ''): number | string | readonly string[] {
 }
 
 /** `orders:0+1,payments:0` */
-function parseOwned(owned: string): readonly TopicPartitions[] {
+function parseOwned(owned: string): readonly (TopicPartitions & { readonly name: string })[] {
   return owned
     .split(',')
     .filter(Boolean)
     .map((each) => {
       const [name = '', partitions = ''] = each.split(':');
-      return { topicId: topicId(name), partitions: partitions.split('+').map(Number) };
+      return { name, topicId: topicId(name), partitions: parseNumbers(partitions) };
     });
+}
+
+function parseNumbers(numbers: string): number[] {
+  return numbers.split('+').filter(Boolean).map(Number);
 }
 
 function consumerText({
@@ -425,7 +439,9 @@ function expand(memberId: string): string {
   );
 }
 
-function parseProtocols(spec: string, type: string): MemberProtocol[] {
+function parseProtocols(spec: string, type: string, own: string | undefined): MemberProtocol[] {
+  const owned =
+    own === undefined ? undefined : parseOwned(own).map(({ name, partitions }) => ({ topic: name, partitions }));
   return spec
     .split(',')
     .filter(Boolean)
@@ -434,7 +450,9 @@ function parseProtocols(spec: string, type: string): MemberProtocol[] {
       return {
         name,
         metadata:
-          type === CONSUMER_PROTOCOL_TYPE ? subscription(metadata.split('+').filter(Boolean)) : Buffer.from(metadata),
+          type === CONSUMER_PROTOCOL_TYPE
+            ? subscription(metadata.split('+').filter(Boolean), owned)
+            : Buffer.from(metadata),
       };
     });
 }

@@ -173,14 +173,22 @@ describe('deletion', () => {
     expect([shard.offset(true), shard.offset(true, { partition: 1 })]).toEqual([NOTHING, NOTHING]);
   });
 
-  test('of a topic does, too; OffsetDelete only where an offset counts', () => {
+  test('of a topic does, too', () => {
     const shard = new Shard();
     shard.commit(5, { producer: 1 });
-    const topics = [{ name: 't', partitions: [{ partitionIndex: 0 }] }];
-    expect(shard.carryOut(shard.shard.offsetDelete({ groupId: 'g', topics }))).toBe(0);
     expect(shard.carryOut(shard.shard.topicsDeleted([{ name: 't', id: ZERO_UUID }]))).toBe(1);
     shard.end(1, 'commit');
     expect(shard.offset()).toBe(NOTHING);
+  });
+
+  test('of a partition does, too: what OffsetDelete has deleted does not come back with a marker', () => {
+    const shard = new Shard();
+    shard.commit(3, { partition: 1 });
+    shard.commit(5, { producer: 1 });
+    const topics = [{ name: 't', partitions: [0, 1, 2].map((partitionIndex) => ({ partitionIndex })) }];
+    expect(shard.carryOut(shard.shard.offsetDelete({ groupId: 'g', topics }))).toBe(2);
+    shard.end(1, 'commit');
+    expect([shard.offset(), shard.offset(false, { partition: 1 })]).toEqual([NOTHING, NOTHING]);
   });
 });
 

@@ -16,6 +16,7 @@ const BOTH = { replicas: [ME, OTHER], isr: [ME, OTHER] };
 interface Effects {
   readonly records: readonly CoordinatorRecord[];
   readonly aloud?: string;
+  readonly failure?: unknown;
 }
 
 /** Remembers the words of its log, and wants each said aloud when it is committed. Its keys are the words. */
@@ -126,6 +127,17 @@ class Stage {
     this.clock.turn();
   }
 }
+
+test('why a decision failed is logged, and whoever asked is answered', async () => {
+  const stage = new Stage();
+  const failure = new Error('no such word');
+  const answer = stage.driver.ask(
+    () => ({ records: [], failure, response: ErrorCode.UnknownServerError }),
+    (error) => error,
+  );
+  expect(await answer).toBe(ErrorCode.UnknownServerError);
+  expect(stage.errors).toEqual([{ topic: 'words', partition: 0, error: failure.stack }]);
+});
 
 describe('what follows a decision', () => {
   test('is done when the decision is committed, once', async () => {
