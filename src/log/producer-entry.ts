@@ -1,8 +1,13 @@
 import type { Timestamp } from '#base/ports';
 import type { Offset, ProducerId } from '#model/ids';
 
-/** Retries of this many last batches are recognised: max.in.flight.requests.per.connection of an idempotent producer. */
-const BATCHES_KEPT = 5;
+/**
+ * Retries of this many last batches are recognised. An idempotent producer has five requests in flight on a connection, but each leader has
+ * its own: where leadership moves, five batches of the former leader, replicated in time, may be followed by five at the next one, and all
+ * of them be sent again. A batch that is not recognised is out of order to its producer, and Java's may then repeat it in vain for as long as
+ * delivery.timeout.ms. (Apache Kafka keeps five.)
+ */
+const BATCHES_KEPT = 15;
 const SEQUENCE_MAX = 0x7fff_ffff;
 export const NO_SEQUENCE = -1;
 
@@ -23,7 +28,7 @@ export interface ProducerEntry {
   lastTimestamp: Timestamp;
   /** Where the open transaction began; undefined if none is open. */
   openTransactionAt: Offset | undefined;
-  /** Of the current epoch, oldest first, at most five. */
+  /** Of the current epoch, oldest first, at most BATCHES_KEPT. */
   batches: KeptBatch[];
 }
 

@@ -21,7 +21,7 @@ const PRODUCER_EPOCH_MAX = 0x7fff;
 
 export type ProducerCheck =
   | { readonly kind: 'ok' }
-  /** One of the producer's last five batches again: answered as the first time. */
+  /** One of the producer's last batches again: answered as the first time. */
   | {
       readonly kind: 'duplicate';
       readonly baseOffset: Offset;
