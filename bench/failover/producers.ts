@@ -88,6 +88,11 @@ export class RunningProducer {
     return this.#description;
   }
 
+  /** The last of what it wrote to stderr. */
+  get complaints(): string {
+    return this.#complaints;
+  }
+
   forget(): void {
     this.#gaps = [];
   }

@@ -74,6 +74,13 @@ export async function measure(system: System, kind: Kind, plan: Plan): Promise<R
     returnMs: [] as number[],
   }));
   const freshMs: number[] = [];
+  /** A failure that is rare is to leave a trace. */
+  const tellErrors = (before: readonly number[]): void => {
+    for (const [index, { name, errors, complaints }] of clients.entries()) {
+      const count = errors.length - (before[index] ?? 0);
+      if (count > 0) progress(`${name} gave up ${count} writes and said\n${complaints}\n${cluster.logs}`);
+    }
+  };
   /** Into each client's own list. */
   const note = async (list: 'gapsMs' | 'calmMs' | 'returnMs', at: number, forMs: number): Promise<void> => {
     const gaps = await Promise.all(clients.map((client) => client.longestGap(at, forMs, PATIENCE_MS)));
@@ -84,6 +91,7 @@ export async function measure(system: System, kind: Kind, plan: Plan): Promise<R
     // Their first seconds are those of a compiler.
     await Promise.all(clients.map((client) => client.longestGap(Date.now(), calmMs, PATIENCE_MS)));
     for (let trial = 0; trial < trials; trial += 1) {
+      const errorsBefore = clients.map(({ errors }) => errors.length);
       await cluster.healthy(TOPIC);
       for (const client of clients) client.forget();
       await note('calmMs', Date.now(), calmMs);
@@ -103,6 +111,7 @@ export async function measure(system: System, kind: Kind, plan: Plan): Promise<R
       for (const victim of victims) await cluster.heal(victim);
       await cluster.healthy(TOPIC);
       await note('returnMs', healedAt, Date.now() - healedAt + 500);
+      tellErrors(errorsBefore);
       const last = seen.map(({ client, gapsMs }) => `${client} ${gapsMs.at(-1)?.toFixed(0)} ms`);
       const fresh = freshMs.length === 0 ? [] : [`fresh ${freshMs.at(-1)?.toFixed(0)} ms`];
       progress(`${system.name}, ${kind.name} ${trial + 1}/${trials}: ${[...last, ...fresh].join('; ')}`);
