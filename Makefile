@@ -10,7 +10,7 @@ VITEST := $(BIN)/vitest run --project
 SOURCES := $(shell find src scripts/build.ts scripts/generate-protocol* tsconfig.json tsconfig.build.json package-lock.json \
 	-type f -not -path 'src/protocol/generated/*')
 
-.PHONY: up test install build check lint unit sim mutants compat compat-chaos cluster trials failover crash pack-test bench coordinator endurance clean
+.PHONY: up test install build check lint unit sim mutants jepsen compat compat-chaos cluster trials failover crash pack-test bench coordinator compaction endurance clean
 
 # Three brokers, each a process; ARGS='--brokers 1' for one, and any other flag of `odradek up`.
 up: build
@@ -37,13 +37,19 @@ check: install
 unit: install
 	$(VITEST) unit --project sim
 
-# Whole clusters under faults, SEEDS of them FROM a seed on or for BUDGET_S seconds; SEED=n replays one, readably.
+# Whole clusters under faults, SEEDS of them FROM a seed on or for BUDGET_S seconds, LONG=1 for HOURS (8); SEED=n replays one, readably,
+# and HISTORY=FILE writes down what its clients did and were told.
 sim: install
 	@$(NODE) scripts/sim.ts
 
 # How many seeds it takes to find each fault that is planted on purpose.
 mutants: install
 	@$(NODE) scripts/mutants.ts
+
+# Six nodes, each on a network of its own, one fault after the other, and a checker of all that clients saw; FAULT=kill,pause and
+# WORKLOAD=queue choose, SEED=n draws the same schedule, LONG=1 goes on for HOURS (8), MARKDOWN=FILE for the table.
+jepsen: build
+	@$(NODE) jepsen-like/main.ts
 
 # Every real client against the built node; ODRADEK_COMPAT_BOOTSTRAP=host:port runs them against any broker instead.
 compat: build
@@ -84,6 +90,10 @@ bench: build
 # What groups and transactions cost, beside Apache Kafka; TRIALS=3 for a quick look, MARKDOWN=FILE for the table.
 coordinator: build
 	@$(NODE) bench/coordinator/main.ts
+
+# How fast a topic is compacted, beside Apache Kafka; ROUNDS=1 for a quick look, MARKDOWN=FILE for the table.
+compaction: build
+	@$(NODE) bench/compaction.ts
 
 clean:
 	rm -rf dist .work odradek-data

@@ -12,7 +12,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/**/*.test.ts'],
+          include: ['test/**/*.test.ts', 'jepsen-like/history/**/*.test.ts'],
           setupFiles: ['test/support/hermetic-environment.ts'],
           exclude: ['test/sim/**', 'test/compat/**', 'test/cluster/**', 'test/pack/**'],
           // No test waits for real time: a busy machine is no reason to fail.
@@ -41,6 +41,7 @@ export default defineConfig({
         test: {
           name: 'crash',
           include: ['jepsen-like/**/*.test.ts'],
+          exclude: ['jepsen-like/history/**'],
           fileParallelism: false,
           testTimeout: 10 * minute,
           hookTimeout: 5 * minute,

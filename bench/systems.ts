@@ -2,11 +2,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApacheKafka } from '../test/support/apache-kafka/apache-kafka.ts';
+import { Cluster } from '../test/support/cluster/cluster.ts';
+import { loopbackSites } from '../test/support/cluster/sites.ts';
+import * as failover from '../test/support/cluster/systems.ts';
 import { answersMetadata } from '../test/support/metadata-probe.ts';
 import { freeAddress, OdradekProcess } from '../test/support/odradek-process.ts';
-import { Cluster } from './failover/cluster.ts';
-import { loopbackSites } from './failover/sites.ts';
-import * as failover from './failover/systems.ts';
 
 export interface Running {
   readonly bootstrap: string;

@@ -4,7 +4,7 @@
  * The result replaces the old one only when all of it is there, so that a failed build leaves a running node's files alone.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
 
@@ -17,14 +17,20 @@ function node(...args: readonly string[]): void {
   execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
 }
 
-/** The packages of package.json stay imports; only the modules of src are put together. */
+/**
+ * Put together with the modules of src: as a dependency it would bring its users an addon that is compiled at the install where there is
+ * none for their platform, in whatever version is the newest.
+ */
+const BUNDLED = 'msgpackr';
+
+/** The other packages stay imports. */
 async function bundle(): Promise<void> {
   const modules = readdirSync(next, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js'));
   const bundled = await rolldown({
     cwd: next,
     input: Object.fromEntries(ENTRIES.map((entry) => [entry, `./${entry}.js`])),
     platform: 'node',
-    external: /^[^.#/]/,
+    external: (id) => /^[^.#/]/.test(id) && id.split('/')[0] !== BUNDLED,
   });
   const { output } = await bundled.generate({
     format: 'esm',
@@ -36,6 +42,7 @@ async function bundle(): Promise<void> {
   for (const name of modules) rmSync(join(next, name));
   mkdirSync(join(next, 'lib'));
   for (const file of output) if (file.type === 'chunk') writeFileSync(join(next, file.fileName), file.code);
+  copyFileSync(join(root, 'node_modules', BUNDLED, 'LICENSE'), join(next, `lib/LICENSE-${BUNDLED}`));
 }
 
 rmSync(next, { recursive: true, force: true });

@@ -1,13 +1,17 @@
 /**
  * `make sim`: simulates clusters under faults, seed after seed, until the budget is spent. SEED=n replays one and tells it event by
- * event. FROM, SEEDS, BUDGET_S, DURATION_MS and PROCESSES say what is run.
+ * event, with FAULTS=3,17 only those of its faults strike, with MINIMAL=1 it is asked which of them it takes, with HISTORY=file what its
+ * clients did and were told is written there. FROM, SEEDS, BUDGET_S, DURATION_MS and PROCESSES say what is run, LONG=1 goes on for HOURS
+ * (8), PLANTED=name plants bugs.
  */
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { createCodecs } from '#platform/codecs';
 import { COVERAGE_POINTS } from '#sim/coverage';
-import { runSeed } from '#sim/run-seed';
 import { FAULT_KINDS } from '#sim/swarm';
+import { HISTORY_RULE, runJudgedSeed } from './judged-seed.ts';
+import { minimal } from './sim-minimal.ts';
 import { SimPool } from './sim-pool.ts';
-import { setting } from './sim-settings.ts';
+import { plantedBugs, setting, settings } from './sim-settings.ts';
 import type { SeedJob, SeedReport } from './sim-worker.ts';
 
 /** One seed in so many is run again, by another process: it must be the same to the last event. */
@@ -19,9 +23,19 @@ const FAULTS_MIN = 20;
 const SEEDS_FOR_COVERAGE = 80;
 
 const durationMs = setting('DURATION_MS', 60_000);
+const planted = plantedBugs();
 
-if (process.env.SEED) await replay(setting('SEED', 0));
-else await runMany(setting('FROM', 1), setting('SEEDS', 1_000_000), setting('BUDGET_S', 60));
+if (process.env.HISTORY && (!process.env.SEED || process.env.MINIMAL)) {
+  console.error('HISTORY is written of one seed that is replayed: SEED=n, without MINIMAL');
+  process.exit(2);
+}
+if (process.env.SEED && process.env.MINIMAL) await tellMinimal(setting('SEED', 0));
+else if (process.env.SEED) await replay(setting('SEED', 0));
+else await runMany(setting('FROM', 1), setting('SEEDS', 1_000_000), setting('BUDGET_S', budgetByDefault()));
+
+function budgetByDefault(): number {
+  return process.env.LONG ? setting('HOURS', 8) * 3600 : 60;
+}
 
 async function replay(seed: number): Promise<void> {
   const trace = (at: number, who: string, what: string): void =>
@@ -30,13 +44,38 @@ async function replay(seed: number): Promise<void> {
   const starred = (at: number, who: string, what: string): void => {
     if (/^(\*|info|warn|error) /.test(what)) trace(at, who, what);
   };
-  const result = await runSeed({ seed, durationMs, codecs: createCodecs(), trace: isQuiet ? starred : trace });
+  const chosenFaults = settings('FAULTS');
+  const file = process.env.HISTORY ? openSync(process.env.HISTORY, 'w') : undefined;
+  const result = await runJudgedSeed({
+    seed,
+    durationMs,
+    codecs: createCodecs(),
+    planted: new Set(planted),
+    trace: isQuiet ? starred : trace,
+    ...(chosenFaults === undefined ? {} : { chosenFaults }),
+    ...(file === undefined ? {} : { history: (line: string) => writeSync(file, line), goesOn: true }),
+  });
+  if (file !== undefined) closeSync(file);
   const { violation } = result;
   console.log(
     `seed ${seed}: ${result.nodeCount} nodes, ${result.voterCount} voters, ${result.eventCount} events, hash ${result.traceHash}`,
   );
   if (violation === undefined) return;
   console.log(`at ${violation.at.toFixed(3)} ms: ${violation.stack}`);
+  process.exitCode = 1;
+}
+
+async function tellMinimal(seed: number): Promise<void> {
+  const found = await minimal({ seed, durationMs, planted }, setting('PROCESSES', 2));
+  if (found === undefined) return console.log(`seed ${seed} breaks no rule`);
+  const { violation, faults, drawnCount, runCount } = found;
+  console.log(
+    `${faults.length} of ${drawnCount} faults (${runCount} runs) break ${violation.rule} at ${seconds(violation.at)}: ${violation.message}`,
+  );
+  for (const [place, { at, kind }] of faults)
+    console.log(`${String(place).padStart(4)} ${seconds(at).padStart(9)} ${kind}`);
+  const bugs = planted.length === 0 ? '' : ` PLANTED=${planted.join()}`;
+  console.log(`make sim SEED=${seed} FAULTS=${faults.map(([place]) => place).join()}${bugs} QUIET=1`);
   process.exitCode = 1;
 }
 
@@ -47,7 +86,8 @@ async function runMany(from: number, count: number, budgetS: number): Promise<vo
   const reports: SeedReport[] = [];
   const pool = new SimPool(processes);
   await pool.run(jobs(from, count, isOver), (report) => {
-    reports.push(report);
+    // A night has more plans than fit into memory.
+    reports.push({ ...report, planned: [] });
     tell(report);
     return true;
   });
@@ -62,14 +102,14 @@ async function runMany(from: number, count: number, budgetS: number): Promise<vo
 }
 
 function* jobs(from: number, count: number, isOver: () => boolean): Generator<SeedJob> {
-  for (let seed = from; seed < from + count && !isOver(); seed += 1) yield { seed, durationMs, planted: [] };
+  for (let seed = from; seed < from + count && !isOver(); seed += 1) yield { seed, durationMs, planted };
 }
 
 async function differences(reports: readonly SeedReport[], processes: number): Promise<string[]> {
   const pool = new SimPool(processes);
   const hashes = new Map(reports.map(({ seed, traceHash }) => [seed, traceHash]));
   const found: string[] = [];
-  const again = reports.map(({ seed }): SeedJob => ({ seed, durationMs, planted: [] }));
+  const again = reports.map(({ seed }): SeedJob => ({ seed, durationMs, planted }));
   await pool.run(again[Symbol.iterator](), ({ seed, traceHash }) => {
     if (hashes.get(seed) !== traceHash) found.push(`seed ${seed}: ${hashes.get(seed)}, then ${traceHash}`);
     return true;
@@ -80,9 +120,8 @@ async function differences(reports: readonly SeedReport[], processes: number): P
 
 function tell({ seed, violation }: SeedReport): void {
   if (violation === undefined) return;
-  console.log(
-    `seed ${seed}, ${(violation.at / 1000).toFixed(3)} s: ${violation.rule === 'crash' ? violation.stack : violation.message}`,
-  );
+  const isTold = violation.rule === 'crash' || violation.rule === HISTORY_RULE;
+  console.log(`seed ${seed}, ${seconds(violation.at)}: ${isTold ? violation.stack : violation.message}`);
 }
 
 /** Gives what is wrong with the run as a whole. */
@@ -126,6 +165,10 @@ function spread(counts: readonly number[]): string {
 
 function strikesOf({ faults }: SeedReport): number {
   return faults.reduce((total, [, count]) => total + count, 0);
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(3)} s`;
 }
 
 function perSecond(count: number, ms: number): number {

@@ -23,17 +23,23 @@ const LAYERS: Readonly<Record<string, LayerRule>> = {
   api: { effects: 'ported', imports: [...PURE, 'storage', 'net', 'runtime'] },
   node: { effects: 'ported', imports: BELOW_NODE },
   faults: { effects: 'ported', imports: ['base'] },
+  history: { effects: 'pure', imports: ['base'] },
   platform: {
     effects: 'edge',
     imports: ['base'],
     packages: ['@node-rs/crc32', 'lz4-napi', 'pino', 'prom-client', 'snappy'],
   },
-  http: { effects: 'edge', imports: ['base', 'model', 'metadata', 'node'] },
-  sim: { effects: 'outer', imports: [...BELOW_NODE, 'node', 'faults'] },
+  http: { effects: 'edge', imports: ['base', 'model', 'metadata', 'node', 'faults/fault-orders'], types: ['faults'] },
+  chaos: {
+    effects: 'ported',
+    imports: ['base', 'model', 'protocol', 'net', 'faults/fault-orders'],
+    types: ['faults'],
+  },
+  sim: { effects: 'outer', imports: [...BELOW_NODE, 'node', 'faults', 'history'] },
   cli: {
     effects: 'edge',
     // The metadata log's folder, whose files are urgent to the disk.
-    imports: ['base', 'model', 'node', 'http', 'platform', 'faults', 'runtime/metadata-quorum'],
+    imports: ['base', 'model', 'node', 'http', 'platform', 'faults', 'chaos', 'runtime/metadata-quorum'],
     packages: ['yaml', 'yargs'],
   },
   testing: { effects: 'outer', imports: ['base', 'model', 'node', 'http', 'platform', 'faults'] },

@@ -6,13 +6,13 @@
  */
 import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
+import { Cluster } from '../../test/support/cluster/cluster.ts';
+import { loopbackSites } from '../../test/support/cluster/sites.ts';
+import { apacheKafka, odradek, type System } from '../../test/support/cluster/systems.ts';
+import { CoordinatorKind, coordinatorSeenAt, createTopic } from '../../test/support/cluster/view.ts';
 import { sleep } from '../../test/support/process.ts';
 import { temporaryFolder } from '../../test/support/temporary-folder.ts';
 import { findKafkaJars } from '../../test/support/tool-chains.ts';
-import { Cluster } from '../failover/cluster.ts';
-import { loopbackSites } from '../failover/sites.ts';
-import { apacheKafka, odradek, type System } from '../failover/systems.ts';
-import { CoordinatorKind, coordinatorSeenAt, createTopic } from '../failover/view.ts';
 import { Committing, linesOf } from './clients.ts';
 
 const groups = Number(process.env.FRESH_GROUPS ?? 20);

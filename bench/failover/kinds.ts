@@ -1,6 +1,6 @@
 /** What can happen to a cluster, to whom, and how soon clients are to go on. */
-import type { Cluster } from './cluster.ts';
-import { controllerSeenAt, type Topic } from './view.ts';
+import type { Cluster } from '../../test/support/cluster/cluster.ts';
+import { controllerSeenAt, type Topic } from '../../test/support/cluster/view.ts';
 
 export interface Kind {
   readonly name: string;

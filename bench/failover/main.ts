@@ -6,13 +6,13 @@
  */
 import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
+import { Hosts, insideOwnNetwork } from '../../test/support/cluster/hosts.ts';
+import { loopbackSites } from '../../test/support/cluster/sites.ts';
+import { apacheKafka, odradek } from '../../test/support/cluster/systems.ts';
 import { temporaryFolder } from '../../test/support/temporary-folder.ts';
 import { findKafkaJars, findPython } from '../../test/support/tool-chains.ts';
-import { Hosts, insideOwnNetwork } from './hosts.ts';
 import { KINDS } from './kinds.ts';
 import { describeClients, isMet, table } from './report.ts';
-import { loopbackSites } from './sites.ts';
-import { apacheKafka, odradek } from './systems.ts';
 import { measure, PLAN, type Result } from './trials.ts';
 
 const names = process.env.KIND?.split(',') ?? KINDS.map(({ name }) => name);

@@ -1,11 +1,11 @@
 /** One kind of fault, again and again, on one cluster with the same producers. */
 import { join } from 'node:path';
-import { Cluster } from './cluster.ts';
+import { Cluster } from '../../test/support/cluster/cluster.ts';
+import type { Site } from '../../test/support/cluster/sites.ts';
+import type { System } from '../../test/support/cluster/systems.ts';
+import { createTopic } from '../../test/support/cluster/view.ts';
 import type { Kind } from './kinds.ts';
 import { FreshClients, RunningProducer, type ToolChains } from './producers.ts';
-import type { Site } from './sites.ts';
-import type { System } from './systems.ts';
-import { createTopic } from './view.ts';
 
 export interface Plan {
   readonly trials: number;
@@ -105,6 +105,9 @@ export async function measure(system: System, kind: Kind, plan: Plan): Promise<R
         freshMs.push(await fresh.written(struckAt, PATIENCE_MS));
       }
       await note('gapsMs', struckAt, windowMs);
+      const longestMs = Math.max(...seen.map(({ gapsMs }) => gapsMs.at(-1) ?? 0));
+      if (longestMs > (kind.boundMs ?? Number.POSITIVE_INFINITY))
+        progress(`${longestMs.toFixed(0)} ms from ${new Date(struckAt).toISOString()} on\n${cluster.logs}`);
 
       const healedAt = Date.now();
       for (const client of clients) client.forget();

@@ -4,16 +4,16 @@
  * promised is compared with what there is: nothing acknowledged is lost, nothing is copied twice, nothing passes a group by, and every
  * group goes on. SYSTEM=kafka runs it on Apache Kafka. The exit status is 1 if a promise was broken.
  */
-import { Cluster, type Member } from '../../bench/failover/cluster.ts';
-import { loopbackSites } from '../../bench/failover/sites.ts';
-import { apacheKafka, odradek } from '../../bench/failover/systems.ts';
+import { Cluster, type Member } from '../../test/support/cluster/cluster.ts';
+import { loopbackSites } from '../../test/support/cluster/sites.ts';
+import { apacheKafka, odradek } from '../../test/support/cluster/systems.ts';
 import {
   CoordinatorKind,
   controllerSeenAt,
   coordinatorSeenAt,
   createTopic,
   topicSeenAt,
-} from '../../bench/failover/view.ts';
+} from '../../test/support/cluster/view.ts';
 import { sleep, until } from '../../test/support/process.ts';
 import { temporaryFolder } from '../../test/support/temporary-folder.ts';
 import { findKafkaJars, findPython, toolChain } from '../../test/support/tool-chains.ts';

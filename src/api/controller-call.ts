@@ -38,6 +38,8 @@ function refusal(answer: object | string): Fault | undefined {
       return fault(ErrorCode.RequestTimedOut, 'No controller has answered in time.');
     case 'full':
       return fault(ErrorCode.KafkaStorageError, "The controller's disk is full.");
+    case 'tooLarge':
+      return fault(ErrorCode.PolicyViolation, 'So much is not changed at once: ask for less at a time.');
     default:
       return undefined;
   }

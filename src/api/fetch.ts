@@ -141,10 +141,10 @@ function lookupFor(request: FetchRequest, version: number, follower: Follower | 
   const leadersOnly = follower !== undefined || (version < FIRST_WITH_RACKS && !isDebugging);
   return (target) => {
     if (follower?.isCurrent === false) return ErrorCode.NotLeaderOrFollower;
-    const { topic, topicId, partition } = target;
+    const { topic, topicId, partition, currentLeaderEpoch: epoch } = target;
     if (version >= FIRST_WITH_TOPIC_IDS)
-      return leadersOnly ? partitions.findById(topicId, partition) : partitions.replicaById(topicId, partition);
-    return leadersOnly ? partitions.findByName(topic, partition) : partitions.replicaByName(topic, partition);
+      return leadersOnly ? partitions.findById(topicId, partition, epoch) : partitions.replicaById(topicId, partition);
+    return leadersOnly ? partitions.findByName(topic, partition, epoch) : partitions.replicaByName(topic, partition);
   };
 }
 
@@ -152,12 +152,13 @@ function lookupFor(request: FetchRequest, version: number, follower: Follower | 
 function noteFetch(target: FetchTarget, { id, brokerEpoch }: Follower, lookup: Lookup): void {
   const found = lookup(target);
   if (typeof found === 'number' || target.currentLeaderEpoch !== found.leaderEpoch || !isInStep(target, found)) return;
-  const { fetchOffset, durableOffset, logStartOffset } = target;
+  const { fetchOffset, durableOffset, logStartOffset, maxBytes } = target;
   found.fetchedBy(id, {
     brokerEpoch,
     fetchOffset: offset(fetchOffset),
-    durableOffset: offset(durableOffset >= 0 ? durableOffset : fetchOffset),
+    durableOffset: offset(durableOffset >= 0 ? Math.min(durableOffset, fetchOffset) : fetchOffset),
     logStartOffset,
+    isFull: maxBytes === 0,
   });
 }
 

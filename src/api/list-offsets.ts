@@ -46,7 +46,7 @@ export const listOffsetsApi = api(
     for (const topic of request.topics) {
       const partitions: Answer[] = [];
       for (const asked of topic.partitions) {
-        const found = broker.partitions.findByName(topic.name, asked.partitionIndex);
+        const found = broker.partitions.findByName(topic.name, asked.partitionIndex, asked.currentLeaderEpoch);
         if (twice.has(`${topic.name}/${asked.partitionIndex}`))
           partitions.push(nothing(asked, ErrorCode.InvalidRequest));
         else if (typeof found === 'number') partitions.push(nothing(asked, found));

@@ -16,7 +16,7 @@ export const offsetForLeaderEpochApi = api(
       topic,
       partitions: partitions.map(({ partition, currentLeaderEpoch, leaderEpoch }) => {
         const refused = (errorCode: ErrorCode) => ({ errorCode, partition, leaderEpoch: -1, endOffset: -1 });
-        const found = broker.partitions.findByName(topic, partition);
+        const found = broker.partitions.findByName(topic, partition, currentLeaderEpoch);
         if (typeof found === 'number') return refused(found);
         const epochError = found.checkLeaderEpoch(currentLeaderEpoch);
         if (epochError !== ErrorCode.None) return refused(epochError);

@@ -53,6 +53,17 @@ export class ProduceRound {
     else partition.whenDurable(offset(lastOffset), done);
   }
 
+  /** It is refused, but with what error others have to be asked. */
+  awaitRefusal(answer: PendingAnswer, error: Promise<ErrorCode>): void {
+    this.#awaited.add(answer);
+    void error.then((code) => {
+      if (this.#over) return this.#lateOne();
+      this.#awaited.delete(answer);
+      this.refuse(answer, code);
+      this.#settle();
+    });
+  }
+
   begun(): void {
     this.#begun = true;
     this.#settle();

@@ -8,6 +8,8 @@ import { writeProduceResponse } from '#protocol/generated/produce-response';
 import { readLegacyProducePartitions, writeLegacyProduceResponse } from '#protocol/legacy-produce';
 import { validateProducedBatches } from '#protocol/produced-batches';
 import { type BatchHeader, isTransactional, patchLogAppendTime } from '#protocol/record-batch';
+import type { Broker } from '#runtime/broker';
+import { whenLed } from '#runtime/next-leader';
 import type { Partition } from '#runtime/partition';
 import { recompress } from '#runtime/recompress';
 import { type Api, type ApiContext, respond } from './api.ts';
@@ -81,15 +83,20 @@ function serveProduce(request: ProduceRequest, context: ApiContext): void {
   const entries = entriesOf(request, round, context);
   const appendAll = (): void => {
     round.deadline = broker.deadlines.after(Math.max(0, request.timeoutMs), () => round.expire());
-    for (const entry of entries) append(entry, acks, round, context);
+    for (const entry of entries) append(entry, request, round, context);
     exchange.reachedLog();
     broker.traffic.produceRequests += 1;
     round.begun();
   };
   const transactional = entries.filter(({ headers }) => headers.some(isTransactional));
-  if (transactional.length === 0) return appendAll();
+  const early = entries.filter(({ partition }) => partition.mayLeadNext).map(({ partition }) => partition);
+  if (transactional.length + early.length === 0) return appendAll();
   // Nothing of it reaches the logs before, and the connection's later requests come after it.
-  verifyTransaction(transactional, request, round, context).then(appendAll, (error: unknown) => broker.fail(error));
+  const prepare = async (): Promise<void> => {
+    if (early.length > 0) await whenLed(early, broker.deadlines);
+    if (transactional.length > 0) await verifyTransaction(transactional, request, round, context);
+  };
+  prepare().then(appendAll, (error: unknown) => broker.fail(error));
 }
 
 /** What may go to the logs; the rest is refused. */
@@ -105,10 +112,14 @@ function entriesOf(request: ProduceRequest, round: ProduceRound, context: ApiCon
       answers.push(answer);
       const found =
         version >= FIRST_WITH_TOPIC_IDS
-          ? broker.partitions.findById(topic.topicId, part.index)
-          : broker.partitions.findByName(topic.name, part.index);
+          ? broker.partitions.replicaById(topic.topicId, part.index)
+          : broker.partitions.replicaByName(topic.name, part.index);
       if (typeof found === 'number') {
         round.refuse(answer, found);
+        continue;
+      }
+      if (!found.leads && found.log !== undefined && !found.mayLeadNext) {
+        round.refuse(answer, ErrorCode.NotLeaderOrFollower);
         continue;
       }
       if (isUnderMinIsr(found, request.acks)) {
@@ -224,7 +235,7 @@ function unverified(error: ErrorCode, adds: boolean): [error: ErrorCode, message
   return [ErrorCode.NotEnoughReplicas, `the transaction could not be verified: ${errorName(error)}`];
 }
 
-function append(entry: Entry, acks: number, round: ProduceRound, { broker }: ApiContext): void {
+function append(entry: Entry, { acks, timeoutMs }: ProduceRequest, round: ProduceRound, { broker }: ApiContext): void {
   if (entry.isRefused) return;
   const { partition, bytes, answer } = entry;
   // Its verification may have taken a while.
@@ -236,6 +247,8 @@ function append(entry: Entry, acks: number, round: ProduceRound, { broker }: Api
     headers = headers.map((batch) => patchLogAppendTime(bytes, batch.at, appendTime, broker.ports.codecs));
   }
   const outcome = partition.append(bytes, headers, entry.verification);
+  if (outcome.error === ErrorCode.OutOfOrderSequenceNumber)
+    return round.awaitRefusal(answer, judgeGap(partition, timeoutMs, broker));
   if (outcome.error !== ErrorCode.None) return round.refuse(answer, outcome.error, outcome.message);
   broker.traffic.bytesIn += bytes.length;
   const { recordCount } = at(headers, 0);
@@ -249,6 +262,17 @@ function append(entry: Entry, acks: number, round: ProduceRound, { broker }: Api
   if (entry.stamps) answer.logAppendTimeMs = outcome.appendTime ?? appendTime;
   answer.logStartOffset = partition.log?.logStartOffset ?? -1;
   round.await(partition, outcome.lastOffset, acks, answer);
+}
+
+/**
+ * Whoever leads no more, and has not heard of it, misses what its successor was given: a producer that sees a gap as the loss of its
+ * records would give up what the successor takes. So a gap is told only by who still led after the batch came.
+ */
+async function judgeGap(partition: Partition, timeoutMs: number, { controller, config }: Broker): Promise<ErrorCode> {
+  const { leaderEpoch } = partition;
+  const isCurrent = await controller.catchUp(Math.min(Math.max(1, timeoutMs), config.requestTimeoutMs));
+  const leads = isCurrent && partition.leads && partition.leaderEpoch === leaderEpoch;
+  return leads ? ErrorCode.OutOfOrderSequenceNumber : ErrorCode.NotLeaderOrFollower;
 }
 
 /** The endpoints of the leaders that the answers name. */

@@ -1,3 +1,6 @@
+import { endpointText } from './endpoint-text.ts';
+import type { Endpoint } from './ports.ts';
+
 /** By the system's codes, and the ports' own for an address that is taken. */
 const REASONS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the address is in use',
@@ -14,4 +17,9 @@ export function listenFailure(failure: unknown): string {
   // The system's code, which the ports' code has at its bottom, says more.
   if (cause instanceof Error) return listenFailure(cause);
   return REASONS[code] ?? message;
+}
+
+/** A sentence for whoever told `what` to listen at `at`. */
+export function cannotListen(what: string, at: Endpoint, failure: unknown): string {
+  return `${what} cannot listen on ${endpointText(at)}: ${listenFailure(failure)}`;
 }

@@ -1,6 +1,8 @@
 /** What a node of a cluster can be told that would make none: found before it starts, and said to its user. */
+import { endpointText } from '#base/endpoint-text';
 import { parseEndpoint } from '#model/listener';
 import type { ParsedBrokerConfig } from '#model/parse-broker-config';
+import { sharedPorts } from './listen-addresses.ts';
 
 /** A part of controller.quorum.voters: where the others reach a voter. */
 export interface VoterAddress {
@@ -9,7 +11,7 @@ export interface VoterAddress {
   readonly port: number;
 }
 
-const NODE_ID_MAX = 0x7fff_ffff;
+export const NODE_ID_MAX = 0x7fff_ffff;
 
 /** `ID@HOST:PORT`; undefined for anything else, and for an address that nobody can dial. */
 export function parseVoter(text: string): VoterAddress | undefined {
@@ -22,15 +24,20 @@ export function parseVoter(text: string): VoterAddress | undefined {
 /** The address under which the other voters reach this node, as `host:port`: its peer listener unless that is given. */
 export function ownVoterAddress({ config }: ParsedBrokerConfig): string | undefined {
   const self = config.controllerQuorumVoters.map(parseVoter).find((voter) => voter?.id === config.nodeId);
-  return self === undefined ? undefined : addressText(self);
+  return self === undefined ? undefined : endpointText(self);
 }
 
 /** Sentences, one for each thing that is wrong; none if the node can be part of its cluster. */
 export function clusterProblems(parsed: ParsedBrokerConfig): readonly string[] {
   const { config } = parsed;
+  const shared = sharedPorts(config);
+  if (shared.length > 0) return shared;
   const unreadable = config.controllerQuorumVoters.filter((text) => parseVoter(text) === undefined);
   if (unreadable.length > 0) {
-    return unreadable.map((text) => `controller.quorum.voters (--voters): "${text}" is not of the form ID@HOST:PORT`);
+    return unreadable.map(
+      (text) =>
+        `controller.quorum.voters (--voters): "${text}" is not of the form ID@HOST:PORT, the port from 1 to 65535`,
+    );
   }
   const voters = config.controllerQuorumVoters.map(parseVoter).filter((voter) => voter !== undefined);
   const self = voters.find(({ id }) => id === config.nodeId);
@@ -99,7 +106,7 @@ function addressProblems(
 ): readonly string[] {
   const bound = parseEndpoint(config.peerListener);
   if (self === undefined || bound === undefined) return [];
-  const listed = `the voters have node ${self.id} at ${addressText(self)}`;
+  const listed = `the voters have node ${self.id} at ${endpointText(self)}`;
   if (bound.port !== self.port) {
     return [
       `${listed}, and its peer listener (--peer-listen) is ${config.peerListener}: the others would not reach it there`,
@@ -117,8 +124,4 @@ function addressProblems(
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host);
-}
-
-function addressText({ host, port }: VoterAddress): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

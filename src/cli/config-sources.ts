@@ -1,6 +1,7 @@
 /** Where a node's configs come from: flag before environment before file before default. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
 import { parseJavaProperties } from '#base/java-properties';
 import { BROKER_ALIASES, BROKER_CONFIG_NAMES } from '#model/broker-config';
 import { INERT_BROKER_CONFIGS } from '#model/inert-config';
@@ -42,12 +43,17 @@ export function resolveConfig(sources: Sources): ParsedBrokerConfig {
   const ownAddress = ownVoterAddress(parsed);
   const asListed = ownAddress !== undefined && !parsed.given.has('peer.listener');
   const resolved = asListed ? parsedEntries(entries.set('peer.listener', ownAddress)) : parsed;
-  const problems = [...(resolved.config.logDirs.length === 0 ? [NO_FOLDER] : []), ...clusterProblems(resolved)];
+  const problems = [...folderProblems(resolved.config.logDirs), ...clusterProblems(resolved)];
   if (problems.length > 0) throw usageError(problems);
   return resolved;
 }
 
-const NO_FOLDER = 'log.dirs (--data-dir) names no folder: a node keeps its data somewhere';
+function folderProblems(folders: readonly string[]): readonly string[] {
+  if (folders.length === 0) return ['log.dirs (--data-dir) names no folder: a node keeps its data somewhere'];
+  const paths = folders.map((folder) => resolve(folder));
+  const twice = folders.filter((_, index) => paths.indexOf(paths[index] ?? '') < index);
+  return twice.map((folder) => `log.dirs (--data-dir) names the folder ${folder} twice`);
+}
 
 function parsedEntries(entries: ReadonlyMap<string, string>): ParsedBrokerConfig {
   const parsed = parseBrokerConfig(entries);
@@ -55,7 +61,8 @@ function parsedEntries(entries: ReadonlyMap<string, string>): ParsedBrokerConfig
   return parsed;
 }
 
-function usageError(sentences: readonly string[]): UsageError {
+/** One for all sentences. */
+export function usageError(sentences: readonly string[]): UsageError {
   return new UsageError(sentences.join('\n         '));
 }
 

@@ -1,4 +1,4 @@
-/** A folder of `up` holds one node or the folders of several: each is taken for what it is, never for an empty one. */
+/** A data folder is a node's own, or has the folders of several that `up` runs: each is taken for what it is, never for an empty one. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from './config-sources.ts';
@@ -14,10 +14,11 @@ export function nodeFolder(dataDir: string, id: number): string {
 
 /** Throws UsageError if the folder for one node holds several. */
 export function refuseClusterData(dataDir: string): void {
+  if (existsSync(join(dataDir, NODE_MARK))) return;
   const last = lastNodeIn(dataDir);
-  if (last > 0 && !existsSync(join(dataDir, NODE_MARK))) {
+  if (last > 0) {
     throw new UsageError(
-      `${dataDir} holds a cluster of ${last} nodes: --brokers ${last} runs it, or --data-dir another`,
+      `${dataDir} holds a cluster of ${last} nodes: odradek up --brokers ${last} runs it, and --data-dir takes another folder`,
     );
   }
 }
@@ -35,9 +36,17 @@ export function refuseOtherData(dataDir: string, brokers: number): void {
 
 /** The highest id of a node that has data there; 0 for none. */
 function lastNodeIn(dataDir: string): number {
-  if (!existsSync(dataDir)) return 0;
-  const ids = readdirSync(dataDir)
-    .filter((name) => existsSync(join(dataDir, name, NODE_MARK)))
-    .map((name) => Number(NODE_FOLDER.exec(name)?.[1] ?? 0));
+  const ids = namesIn(dataDir)
+    .map((name) => Number(NODE_FOLDER.exec(name)?.[1] ?? 0))
+    .filter((id) => id > 0 && existsSync(join(nodeFolder(dataDir, id), NODE_MARK)));
   return Math.max(0, ...ids);
+}
+
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    // Not there, or no folder: whoever is to keep data in it says so.
+    return [];
+  }
 }

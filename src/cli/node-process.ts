@@ -9,6 +9,7 @@ import { METADATA_FOLDER } from '#runtime/metadata-quorum';
 import { compactHeap } from './compact-heap.ts';
 import { UsageError } from './config-sources.ts';
 import { INTERRUPTED } from './exit-status.ts';
+import { addressesOf, assureFree } from './listen-addresses.ts';
 import type { LogLevel } from './log-level.ts';
 import { onStarterGone, sayReady } from './supervised.ts';
 
@@ -23,6 +24,8 @@ export interface NodeProcessOptions {
   readonly level: LogLevel;
   /** Another process has started it, and waits for it to be ready; the node does not outlive it. */
   readonly supervised: boolean;
+  /** The cluster file of `up --chaos`; undefined: nothing fails on demand. */
+  readonly chaosFile: string | undefined;
 }
 
 /**
@@ -33,7 +36,7 @@ export async function runNode(
   parsed: ParsedBrokerConfig,
   options: NodeProcessOptions,
 ): Promise<RunningNode | undefined> {
-  const { level, supervised } = options;
+  const { level, supervised, chaosFile } = options;
   const { config } = parsed;
   const logger = createLogger({
     level,
@@ -49,6 +52,7 @@ export async function runNode(
   process.on('uncaughtException', fatal);
   process.on('unhandledRejection', (reason) => fatal(reason instanceof Error ? reason : new Error(String(reason))));
 
+  await assureFree(addressesOf(config));
   const ports = await createNodePorts({
     dataDirs: config.logDirs.map((path) => resolve(path)),
     logger,
@@ -59,8 +63,10 @@ export async function runNode(
   });
   const at = parseEndpoint(config.httpListener);
   if (at === undefined) throw new UsageError(`http.listener is not host:port: ${config.httpListener}`);
-  const node = new Node(ports, parsed);
-  const http = await HttpServer.open(at, node, ports.metrics);
+  // Loaded here: no other node needs it.
+  const chaos = chaosFile && (await import('./chaos-node.ts')).underChaos(ports, chaosFile, config.nodeId);
+  const node = new Node(chaos ? chaos.ports : ports, parsed);
+  const http = await HttpServer.open(at, node, ports.metrics, chaos ? chaos.endpoint : undefined);
   const { promise: stopped, resolve: done } = Promise.withResolvers<void>();
   let stopping = false;
   const stop = (): void => {

@@ -13,8 +13,7 @@ export function quickParse(args: readonly string[], options: Readonly<Record<str
   const values: Values = {};
   for (const [name, option] of Object.entries(options)) {
     const given = parsed[name];
-    const value = given === undefined ? option.default : option.type === 'number' ? Number(given) : given;
-    if (Number.isNaN(value)) return undefined;
+    const value = given === undefined ? option.default : given;
     if (value !== undefined && option.choices?.includes(value as string) === false) return undefined;
     values[camelCase(name)] = value;
   }

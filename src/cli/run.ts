@@ -1,6 +1,6 @@
 import type { ArgumentsCamelCase } from 'yargs';
 import { UsageError } from './config-sources.ts';
-import { FAILED, USAGE } from './exit-status.ts';
+import { FAILED, UNREACHABLE, Unreachable, USAGE } from './exit-status.ts';
 import { quickParse } from './quick-parse.ts';
 import { START_OPTIONS, startCommand } from './start-command.ts';
 import { UP_OPTIONS, upCommand } from './up-command.ts';
@@ -10,8 +10,13 @@ export async function run(args: readonly string[]): Promise<void> {
     await dispatch(args);
   } catch (error) {
     process.stderr.write(`odradek: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exit(error instanceof UsageError ? USAGE : FAILED);
+    process.exit(statusOf(error));
   }
+}
+
+function statusOf(error: unknown): number {
+  if (error instanceof UsageError) return USAGE;
+  return error instanceof Unreachable ? UNREACHABLE : FAILED;
 }
 
 async function dispatch([name, ...rest]: readonly string[]): Promise<void> {

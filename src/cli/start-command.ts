@@ -1,5 +1,8 @@
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from 'yargs';
-import { resolveConfig } from './config-sources.ts';
+import { parseEndpoint } from '#model/listener';
+import { NODE_ID_MAX } from './cluster-config.ts';
+import { resolveConfig, usageError } from './config-sources.ts';
+import { refuseClusterData } from './data-folder.ts';
 import { LOG_LEVELS, logLevel } from './log-level.ts';
 import { explained } from './start-failure.ts';
 
@@ -37,12 +40,19 @@ export const START_OPTIONS = {
   roles: { type: 'string', requiresArg: true, describe: 'broker, controller or both (broker,controller)' },
   set: { type: 'string', array: true, requiresArg: true, nargs: 1, describe: 'Any config, KEY=VALUE' },
   'log-level': { choices: LOG_LEVELS, requiresArg: true, describe: 'What is logged (info)' },
+  chaos: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Fail as `odradek chaos` says; given by `odradek up --chaos`, whose cluster file it names',
+  },
   supervised: {
     type: 'boolean',
     default: false,
     describe: 'Say "ready" on standard output when it serves, and stop when standard input ends',
   },
 } as const satisfies Record<string, Options>;
+
+const ROLES: readonly string[] = ['broker', 'controller'];
 
 type StartOptions = InferredOptionTypes<typeof START_OPTIONS>;
 
@@ -54,6 +64,8 @@ export const startCommand: CommandModule<object, StartOptions> = {
 };
 
 async function start(args: ArgumentsCamelCase<StartOptions>): Promise<void> {
+  const problems = flagProblems(args);
+  if (problems.length > 0) throw usageError(problems);
   const parsed = resolveConfig({
     flags: flagEntries(args),
     set: args.set ?? [],
@@ -62,12 +74,33 @@ async function start(args: ArgumentsCamelCase<StartOptions>): Promise<void> {
     file: args.config ?? (process.env.ODRADEK_CONFIG || undefined),
     defaults: new Map(),
   });
-  const options = { level: logLevel(args.logLevel, 'info'), supervised: args.supervised };
+  for (const folder of parsed.config.logDirs) refuseClusterData(folder);
+  const options = { level: logLevel(args.logLevel, 'info'), supervised: args.supervised, chaosFile: args.chaos };
   // Loaded here: what is refused, and `up` of several brokers, run no node in this process.
   const { runNode } = await import('./node-process.ts');
   const running = await runNode(parsed, options).catch(explained);
   await running?.stopped;
   process.exit(0);
+}
+
+/** Those whose values the configs would word in another way than they were given. */
+function flagProblems(args: ArgumentsCamelCase<StartOptions>): readonly string[] {
+  const endpoints = [
+    ['listen', args.listen],
+    ['peer-listen', args.peerListen],
+    ['http-listen', args.httpListen],
+    ['advertise', args.advertise],
+  ] as const;
+  const problems: string[] = [];
+  for (const [flag, text] of endpoints)
+    if (text !== undefined && parseEndpoint(text) === undefined)
+      problems.push(`--${flag} takes HOST:PORT, the port at most 65535, not "${text}"`);
+  const { nodeId, roles } = args;
+  if (nodeId !== undefined && !(/^\d{1,10}$/.test(nodeId) && Number(nodeId) <= NODE_ID_MAX))
+    problems.push(`--node-id takes a number from 0 to ${NODE_ID_MAX}, not "${nodeId}"`);
+  if (roles?.split(',').every((role) => ROLES.includes(role.trim())) === false)
+    problems.push(`--roles takes broker, controller or both with a comma, not "${roles}"`);
+  return problems;
 }
 
 function flagEntries(args: ArgumentsCamelCase<StartOptions>): ReadonlyMap<string, string> {

@@ -8,11 +8,15 @@ export interface SupervisorOptions {
   readonly environment: NodeJS.ProcessEnv;
   /** Takes what the user should know, a sentence each. */
   readonly say: (sentence: string) => void;
+  /** Whether a process that died is left so for now; asked again and again. */
+  readonly isHeld: (id: number) => boolean;
   /** How long a process that died lies before it is started again. */
   readonly restartMs: number;
   /** How long a process has to stop before it is killed. */
   readonly stopMs: number;
 }
+
+const HELD_CHECK_MS = 100;
 
 /** A process has ended without which there is no cluster; it has said why on standard error. */
 export class ChildFailure extends Error {
@@ -122,13 +126,20 @@ export class Supervisor {
       return;
     }
     if (!this.#isUp && status !== null) return this.#up.reject(new ChildFailure(sentence, status));
-    const { say, restartMs } = this.#options;
+    const { say, restartMs, isHeld } = this.#options;
     if (status === USAGE) return say(`${sentence}: it was called wrongly, and is not started again`);
-    say(`${sentence}; it is started again in ${restartMs / 1000} s`);
-    this.#restarts.set(
-      id,
-      setTimeout(() => this.#spawn(id), restartMs),
-    );
+    const isLeft = isHeld(id);
+    say(`${sentence}; it ${isLeft ? 'stays down until it is healed' : `is started again in ${restartMs / 1000} s`}`);
+    this.#restart(id, isLeft ? HELD_CHECK_MS : restartMs);
+  }
+
+  /** Or later, if it is held by then. */
+  #restart(id: number, inMs: number): void {
+    const due = (): void => {
+      if (this.#options.isHeld(id)) this.#restart(id, HELD_CHECK_MS);
+      else this.#spawn(id);
+    };
+    this.#restarts.set(id, setTimeout(due, inMs));
   }
 
   #name(id: number): string {

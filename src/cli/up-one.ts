@@ -2,7 +2,7 @@ import { HTTP_OFFSET, PEER_OFFSET } from './cluster-plan.ts';
 import { resolveConfig } from './config-sources.ts';
 import { refuseClusterData } from './data-folder.ts';
 import type { LogLevel } from './log-level.ts';
-import { explained, isAddressInUse } from './start-failure.ts';
+import { explainedForUp } from './start-failure.ts';
 
 export interface UpOneOptions {
   readonly flags: ReadonlyMap<string, string>;
@@ -25,7 +25,7 @@ export async function upOne({ flags: given, defaults, level, port, rack }: UpOne
   const parsed = resolveConfig({ flags, set: [], environment: process.env, file: undefined, defaults });
   for (const folder of parsed.config.logDirs) refuseClusterData(folder);
   const { runNode } = await import('./node-process.ts');
-  const running = await runNode(parsed, { level, supervised: false }).catch(explainedForUp);
+  const running = await runNode(parsed, { level, supervised: false, chaosFile: undefined }).catch(explainedForUp);
   if (running !== undefined) {
     const { node, http, stopped } = running;
     const [listener] = node.listeners;
@@ -34,11 +34,6 @@ export async function upOne({ flags: given, defaults, level, port, rack }: UpOne
     await stopped;
   }
   process.exit(0);
-}
-
-function explainedForUp(failure: unknown): never {
-  if (!isAddressInUse(failure)) return explained(failure);
-  throw new Error(`${(failure as Error).message}; is one up already? --port takes another`, { cause: failure });
 }
 
 function welcome(bootstrap: string, http: string, dataDir: string): string {

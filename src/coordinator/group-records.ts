@@ -3,6 +3,7 @@
  * a value with its version (int16).
  */
 import type { Timestamp } from '#base/ports';
+import { ErrorCode } from '#model/errors';
 import { type Uuid, ZERO_UUID } from '#model/ids';
 import { readGroupMetadataKey, writeGroupMetadataKey } from '#protocol/generated/group-metadata-key';
 import {
@@ -59,6 +60,11 @@ export type GroupRecord =
 /** Whether a record can hold the text: invalid bytes of a request grow when they become U+FFFD. */
 export function fitsRecord(text: string): boolean {
   return text.length * UTF8_BYTES_PER_UNIT_MAX <= STRING_BYTES_MAX || Buffer.byteLength(text) <= STRING_BYTES_MAX;
+}
+
+/** Kafka allows the empty group id for commits only. */
+export function groupIdError(groupId: string): ErrorCode | undefined {
+  return groupId === '' || !fitsRecord(groupId) ? ErrorCode.InvalidGroupId : undefined;
 }
 
 export function offsetRecord(

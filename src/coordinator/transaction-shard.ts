@@ -1,6 +1,7 @@
 import { assert } from '#base/assert';
 import type { Mono } from '#base/ports';
 import { ErrorCode } from '#model/errors';
+import { NO_PLANTED_BUGS, type PlantedBugs } from '#model/planted-bugs';
 import type { CoordinatorRecord, Instant } from './effects.ts';
 import { fitsRecord } from './group-records.ts';
 import { Schedule, type Scheduled } from './schedule.ts';
@@ -57,6 +58,7 @@ export interface TransactionShardParts {
   /** Of the cluster, now. */
   readonly transactionVersion: () => number;
   readonly takeProducerId: TakeProducerId;
+  readonly planted?: PlantedBugs;
 }
 
 /**
@@ -65,6 +67,7 @@ export interface TransactionShardParts {
  */
 export class TransactionShard {
   readonly #parts: TransactionShardParts;
+  readonly #planted: PlantedBugs;
   /** Bounded by TRANSACTIONAL_IDS_MAX. */
   readonly #entries = new Map<string, Entry>();
   /** Ids by state. */
@@ -84,6 +87,7 @@ export class TransactionShard {
 
   constructor(parts: TransactionShardParts) {
     this.#parts = parts;
+    this.#planted = parts.planted ?? NO_PLANTED_BUGS;
   }
 
   /**
@@ -258,7 +262,7 @@ export class TransactionShard {
     this.#lastEpochs.clear();
     this.#decidedAt = now.mono;
     const { transactionVersion, takeProducerId } = this.#parts;
-    return { now: now.wall, version: transactionVersion(), takeProducerId };
+    return { now: now.wall, version: transactionVersion(), takeProducerId, planted: this.#planted };
   }
 
   #step<Response>(transactionalId: string, next: Known, response: Response): TransactionOutcome<Response> {

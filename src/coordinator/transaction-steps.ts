@@ -5,6 +5,7 @@
 import { assert } from '#base/assert';
 import type { Timestamp } from '#base/ports';
 import { ErrorCode } from '#model/errors';
+import type { PlantedBugs } from '#model/planted-bugs';
 import type {
   AddPartitionsCommand,
   EndTransactionCommand,
@@ -41,6 +42,7 @@ export interface StepContext {
   /** The cluster's transaction.version. */
   readonly version: number;
   readonly takeProducerId: TakeProducerId;
+  readonly planted: PlantedBugs;
 }
 
 export const NOBODY: ProducerIdentity = { producerId: NO_PRODUCER_ID, producerEpoch: NO_EPOCH };
@@ -77,7 +79,9 @@ export function nextProducer(
   const { transaction, lastEpoch } = known;
   if (isPrepared(transaction.state)) return ErrorCode.ConcurrentTransactions;
   if (expected !== undefined && !mayGoOn(transaction, expected)) return ErrorCode.ProducerFenced;
-  if (transaction.state === TransactionState.Ongoing) {
+  // PLANTED BUG init-forgets-open-transaction: the new producer begins at once, and nobody ends what the old one has begun.
+  const isForgotten = context.planted.has('init-forgets-open-transaction');
+  if (transaction.state === TransactionState.Ongoing && !isForgotten) {
     // Kafka lets a producer with an old epoch abort the transaction of its successor here.
     const isStale = expected !== undefined && identityError(transaction, expected) !== ErrorCode.None;
     return isStale ? ErrorCode.ProducerFenced : 'abort-first';
@@ -92,7 +96,9 @@ export function nextProducer(
     if (producerId === undefined) return NO_ID_YET;
     identity = { producerId, producerEpoch: 0 };
   } else if (isCurrent) {
-    identity = { producerId: transaction.producerId, producerEpoch: transaction.producerEpoch + 1 };
+    // PLANTED BUG init-without-epoch: the new producer is given the epoch that the old one has.
+    const step = context.planted.has('init-without-epoch') ? 0 : 1;
+    identity = { producerId: transaction.producerId, producerEpoch: transaction.producerEpoch + step };
   }
   const bumpedFrom = expected === undefined ? NO_EPOCH : transaction.producerEpoch;
   return {
@@ -216,7 +222,8 @@ export function abortUnasked(known: Known, context: StepContext): Known | ErrorC
 function prepared(known: Known, isCommit: boolean, clientVersion: number, context: StepContext): Known | ErrorCode {
   const { transaction } = known;
   const { producerEpoch } = transaction;
-  const bumps = clientVersion >= FIRST_WITH_EPOCH_BUMP;
+  // PLANTED BUG end-without-epoch: the epoch stays, whatever the protocol says.
+  const bumps = clientVersion >= FIRST_WITH_EPOCH_BUMP && !context.planted.has('end-without-epoch');
   let nextProducerId: number = NO_PRODUCER_ID;
   if (bumps && isExhausted(producerEpoch)) {
     const taken = context.takeProducerId();

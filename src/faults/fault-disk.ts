@@ -18,6 +18,8 @@ export interface FaultDiskOptions {
   readonly outlivesUsers?: boolean;
   /** Asked once for each operation, when its turn has come; a file's path is the one it was opened by. */
   readonly strike?: (operation: DiskOperation, path: string) => Strike | undefined;
+  /** Asked at each operation: while it is full, nothing grows (ENOSPC), and what is there can be read, written over and removed. */
+  readonly isFull?: () => boolean;
 }
 
 /**
@@ -51,13 +53,15 @@ export class FaultDisk implements Disk {
   }
 
   lock(): Promise<void> {
-    return this.#inner.lock();
+    // In turn: a lock that is still being taken when its process dies would otherwise be taken after it was freed.
+    return this.#serially(() => this.#inner.lock());
   }
 
   open(path: string, mode: 'read' | 'write'): Promise<File> {
     return this.#named('open', path, async () => {
-      const inode = await this.#tree.file(path, mode === 'write');
-      if (inode === undefined) throw ioError('ENOENT', `no file ${path}`);
+      const isRefused = mode === 'write' && this.#isFull;
+      const inode = await this.#tree.file(path, mode === 'write' && !isRefused);
+      if (inode === undefined) throw isRefused ? noRoom(path) : ioError('ENOENT', `no file ${path}`);
       return this.#handle(path, inode);
     });
   }
@@ -71,7 +75,10 @@ export class FaultDisk implements Disk {
   }
 
   makeDir(path: string): Promise<void> {
-    return this.#named('makeDir', path, () => this.#tree.makeFolder(path));
+    return this.#named('makeDir', path, async () => {
+      if (this.#isFull && (await this.#tree.folder(path)) === undefined) throw noRoom(path);
+      await this.#tree.makeFolder(path);
+    });
   }
 
   rename(from: string, to: string): Promise<void> {
@@ -91,8 +98,8 @@ export class FaultDisk implements Disk {
     });
   }
 
-  freeBytes(): Promise<number> {
-    return this.#inner.freeBytes();
+  async freeBytes(): Promise<number> {
+    return this.#isFull ? 0 : await this.#inner.freeBytes();
   }
 
   totalBytes(): Promise<number> {
@@ -136,6 +143,10 @@ export class FaultDisk implements Disk {
     await this.#inner.close();
   }
 
+  get #isFull(): boolean {
+    return this.#options.isFull?.() === true;
+  }
+
   #handle(path: string, inode: Inode): FaultFile {
     const content = inode.file;
     assert(content !== undefined, 'the tree has loaded the file');
@@ -144,8 +155,10 @@ export class FaultDisk implements Disk {
         clock: this.#clock,
         ignoreSync: this.#options.ignoreSync,
         isDead: () => this.#dead,
+        isFull: () => this.#isFull,
         strike: (operation, proceed) => this.#strike(operation, path, proceed),
         failure: (message) => ioError('EIO', `${message}: ${path}`),
+        noRoom: () => noRoom(path),
         released: (closed) => {
           this.#open.delete(closed);
           return this.#serially(() => this.#tree.release(inode));
@@ -187,6 +200,10 @@ export class FaultDisk implements Disk {
     if (strike?.delayMs === undefined) this.#clock.defer(() => proceed(failure));
     else this.#clock.timer(() => proceed(failure)).arm(strike.delayMs);
   }
+}
+
+function noRoom(path: string): IoError {
+  return ioError('ENOSPC', `the disk is full: ${path}`);
 }
 
 function ioError(code: IoErrorCode, message: string): IoError {

@@ -10,9 +10,11 @@ export interface FileContext {
   readonly clock: Clock;
   readonly ignoreSync: boolean;
   isDead(): boolean;
+  isFull(): boolean;
   /** The fault to strike the operation with, after its delay. */
   strike(operation: FileOperation, proceed: (failure: IoError | undefined) => void): void;
   failure(message: string): IoError;
+  noRoom(): IoError;
   released(file: FaultFile): Promise<void>;
 }
 
@@ -43,11 +45,10 @@ export class FaultFile implements File {
 
   write(chunks: readonly Uint8Array[], at: number, done: Done): void {
     const work = (finish: Done): void => {
+      const sizeBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+      if (at + sizeBytes > this.#content.sizeBytes && this.#context.isFull()) return finish(this.#context.noRoom(), 0);
       this.#content.write(chunks, at);
-      finish(
-        undefined,
-        chunks.reduce((sum, chunk) => sum + chunk.length, 0),
-      );
+      finish(undefined, sizeBytes);
     };
     this.#ask('write', work, done);
   }

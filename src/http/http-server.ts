@@ -1,8 +1,9 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { listenFailure } from '#base/listen-failure';
+import { cannotListen } from '#base/listen-failure';
 import type { Endpoint } from '#base/ports';
 import type { Node } from '#node/node';
+import { answer, type HttpEndpoint } from './http-endpoint.ts';
 
 /** The Prometheus text of a node's metrics, in slices, between which the node's other work goes on. */
 export interface Exposition {
@@ -24,10 +25,11 @@ export class HttpServer {
     this.at = at;
   }
 
-  /** Rejects with a sentence for the user if the address cannot be bound; its cause is the system's error. */
-  static async open(at: Endpoint, node: Node, metrics: Exposition): Promise<HttpServer> {
+  /** `extra` is served too. Rejects with a sentence for the user if the address cannot be bound; its cause is the system's error. */
+  static async open(at: Endpoint, node: Node, metrics: Exposition, extra?: HttpEndpoint): Promise<HttpServer> {
     const server = createServer((request, response) => {
       const path = (request.url ?? '/').split('?', 1)[0];
+      if (extra !== undefined && path === extra.path) return extra.handle(request, response);
       if (request.method !== 'GET' && request.method !== 'HEAD') {
         response.setHeader('allow', 'GET, HEAD');
         return answer(response, 405, 'text/plain', 'only GET is served\n');
@@ -56,7 +58,7 @@ export class HttpServer {
     await new Promise<void>((resolve, reject) => {
       // Once it listens this rejects nothing: a failed accept is the client's loss.
       server.on('error', (cause) => {
-        reject(new Error(`HTTP cannot listen on ${at.host}:${at.port}: ${listenFailure(cause)}`, { cause }));
+        reject(new Error(cannotListen('HTTP', at, cause), { cause }));
       });
       server.listen(at.port, at.host, resolve);
     });
@@ -90,9 +92,4 @@ function drained(response: ServerResponse): Promise<void> {
     };
     response.on('drain', settle).on('close', settle);
   });
-}
-
-function answer(response: ServerResponse, status: number, contentType: string, body: string): void {
-  response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) });
-  response.end(body);
 }

@@ -27,7 +27,7 @@ export type RecoveryDecision =
 
 /**
  * What recovery does with one segment. At and above the recovery point a crash may have torn anything: the log is cut after
- * the last whole batch. Below it everything was synced: what is missing there is corruption, and cutting would make it
+ * the last whole batch, unless a misplaced one tells of damage. Below it everything was synced: what is missing there is corruption, and cutting would make it
  * disappear. So whoever truncates a log below its recovery point writes the lower recovery point first.
  */
 export function recoveryDecision(facts: RecoveryFacts): RecoveryDecision {
@@ -41,6 +41,7 @@ export function recoveryDecision(facts: RecoveryFacts): RecoveryDecision {
     const found = isWhole ? `ends at offset ${endOffset}` : `${reason} after offset ${soundOffset - 1}`;
     return { kind: 'quarantine', reason: `${found}, but everything below ${synced} was synced` };
   }
+  if (ending === 'misplaced') return { kind: 'quarantine', reason };
   if (!isLast && endOffset > nextBaseOffset) {
     const overlap = `offset ${endOffset - 1} is beyond the next segment's base ${nextBaseOffset}`;
     if (nextBaseOffset < recoveryPoint) return { kind: 'quarantine', reason: overlap };

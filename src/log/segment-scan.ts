@@ -28,8 +28,11 @@ export interface SegmentScanOptions {
   readonly from?: { readonly position: number; readonly offset: Offset };
 }
 
-/** 'torn': what an interrupted write leaves, half a batch or only zeros. 'corrupt': bytes that no write has left so. */
-export type ScanEnding = 'end' | 'torn' | 'corrupt';
+/**
+ * 'torn': what an interrupted write leaves, half a batch or only zeros. 'corrupt': bytes that no write has left so, whole or in part.
+ * 'misplaced': a whole batch where none can be, which an interrupted write leaves neither: it was changed since, or the one before it.
+ */
+export type ScanEnding = 'end' | 'torn' | 'corrupt' | 'misplaced';
 
 export interface ScanResult {
   readonly ending: ScanEnding;
@@ -151,11 +154,14 @@ export class SegmentScan {
   #take(bytes: Uint8Array, at: number, visit: BatchVisitor): void {
     const header = readBatchHeader(bytes, at);
     assert(typeof header === 'object', 'size and magic were checked');
-    const damage = this.#damageOf(header, bytes);
-    if (damage !== undefined) {
-      this.#fail('corrupt', damage);
-      return;
+    const misplacement = this.#misplacementOf(header);
+    const isIntact = batchCrcMatches(bytes, header, this.#codecs);
+    if (misplacement !== undefined) {
+      // Its own offset may be right, and the one before it wrong.
+      if (isIntact) this.#soundOffset = Math.max(0, header.baseOffset);
+      return this.#fail(isIntact ? 'misplaced' : 'corrupt', misplacement);
     }
+    if (!isIntact) return this.#fail('corrupt', 'the checksum does not match');
     const position = this.#position;
     this.#position += header.sizeBytes;
     this.#endOffset = (lastOffset(header) + 1) as Offset;
@@ -163,14 +169,10 @@ export class SegmentScan {
     visit(header, position, bytes);
   }
 
-  #damageOf(header: BatchHeader, bytes: Uint8Array): string | undefined {
+  #misplacementOf(header: BatchHeader): string | undefined {
     const { baseOffset, onceEnded = baseOffset } = this.#options;
     const last = lastOffset(header);
-    if (header.baseOffset < this.#endOffset) {
-      // A batch that is whole otherwise: its offset may be right and the one before it wrong.
-      if (batchCrcMatches(bytes, header, this.#codecs)) this.#soundOffset = header.baseOffset;
-      return `offset ${header.baseOffset} after ${this.#endOffset - 1}`;
-    }
+    if (header.baseOffset < this.#endOffset) return `offset ${header.baseOffset} after ${this.#endOffset - 1}`;
     if (this.#endOffset < onceEnded && last >= onceEnded) {
       return `offsets ${header.baseOffset} to ${last}, but the log has ended at ${onceEnded}`;
     }
@@ -180,7 +182,7 @@ export class SegmentScan {
     if (header.partitionLeaderEpoch < this.#leaderEpoch) {
       return `leader epoch ${header.partitionLeaderEpoch} after ${this.#leaderEpoch}`;
     }
-    return batchCrcMatches(bytes, header, this.#codecs) ? undefined : 'the checksum does not match';
+    return undefined;
   }
 
   #fail(ending: ScanEnding, reason: string): void {

@@ -35,6 +35,8 @@ interface Session {
   suspectedAt: Mono | undefined;
   /** A probe is under way since then. */
   probedAt: Mono | undefined;
+  /** The last probe found nothing, as with a process that is just dying: when the next one is due. */
+  probeAgainAt: Mono | undefined;
   /** It was suspected while a probe was under way, which may have begun too early to tell. */
   isProbedAgain: boolean;
   isRefused: boolean;
@@ -67,7 +69,8 @@ export class BrokerLiveness {
   /** When `tick` is to be called next. */
   get deadline(): Mono {
     let earliest = Number.POSITIVE_INFINITY;
-    for (const { heardAt } of this.#sessions.values()) earliest = Math.min(earliest, heardAt + this.#options.sessionMs);
+    for (const { heardAt, probeAgainAt = Number.POSITIVE_INFINITY } of this.#sessions.values())
+      earliest = Math.min(earliest, heardAt + this.#options.sessionMs, probeAgainAt);
     return earliest;
   }
 
@@ -123,6 +126,7 @@ export class BrokerLiveness {
     if (session.isRefused) session.suspectedAt ??= now;
     else if (session.isProbedAgain) this.#startProbe(id, session, now);
     else if (outcome === 'alive') session.suspectedAt = undefined;
+    else session.probeAgainAt = now + this.#options.heartbeatMs;
     session.isProbedAgain = false;
     this.#fenceRefused(now);
   }
@@ -140,7 +144,10 @@ export class BrokerLiveness {
     const least = lateMs > heartbeatMs ? this.#earliestHeard(now) : Number.NEGATIVE_INFINITY;
     for (const session of this.#sessions.values())
       session.heardAt = Math.min(now, Math.max(session.heardAt + lateMs, least));
-    for (const [id, session] of this.#sessions) if (now - session.heardAt >= sessionMs) this.#gone(id, session);
+    for (const [id, session] of this.#sessions) {
+      if (now - session.heardAt >= sessionMs) this.#gone(id, session);
+      else if (session.probeAgainAt !== undefined && now >= session.probeAgainAt) this.#startProbe(id, session, now);
+    }
     this.#fenceRefused(now);
   }
 
@@ -159,6 +166,7 @@ export class BrokerLiveness {
 
   #startProbe(id: NodeId, session: Session, now: Mono): void {
     session.probedAt = now;
+    session.probeAgainAt = undefined;
     this.#probe.push(id);
   }
 
@@ -192,6 +200,7 @@ function newSession(brokerEpoch: number, heardAt: Mono): Session {
     heardAt,
     suspectedAt: undefined,
     probedAt: undefined,
+    probeAgainAt: undefined,
     isProbedAgain: false,
     isRefused: false,
   };

@@ -56,15 +56,14 @@ export function registerBroker(state: ControllerState, command: RegisterBrokerCo
   if (former?.incarnation === broker.incarnation) return { records: [], response: OK };
   const next: Broker = { ...broker, brokerEpoch: 0, fenced: true };
   const records: MetadataRecord[] = [];
-  if (former !== undefined) {
-    const { id, brokerEpoch, fenced } = former;
-    if (!fenced) records.push({ kind: 'fenceBroker', id, brokerEpoch });
-    const changes = changesOnReplacement(state, former, next, command.cleanBrokerEpoch === brokerEpoch);
-    // PLANTED BUG resume-same-epoch: what an earlier process led its successor leads on, as if nothing had been.
-    const isLed = ({ topicId, partition }: PartitionChangeRecord): boolean =>
-      image.topicById(topicId)?.partitions[partition]?.leader === id;
-    records.push(...(state.planted.has('resume-same-epoch') ? changes.filter((change) => !isLed(change)) : changes));
-  }
+  const { id } = next;
+  if (former?.fenced === false) records.push({ kind: 'fenceBroker', id, brokerEpoch: former.brokerEpoch });
+  const isClean = former !== undefined && command.cleanBrokerEpoch === former.brokerEpoch;
+  const changes = changesOnReplacement(state, former, next, isClean);
+  // PLANTED BUG resume-same-epoch: what an earlier process led its successor leads on, as if nothing had been.
+  const isLed = ({ topicId, partition }: PartitionChangeRecord): boolean =>
+    image.topicById(topicId)?.partitions[partition]?.leader === id;
+  records.push(...(state.planted.has('resume-same-epoch') ? changes.filter((change) => !isLed(change)) : changes));
   records.push({ kind: 'registerBroker', broker: next });
   return { records, response: OK };
 }

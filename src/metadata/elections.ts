@@ -1,5 +1,6 @@
 /** What the coming and going of brokers makes of their partitions: the partition changes of one atomic batch. */
 import type { NodeId } from '#model/ids';
+import { DIRECTORY_UNASSIGNED } from '#model/uuids';
 import type { ControllerState } from './decision.ts';
 import type { MetadataImage, TopicPartition } from './image.ts';
 import { changePartition, type Wanted } from './partition-change.ts';
@@ -42,34 +43,51 @@ export function changesOnDrain(state: ControllerState, draining: NodeId): readon
 
 /**
  * `next` takes the place of `former`, and is fenced. Whoever comes back without the directory of a replica, or after a crash to one that
- * need not survive it, may have lost what it acknowledged: it is no longer in sync nor eligible, unless it is the last.
+ * need not survive it, may have lost what it acknowledged: it is no longer in sync nor eligible, unless it is the last. So it is with
+ * directories that have changed where nobody was told in which of them a replica was. Undefined: it was unregistered, fenced before, and
+ * how it ended is not known.
  */
 export function changesOnReplacement(
   state: ControllerState,
-  former: RegisteredBroker,
+  former: RegisteredBroker | undefined,
   next: Broker,
   isClean: boolean,
 ): readonly PartitionChangeRecord[] {
   const { id } = next;
   const rules = new DecisionRules(state, { leaving: new Set([id]), replaced: next });
+  const isSameHome = former !== undefined && isSameSet(former.directories, next.directories);
   return changesOf(state.image, id, rules, (partition, topic) => {
     const { isr, elr } = partition;
     if (!isr.includes(id) && !elr.includes(id)) return undefined;
     const survives = isClean || rules.ofTopic(topic).survivesCrash;
-    const isLost = !survives || !rules.electorate.hasReplica(id, partition);
-    if (former.fenced && !isLost) return undefined;
+    const isThere = rules.electorate.hasReplica(id, partition) && (isSameHome || isAssigned(id, partition));
+    const isLost = !survives || !isThere;
+    if (former?.fenced !== false && !isLost) return undefined;
     const left = { isr: isr.filter((member) => member !== id) };
     return isLost ? { ...left, lost: id } : left;
   });
 }
 
-/** The broker has these directories only: it leaves the ISRs and leaderships of replicas that are in others. */
+function isSameSet<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((each) => b.includes(each));
+}
+
+function isAssigned(id: NodeId, { replicas, directories }: Partition): boolean {
+  return directories[replicas.indexOf(id)] !== DIRECTORY_UNASSIGNED;
+}
+
+/**
+ * The broker has these directories only: it leaves the ISRs and leaderships of replicas that are in others. One of which it has not told
+ * where it is may be there too, and should the broker crash now nobody would ever know: it is not eligible, and comes back in sync if it can.
+ */
 export function changesOnDirectories(state: ControllerState, broker: Broker): readonly PartitionChangeRecord[] {
   const { id } = broker;
   const rules = new DecisionRules(state, { replaced: broker });
   return changesOf(state.image, id, rules, (partition) => {
-    if (!partition.isr.includes(id) || rules.electorate.hasReplica(id, partition)) return undefined;
-    return { isr: partition.isr.filter((member) => member !== id) };
+    const { isr, elr } = partition;
+    const left = { isr: isr.filter((member) => member !== id) };
+    if (!isAssigned(id, partition)) return isr.includes(id) || elr.includes(id) ? { ...left, lost: id } : undefined;
+    return isr.includes(id) && !rules.electorate.hasReplica(id, partition) ? left : undefined;
   });
 }
 

@@ -129,6 +129,12 @@ export class MetadataImage {
     }
   }
 
+  replicaCountOf(broker: NodeId): number {
+    let count = 0;
+    for (const partitions of this.#replicas.of(broker).values()) count += partitions.length;
+    return count;
+  }
+
   /** The configs set on a resource, by key. */
   configs(type: ResourceType, name: string): ReadonlyMap<string, string> {
     return this.#configs.of(type, name);

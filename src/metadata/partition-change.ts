@@ -4,6 +4,7 @@
  */
 import { at } from '#base/assert';
 import { leaderEpoch, type NodeId, type Uuid } from '#model/ids';
+import type { PlantedBugs } from '#model/planted-bugs';
 import type { Electorate } from './electorate.ts';
 import type { Partition, PartitionChangeRecord } from './records.ts';
 
@@ -17,6 +18,7 @@ export interface PartitionRules {
   /** Whether eligible leader replicas are kept (KIP-966). */
   readonly keepsEligible: boolean;
   readonly election: Election;
+  readonly planted: PlantedBugs;
 }
 
 export interface Wanted {
@@ -42,7 +44,7 @@ export function changePartition(
   wanted: Wanted,
   rules: PartitionRules,
 ): PartitionChangeRecord | undefined {
-  const moved = movedReplicas(state, wanted);
+  const moved = movedReplicas(state, wanted, rules);
   const directories = directoriesOf(state, moved.replicas, wanted.directories, rules.electorate);
   const members = withEligible(state, moved, rules, wanted.lost);
   const after = withLeader(state, members, directories, rules);
@@ -67,12 +69,14 @@ export function applyChange(before: Partition, change: PartitionChangeRecord): P
 }
 
 /** A reassignment is complete when every replica that stays is in sync. */
-function movedReplicas(state: Partition, wanted: Wanted): Omit<Draft, 'elr' | 'leader'> {
+function movedReplicas(state: Partition, wanted: Wanted, { planted }: PartitionRules): Omit<Draft, 'elr' | 'leader'> {
   const { isr, replicas, removing, adding } = { ...state, ...wanted };
   const stays = (id: NodeId): boolean => !removing.includes(id);
   const staying = replicas.filter(stays);
   const isMoving = removing.length > 0 || adding.length > 0;
-  const isComplete = isMoving && staying.length > 0 && staying.every((id) => isr.includes(id));
+  // PLANTED BUG reassignment-ends-at-once: the old replicas go, whatever the new ones have by then.
+  const isReached = planted.has('reassignment-ends-at-once') || staying.every((id) => isr.includes(id));
+  const isComplete = isMoving && staying.length > 0 && isReached;
   if (!isComplete) return { isr, replicas, removing, adding };
   return { isr: isr.filter(stays), replicas: staying, removing: [], adding: [] };
 }

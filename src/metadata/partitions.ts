@@ -12,6 +12,7 @@ import {
   type Outcome,
   RECORDS_PER_REQUEST_MAX,
 } from './decision.ts';
+import type { Topic } from './image.ts';
 import { placeReplicas } from './placement.ts';
 import type { MetadataRecord } from './records.ts';
 
@@ -70,7 +71,7 @@ function grow(state: ControllerState, grown: GrownTopic, recordsMax: number): re
   if (added > recordsMax) {
     return fault(ErrorCode.PolicyViolation, 'Excessively large number of partitions per request.');
   }
-  const placed = replicasOf(state, grown, added, topic.partitions[0]?.replicas.length ?? 1);
+  const placed = replicasOf(state, grown, added, factorOf(topic));
   if (isFault(placed)) return placed;
   const records: MetadataRecord[] = [];
   for (const [index, replicas] of placed.entries()) {
@@ -79,6 +80,11 @@ function grow(state: ControllerState, grown: GrownTopic, recordsMax: number): re
     records.push({ kind: 'partition', topicId: topic.id, state: made });
   }
   return records;
+}
+
+/** Of its first partition, without the replicas that a reassignment is about to take away. */
+function factorOf({ partitions: [first] }: Topic): number {
+  return first?.replicas.filter((id) => !first.removing.includes(id)).length ?? 1;
 }
 
 function replicasOf(

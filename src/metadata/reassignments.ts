@@ -101,6 +101,10 @@ function reassign(
     { isr, replicas: [...target, ...removing], removing, adding },
     rules.ofPartition(name),
   );
+  // Where nobody is in sync, what was acknowledged may be with an eligible newcomer alone.
+  if (!hasMembers(state, change)) {
+    return fault(ErrorCode.InvalidReplicaAssignment, 'No replica that would be left has what was acknowledged.');
+  }
   return { records: change === undefined ? [] : [change] };
 }
 
@@ -109,10 +113,15 @@ function cancel({ id, name }: Topic, state: Partition, rules: DecisionRules): Ma
   const replicas = originalReplicas(state);
   const isr = state.isr.filter((member) => replicas.includes(member));
   const change = changePartition(id, state, { isr, replicas, removing: [], adding: [] }, rules.ofPartition(name));
-  const after = change === undefined ? state : applyChange(state, change);
-  if (after.isr.length > 0 || after.elr.length > 0) return { records: change === undefined ? [] : [change] };
+  if (hasMembers(state, change)) return { records: change === undefined ? [] : [change] };
   const message = `Unable to revert partition assignment for ${name}:${state.partition} because it would require an unclean leader election.`;
   return fault(ErrorCode.InvalidReplicaAssignment, message);
+}
+
+/** Whether somebody has all that was acknowledged, in sync or eligible, once the change is made. */
+function hasMembers(state: Partition, change: PartitionChangeRecord | undefined): boolean {
+  const { isr, elr } = change === undefined ? state : applyChange(state, change);
+  return isr.length > 0 || elr.length > 0;
 }
 
 function originalReplicas({ replicas, adding }: Partition): readonly NodeId[] {

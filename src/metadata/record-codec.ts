@@ -3,7 +3,8 @@
  * again for something else; a new field comes with a new version, and a reader refuses what it does not know (its features tell a
  * cluster when all can read it). Types 0 to 99 are those of Kafka's controller records.
  */
-import { Packr } from 'msgpackr';
+// The entry that looks for no native addon.
+import { Packr } from 'msgpackr/pack';
 import { producerId } from '#model/ids';
 import type { Voter } from '#model/voter';
 import { FieldReader, MalformedRecordError } from './field-reader.ts';

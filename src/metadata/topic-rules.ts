@@ -1,5 +1,6 @@
 /** What a topic's configs say about who is in sync and who may lead. */
 import { topicDefaults } from '#model/config-layers';
+import { NO_PLANTED_BUGS } from '#model/planted-bugs';
 import type { TopicConfigName } from '#model/topic-config';
 import type { ControllerState } from './decision.ts';
 import { Electorate, type Movement } from './electorate.ts';
@@ -17,21 +18,19 @@ export interface TopicRules {
   readonly survivesCrash: boolean;
 }
 
+type RulesState = Pick<ControllerState, 'image' | 'given'> & Partial<Pick<ControllerState, 'planted'>>;
+
 /** The rules of one decision: reads each topic's configs once. */
 export class DecisionRules {
   readonly electorate: Electorate;
   readonly keepsEligible: boolean;
-  readonly #state: Pick<ControllerState, 'image' | 'given'>;
+  readonly #state: RulesState;
   /** Of the same decision, and not in the image yet. */
   readonly #pending: readonly ConfigRecord[];
   readonly #defaults: ReadonlyMap<string, string>;
   readonly #topics = new Map<string, TopicRules>();
 
-  constructor(
-    state: Pick<ControllerState, 'image' | 'given'>,
-    movement: Movement = {},
-    pending: readonly MetadataRecord[] = [],
-  ) {
+  constructor(state: RulesState, movement: Movement = {}, pending: readonly MetadataRecord[] = []) {
     const { image, given } = state;
     this.#state = state;
     this.electorate = new Electorate(image, movement);
@@ -60,8 +59,10 @@ export class DecisionRules {
   /** `election`: where it is not what the topic's config allows. */
   ofPartition(topic: string, election?: Election): PartitionRules {
     const { electorate, keepsEligible } = this;
+    const { planted = NO_PLANTED_BUGS } = this.#state;
     const { minIsr, isUncleanAllowed } = this.ofTopic(topic);
-    return { electorate, keepsEligible, minIsr, election: election ?? (isUncleanAllowed ? 'unclean' : 'online') };
+    const allowed = isUncleanAllowed ? 'unclean' : 'online';
+    return { electorate, keepsEligible, minIsr, planted, election: election ?? allowed };
   }
 
   #configs(type: ResourceType, name: string): ReadonlyMap<string, string> {

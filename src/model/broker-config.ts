@@ -7,7 +7,7 @@ import { brokerSynonyms, TOPIC_CONFIG_NAMES, topicConfigDef } from './topic-conf
 export type UpdateMode = 'read-only' | 'per-broker' | 'cluster-wide' | 'cluster-only';
 
 function endpoint(text: string): string | undefined {
-  return parseEndpoint(text) === undefined ? 'Must be of the form host:port' : undefined;
+  return parseEndpoint(text) === undefined ? 'Must be of the form host:port, the port at most 65535' : undefined;
 }
 
 const LISTENER_FORM = 'NAME://host:port,…';

@@ -28,7 +28,7 @@ export function checkListeners(parts: readonly string[]): string | undefined {
   const ports = new Set<string>();
   for (const part of parts) {
     const listener = parseListener(part);
-    if (listener === undefined) return `"${part}" is not of the form NAME://host:port`;
+    if (listener === undefined) return `"${part}" is not of the form NAME://host:port, the port at most 65535`;
     const place = `${listener.host}:${listener.port}`;
     if (names.has(listener.name)) return `Each listener must have a different name: ${listener.name}`;
     if (listener.port !== 0 && ports.has(place)) return `Each listener must have a different port: ${place}`;

@@ -145,7 +145,7 @@ export const TOPIC_CONFIGS = {
   'min.insync.replicas': int({
     default: '1',
     min: 1,
-    doc: 'How many in-sync replicas an acks=all write needs; never more than the replication factor counts.',
+    doc: 'How many in-sync replicas an acks=all write needs; never more than the replication factor counts. Unless set it is 2 where cluster.target.size is 3 or more.',
   }),
   preallocate: boolean({
     default: 'false',

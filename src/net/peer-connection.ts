@@ -1,6 +1,6 @@
 import { assert } from '#base/assert';
 import { Fifo } from '#base/fifo';
-import type { Clock, Connection, Endpoint, Logger, Mono, Receiver } from '#base/ports';
+import type { Clock, Connection, Endpoint, Mono, Receiver } from '#base/ports';
 import type { MemoryBudget } from './memory-budget.ts';
 import { FRAGMENT_BYTES_MAX, Lane, MESSAGE_BYTES_MAX, PeerFrameReader, WORD_BYTES, writeWord } from './peer-frames.ts';
 
@@ -39,15 +39,14 @@ export interface PeerShared {
   /** For messages of several frames on their way in. */
   readonly reserve: MemoryBudget;
   readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /** Whose connection it is. */
 export interface PeerUser {
   /** The user owns the payload. */
   message(kind: number, payload: Uint8Array): void;
-  /** Once, last; in a turn of the network. */
-  closed(loss: ConnectionLoss): void;
+  /** Once, last; in a turn of the network. `fault`: a sentence, where this node has closed it for what the peer did, or did not do. */
+  closed(loss: ConnectionLoss, fault: string | undefined): void;
 }
 
 interface Outgoing {
@@ -69,9 +68,11 @@ export class PeerConnection implements Receiver {
   #urgentRunBytes = 0;
   #lastHeard: Mono;
   #lastTaken: Mono;
+  #hasFlushed = false;
   /** Nothing is read and nothing is queued any more. */
   #endedAt: Mono | undefined;
   #loss: ConnectionLoss | undefined;
+  #fault: string | undefined;
   #isReset = false;
   #closed = false;
 
@@ -92,6 +93,11 @@ export class PeerConnection implements Receiver {
   /** Queued here and in the socket. */
   get unsentBytes(): number {
     return this.#queuedBytes[Lane.Urgent] + this.#queuedBytes[Lane.Bulk] + this.#connection.queuedBytes;
+  }
+
+  /** Whether the other end's kernel is there: something that was sent has left. */
+  get hasFlushed(): boolean {
+    return this.#hasFlushed;
   }
 
   /** Of one message that the peer may send. */
@@ -125,9 +131,9 @@ export class PeerConnection implements Receiver {
     this.#connection.reset();
   }
 
-  /** The peer does not keep to the protocol: one log line, and it is reset. */
-  refuse(reason: string): void {
-    this.#close('nonsense', reason);
+  /** The peer does not keep to the protocol: it is reset. */
+  refuse(fault: string): void {
+    this.#close('nonsense', fault);
   }
 
   /** To be called now and then, `lateMs` after it should have been: our own lateness does not count against the peer. */
@@ -155,6 +161,7 @@ export class PeerConnection implements Receiver {
 
   flushed(): void {
     this.#lastTaken = this.#shared.clock.now();
+    this.#hasFlushed = true;
     if (this.#endedAt === undefined) this.#pump(UNFLUSHED_BYTES_MAX);
   }
 
@@ -162,12 +169,12 @@ export class PeerConnection implements Receiver {
     if (this.#closed) return;
     this.#closed = true;
     this.#stop(cause);
-    this.#user.closed(this.#loss ?? cause);
+    this.#user.closed(this.#loss ?? cause, this.#fault);
   }
 
-  #close(loss: ConnectionLoss, reason: string): void {
+  #close(loss: ConnectionLoss, fault: string): void {
     if (this.#endedAt !== undefined) return;
-    this.#shared.logger.warn({ remote: this.remote }, `peer connection closed: ${reason}`);
+    this.#fault = fault;
     this.reset(loss);
   }
 

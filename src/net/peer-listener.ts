@@ -16,9 +16,13 @@ export class PeerListener {
   #isFull = false;
   #closed = false;
 
-  constructor(network: Network, shared: PeerShared, makeUser: (connection: PeerConnection) => PeerUser) {
+  constructor(
+    { network, logger }: { readonly network: Network; readonly logger: Logger },
+    shared: PeerShared,
+    makeUser: (connection: PeerConnection) => PeerUser,
+  ) {
     this.#network = network;
-    this.#logger = shared.logger;
+    this.#logger = logger;
     this.#shared = shared;
     this.#makeUser = makeUser;
   }
@@ -58,9 +62,9 @@ export class PeerListener {
       const user = this.#makeUser(self);
       return {
         message: (kind, payload) => user.message(kind, payload),
-        closed: (loss) => {
+        closed: (loss, fault) => {
           this.#connections.delete(self);
-          user.closed(loss);
+          user.closed(loss, fault);
         },
       };
     });

@@ -31,7 +31,7 @@ export class LeaderlessWarning {
 
   #look(): void {
     this.#timer.arm(LOOK_MS);
-    const isMissing = this.#quorum.leaderId === undefined && this.#quorum.voters.length > 0;
+    const isMissing = this.#quorum.heardLeaderId === undefined && this.#quorum.voters.length > 0;
     if (isMissing && this.#missing) this.#say();
     if (!isMissing) this.#said = '';
     this.#missing = isMissing;

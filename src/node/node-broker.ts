@@ -4,7 +4,7 @@ import { ALL_APIS } from '#api/all-apis';
 import { Dispatcher } from '#api/dispatch';
 import { assert } from '#base/assert';
 import type { Deadlines } from '#base/deadlines';
-import { listenFailure } from '#base/listen-failure';
+import { cannotListen } from '#base/listen-failure';
 import type { Endpoint, Ports } from '#base/ports';
 import { type BrokerListener, ResourceType } from '#metadata/records';
 import type { NewTopic } from '#metadata/topics';
@@ -131,6 +131,11 @@ export async function openBroker(
       return response;
     },
     describeQuorum: (timeoutMs) => link.describeQuorum(host, timeoutMs),
+    async catchUp(timeoutMs) {
+      const hasCaughtUp = await link.catchUp(host, timeoutMs);
+      await partitions.settled();
+      return hasCaughtUp;
+    },
     get controllerId() {
       return quorum.leaderId;
     },
@@ -283,7 +288,7 @@ async function bind(ports: Ports, listener: KafkaListener, name: string, at: End
   try {
     return await listener.bind(ports.network, name, at);
   } catch (cause) {
-    throw new NodeError(`${name} cannot listen on ${at.host}:${at.port}: ${listenFailure(cause)}`, { cause });
+    throw new NodeError(cannotListen(name, at, cause), { cause });
   }
 }
 

@@ -2,8 +2,8 @@
 
 import { assert } from '#base/assert';
 import type { Deadlines } from '#base/deadlines';
-import { listenFailure } from '#base/listen-failure';
-import type { Endpoint, Ports } from '#base/ports';
+import { cannotListen } from '#base/listen-failure';
+import type { Endpoint, Logger, Ports } from '#base/ports';
 import type { NodeId, Uuid } from '#model/ids';
 import { parseEndpoint } from '#model/listener';
 import type { ParsedBrokerConfig } from '#model/parse-broker-config';
@@ -113,6 +113,7 @@ export async function openQuorum(
   });
   opened.push(() => quorum.close());
   refuseStrangers(quorum, voters, isController);
+  warnOfOthers(ports.logger, quorum, voters);
   const leaderless = new LeaderlessWarning(ports, quorum, peers);
   opened.push(async () => leaderless.stop());
   const controller = new MetadataController(quorum, ports.random.fork('controller'), given, planted);
@@ -151,7 +152,7 @@ async function listen(peers: PeerNetwork, listener: string, listed: Endpoint | u
   try {
     return await peers.listen(bound, { host: advertised.host, port: advertised.port });
   } catch (cause) {
-    throw new NodeError(`the peer listener cannot listen on ${listener}: ${listenFailure(cause)}`, { cause });
+    throw new NodeError(cannotListen('the peer listener', bound, cause), { cause });
   }
 }
 
@@ -172,6 +173,17 @@ function refuseStrangers(quorum: MetadataQuorum, listed: readonly PeerAddress[],
   throw new NodeError(
     `the data directory belongs to a cluster whose voters are ${known}, and none of the voters given (${given}) is among them: ` +
       'give the node the voters of its cluster, or a data directory of its own',
+  );
+}
+
+/** The list founds a quorum, and changes none: who takes it for the quorum of today may count on voters that there are not. */
+function warnOfOthers(logger: Logger, { voters }: MetadataQuorum, listed: readonly PeerAddress[]): void {
+  const strange = listed.filter(({ id }) => !voters.some((voter) => voter.id === id));
+  if (voters.length === 0 || strange.length === 0) return;
+  const [known, others] = [voters, strange].map((nodes) => nodes.map(({ id }) => id).join(', '));
+  logger.warn(
+    { voters: known, notVoters: others },
+    'controller.quorum.voters names nodes that are no voters: it counts when a quorum is founded, and voters are added to one later (AddRaftVoter)',
   );
 }
 

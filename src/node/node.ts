@@ -137,6 +137,7 @@ export class Node {
       minFreeBytes: config.logDirMinFreeBytes,
       retentionCheckMs: config.logRetentionCheckIntervalMs,
       cleaner: () => cleanerSettings(effective() ?? config),
+      planted: this.#identity.planted,
       // Nobody is forgotten before it is known what was set at run time: it may be longer than what was given.
       producerIdExpirationMs: () => effective()?.producerIdExpirationMs ?? Number.POSITIVE_INFINITY,
       onAllOffline: (reason) => ports.fatal(new NodeError(`no data directory is left: ${reason}`)),

@@ -59,6 +59,13 @@ export class DirectoryLock {
   }
 }
 
+/** The process that holds a directory; undefined if none does that can be seen from here. */
+export async function lockHolder(directory: string): Promise<number | undefined> {
+  const holder = await readHolder(join(directory, LOCK_FILE));
+  if (holder === undefined) return undefined;
+  return (await isAlive(holder, await thisProcess())) ? holder.pid : undefined;
+}
+
 function bindAbstract(name: string, directory: string): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy());

@@ -1,10 +1,11 @@
-import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { open, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { assert } from '#base/assert';
 import type { Disk, File } from '#base/ports';
 import { DirectoryLock, LOCK_FILE } from './directory-lock.ts';
 import { toIoError } from './io-error.ts';
 import type { IoPool } from './io-pool.ts';
+import { makeFolders } from './make-folders.ts';
 import { NodeFile } from './node-file.ts';
 
 export interface NodeDiskOptions {
@@ -98,30 +99,5 @@ export class NodeDisk implements Disk {
   #absolute(path: string): string {
     assert(!path.startsWith('/') && !path.split('/').includes('..'), `not a path within the directory: ${path}`);
     return join(this.path, path);
-  }
-}
-
-/**
- * Node's own `recursive` never ends, and takes a processor, where a folder is there and answers ENOENT to whoever makes one in it, as /proc
- * does and some mounts whose other end has gone.
- */
-async function makeFolders(path: string): Promise<void> {
-  try {
-    await makeFolder(path);
-  } catch (failure) {
-    const parent = dirname(path);
-    if ((failure as NodeJS.ErrnoException).code !== 'ENOENT' || parent === path) throw failure;
-    await makeFolders(parent);
-    await makeFolder(path);
-  }
-}
-
-/** One that is there already is as good. */
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path);
-  } catch (failure) {
-    const isThere = (failure as NodeJS.ErrnoException).code === 'EEXIST' && (await stat(path)).isDirectory();
-    if (!isThere) throw failure;
   }
 }

@@ -18,6 +18,8 @@ export class Election {
   #silentSince: Mono;
   /** Others than itself, in this stage. */
   #granted: ReplicaKey[] = [];
+  /** Someone has said no in this stage. */
+  #isRefused = false;
 
   constructor(replica: Replica, now: Mono) {
     this.#replica = replica;
@@ -106,7 +108,14 @@ export class Election {
   answered(response: VoteResponse, now: Mono): 'stand' | 'lead' | undefined {
     const { epoch, options } = this.#replica;
     if (response.pre) {
-      if (this.#stage !== 'prospective' || !response.granted || response.epoch !== epoch + 1) return undefined;
+      if (this.#stage !== 'prospective') return undefined;
+      if (!response.granted) {
+        // Perhaps by one that has not seen the leader's end yet, and will in a moment: to be asked again, and to go first if it likes.
+        this.#isRefused = true;
+        this.#deadline = Math.min(this.#deadline, now + this.#replica.uniform(1, 2) * options.heartbeatMs);
+        return undefined;
+      }
+      if (response.epoch !== epoch + 1) return undefined;
       this.#note(response.voter);
       return this.#hasMajority() ? 'stand' : undefined;
     }
@@ -142,7 +151,8 @@ export class Election {
     if (!couldVote || !log.isWithin({ index: request.lastIndex, epoch: request.lastEpoch })) return false;
     const { heartbeatMs } = this.#replica.options;
     const isFirst = this.#replica.self.id < request.candidate.id && log.lastIndex === request.lastIndex;
-    if (this.#stage === 'prospective' && isFirst && now - this.#stageSince < heartbeatMs) return false;
+    const goesFirst = isFirst && !this.#isRefused && now - this.#stageSince < heartbeatMs;
+    if (this.#stage === 'prospective' && goesFirst) return false;
     if (this.#stage === 'prospective') this.#stage = 'follower';
     this.#deadline = Math.max(this.#deadline, now + this.#replica.uniform(2, 4) * heartbeatMs);
     return true;
@@ -168,6 +178,7 @@ export class Election {
     this.#stage = stage;
     this.#stageSince = now;
     this.#granted = [];
+    this.#isRefused = false;
     this.#deadline = this.#drawDeadline(now);
   }
 

@@ -150,7 +150,11 @@ export class Following {
 
   #answer(leader: Voter, answer: Pick<AppendResponse, 'success' | 'prevIndex' | 'lastIndex' | 'lastEpoch'>): void {
     const { key, epoch, outbox } = this.#replica;
-    const durableIndex = answer.success ? this.#durableMatch() : 0;
+    // PLANTED BUG acknowledge-before-sync: an entry is acknowledged as soon as it is in memory.
+    const reached = this.#replica.options.planted.has('acknowledge-before-sync')
+      ? this.#matchedIndex
+      : this.#durableMatch();
+    const durableIndex = answer.success ? reached : 0;
     outbox.send(leader, { kind: 'appendResponse', epoch, from: key, round: this.#round, durableIndex, ...answer });
   }
 

@@ -2,7 +2,8 @@
  * The replicas' messages as bytes: a msgpack array [type, version, …fields]. A type is never used again for something else; a new field
  * comes with a new version, and a reader refuses what it does not know.
  */
-import { Packr } from 'msgpackr';
+// The entry that looks for no native addon.
+import { Packr } from 'msgpackr/pack';
 import { FieldReader, RaftMessageError } from './field-reader.ts';
 import type { AppendRequest, RaftEntry, ReplicaMessage } from './messages.ts';
 

@@ -10,6 +10,8 @@ export interface FollowerFetch {
   /** The follower has everything below on its disk, by the topic's flush policy. */
   readonly durableOffset: Offset;
   readonly logStartOffset: number;
+  /** It has no room for more, and asks for nothing until it has. Left out: it has some. */
+  readonly isFull?: boolean;
 }
 
 /**
@@ -22,8 +24,9 @@ export class FollowerProgress {
   #durableOffset = -1;
   #fetchOffset = -1;
   #logStartOffset = -1;
+  #isFull = false;
   #caughtUpAt: Mono;
-  #mark: { readonly at: Mono; readonly end: Offset } | undefined;
+  #mark: { at: Mono; readonly end: Offset } | undefined;
 
   /** `now`: its leader begins to lead, and gives it the time that anybody has. */
   constructor(now: Mono) {
@@ -49,8 +52,19 @@ export class FollowerProgress {
     return this.#logStartOffset;
   }
 
+  /** As it has told with its last fetch. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
   get caughtUpAt(): Mono {
     return this.#caughtUpAt;
+  }
+
+  /** Nothing could be heard of it for so long, up to `now`. */
+  excused(deafMs: number, now: Mono): void {
+    this.#caughtUpAt = Math.min(now, this.#caughtUpAt + deafMs);
+    if (this.#mark !== undefined) this.#mark.at = Math.min(now, this.#mark.at + deafMs);
   }
 
   fetched(fetch: FollowerFetch, leaderEnd: Offset, now: Mono): void {
@@ -61,6 +75,7 @@ export class FollowerProgress {
     this.#fetchOffset = fetch.fetchOffset;
     this.#durableOffset = Math.min(fetch.durableOffset, fetch.fetchOffset);
     this.#logStartOffset = fetch.logStartOffset;
+    this.#isFull = fetch.isFull === true;
     if (this.#durableOffset >= leaderEnd) {
       this.#caughtUpAt = now;
       this.#mark = undefined;

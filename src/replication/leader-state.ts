@@ -101,6 +101,11 @@ export class LeaderState {
     return this.#proposed !== undefined;
   }
 
+  /** Whether what is on the leader's disk waits for a member that has no room for it. */
+  get isHeldUp(): boolean {
+    return this.#view.isr.some((id) => this.#isStuck(id));
+  }
+
   follower(id: NodeId): FollowerProgress | undefined {
     return this.#followers.get(id);
   }
@@ -136,7 +141,7 @@ export class LeaderState {
     if (end < this.#epochStart) this.#epochStart = end;
   }
 
-  /** Says whether the high watermark has moved. Unknown replicas have no effect. */
+  /** `leaderEnd`: of what followers are given. Says whether the high watermark has moved. Unknown replicas have no effect. */
   fetched(id: NodeId, fetch: FollowerFetch, leaderEnd: Offset, now: Mono): boolean {
     const follower = this.#followers.get(id);
     if (follower === undefined) return false;
@@ -148,17 +153,27 @@ export class LeaderState {
     return this.#isMaximalMember(id) && this.#advance();
   }
 
-  /** Whether a follower out of sync may come in: it has all that is committed, also by any leader before this epoch. */
+  /** This node did not listen for so long, up to `now`: no follower is judged by that time. */
+  wasDeaf(deafMs: number, now: Mono): void {
+    for (const follower of this.#followers.values()) follower.excused(deafMs, now);
+  }
+
+  /**
+   * Whether a follower out of sync may come in: it has all that is committed, also by any leader before this epoch, and room for what the
+   * leader has beyond it.
+   */
   isCaughtUp(id: NodeId): boolean {
     const follower = this.#followers.get(id);
-    if (follower === undefined || follower.durableOffset < this.#highWatermark) return false;
+    if (follower === undefined || follower.durableOffset < this.#highWatermark || this.#isStuck(id)) return false;
     // PLANTED BUG expand-without-epoch-start: this leader's high watermark, which may be behind, is all that is asked for.
     return this.#planted.has('expand-without-epoch-start') || follower.durableOffset >= this.#epochStart;
   }
 
   /**
    * Another ISR than the committed one, if one is due and none is on its way: without who has not been caught up for `lagMaxMs`, with
-   * who has come to be. Until its fate is known both the old and the new members count for the high watermark.
+   * who has come to be since. Until its fate is known both the old and the new members count for the high watermark.
+   *
+   * Who has no room for what is on the leader's disk leaves at once, if enough are left for writes to go on without it.
    */
   propose(active: ActiveBroker, lagMaxMs: number, now: Mono): IsrProposal | undefined {
     if (this.#proposed !== undefined) return undefined;
@@ -168,8 +183,10 @@ export class LeaderState {
       const brokerEpoch = this.#mayBeMember(id, isr.includes(id), active, now - lagMaxMs);
       if (brokerEpoch !== undefined) members.push({ id, brokerEpoch });
     }
-    if (members.length === isr.length && members.every(({ id }) => isr.includes(id))) return undefined;
-    this.#proposed = { leaderEpoch, partitionEpoch, isr: members };
+    const growing = members.filter(({ id }) => !this.#isStuck(id));
+    const wanted = growing.length >= this.#isrMin ? growing : members;
+    if (wanted.length === isr.length && wanted.every(({ id }) => isr.includes(id))) return undefined;
+    this.#proposed = { leaderEpoch, partitionEpoch, isr: wanted };
     return this.#proposed;
   }
 
@@ -185,11 +202,19 @@ export class LeaderState {
     const follower = this.#followers.get(id);
     if (follower === undefined) return undefined;
     const brokerEpoch = active(id);
+    // Nor does one come in that has fallen silent since it had everything: it would go again with the next look, and so on.
+    if (follower.caughtUpAt < caughtUpSince) return undefined;
     // A member stays until it lags; the controller itself takes out who is fenced.
-    if (isMember) return follower.caughtUpAt >= caughtUpSince ? (brokerEpoch ?? -1) : undefined;
+    if (isMember) return brokerEpoch ?? -1;
     // PLANTED BUG alter-partition-of-old-process: whatever an earlier process had, the present one has; the controller believes it, too.
     const isHeard = follower.brokerEpoch === brokerEpoch || this.#planted.has('alter-partition-of-old-process');
     return brokerEpoch !== undefined && isHeard && this.isCaughtUp(id) ? brokerEpoch : undefined;
+  }
+
+  /** Whether it has no room for what is on the leader's disk. */
+  #isStuck(id: NodeId): boolean {
+    const follower = this.#followers.get(id);
+    return follower?.isFull === true && follower.durableOffset < this.#durableOffset;
   }
 
   get #isrMin(): number {
@@ -199,7 +224,9 @@ export class LeaderState {
   }
 
   #isMaximalMember(id: NodeId): boolean {
-    return this.#view.isr.includes(id) || this.#proposed?.isr.some((member) => member.id === id) === true;
+    const isProposed = this.#proposed?.isr.some((member) => member.id === id);
+    // PLANTED BUG newcomer-uncounted: who is to come in is waited for only when the leader hears that it has.
+    return this.#view.isr.includes(id) || (isProposed === true && !this.#planted.has('newcomer-uncounted'));
   }
 
   /** The least durable offset of the maximal ISR: the committed one, and whoever may be in it by now. */

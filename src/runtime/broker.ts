@@ -32,6 +32,8 @@ export interface ControllerClient {
   ): Promise<Submitted<Name>>;
   /** As the active controller sees it; undefined if there is none within `timeoutMs`. */
   describeQuorum(timeoutMs: number): Promise<QuorumDescription | undefined>;
+  /** Whether all that was committed when this was asked has, within `timeoutMs`, become true here. */
+  catchUp(timeoutMs: number): Promise<boolean>;
   /** Of the quorum's leader; undefined while none is known. */
   readonly controllerId: NodeId | undefined;
 }

@@ -44,7 +44,13 @@ const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>([
 ]);
 
 /** Answers of the controller as its client on any node sees them. */
-export type Submitted<Name extends OperationName> = ResponseOf<Name> | 'busy' | 'full' | 'stopped' | 'timeout';
+export type Submitted<Name extends OperationName> =
+  | ResponseOf<Name>
+  | 'busy'
+  | 'full'
+  | 'tooLarge'
+  | 'stopped'
+  | 'timeout';
 
 /**
  * The way of one node to the active controller, wherever that is: finds it, follows it from node to node, and answers when the decision
@@ -92,7 +98,7 @@ export class ControllerLink {
         await this.#applied(decided.index, until);
         return this.#stopped ? 'stopped' : decided.response;
       }
-      if (decided === 'busy' || decided === 'full') return decided;
+      if (decided === 'busy' || decided === 'full' || decided === 'tooLarge') return decided;
       if (decided === 'unknown' && !REPEATABLE.has(operation)) return 'timeout';
       if (this.#clock.now() + RETRY_MS >= until) return 'timeout';
       await this.#pause(RETRY_MS);
@@ -114,11 +120,23 @@ export class ControllerLink {
     while (!this.#stopped && this.#clock.now() < until) {
       const answer = this.#quorum.isActive
         ? await host.describeQuorum()
-        : ((await this.ask(DESCRIBE_QUORUM, null, TRY_MS)) as QuorumAnswer | undefined);
+        : ((await this.ask(DESCRIBE_QUORUM, null, Math.min(TRY_MS, until - this.#clock.now()))) as
+            | QuorumAnswer
+            | undefined);
       if (answer !== undefined && 'leaderId' in answer) return answer;
       await this.#pause(RETRY_MS);
     }
     return undefined;
+  }
+
+  /** Whether this node's image has come to hold, within `timeoutMs`, all that was committed when this was asked. */
+  async catchUp(host: ControllerHost, timeoutMs: number): Promise<boolean> {
+    const until = this.#clock.now() + timeoutMs;
+    const quorum = await this.describeQuorum(host, timeoutMs);
+    if (quorum === undefined) return false;
+    const committed = quorum.highWatermark - 1;
+    await this.#applied(committed, until);
+    return this.#quorum.appliedIndex >= committed;
   }
 
   stop(): void {

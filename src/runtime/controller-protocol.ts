@@ -53,6 +53,7 @@ export interface QuorumReplica {
 export interface QuorumDescription {
   readonly leaderId: NodeId;
   readonly leaderEpoch: number;
+  /** Behind the last committed entry. */
   readonly highWatermark: number;
   readonly voters: readonly QuorumReplica[];
   readonly observers: readonly QuorumReplica[];

@@ -1,7 +1,8 @@
 import type { Deadline, Deadlines } from '#base/deadlines';
 import { ErrorCode } from '#model/errors';
 import type { NodeId } from '#model/ids';
-import type { Partition, Watcher } from './partition.ts';
+import type { Partition } from './partition.ts';
+import type { Watcher } from './partition-waiters.ts';
 
 /** A partition whose leader here has deleted what lies below an offset. */
 export interface DeletedBelow {

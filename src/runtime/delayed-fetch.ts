@@ -5,7 +5,8 @@ import { ErrorCode } from '#model/errors';
 import { type NodeId, type Offset, offset } from '#model/ids';
 import { lastOffset, readBatchHeader } from '#protocol/record-batch';
 import type { FetchTarget } from './fetch-sessions.ts';
-import type { Partition, WatchedEnd, Watcher } from './partition.ts';
+import type { Partition } from './partition.ts';
+import type { WatchedEnd, Watcher } from './partition-waiters.ts';
 
 /** The part of the node's response memory that a fetch needs; see net's MemoryBudget. */
 export interface ReadBudget {
@@ -172,9 +173,9 @@ export class DelayedFetch implements Watcher {
       }
       const from = offset(target.fetchOffset);
       const upTo = this.#readLimit(partition);
-      // A follower that tells what it has on its disk asks for nothing.
-      const isReport = this.#plan.maxBytes === 0 && this.#plan.reader === 'follower';
-      if (isReport || this.#plan.isWithheld?.(partition)) {
+      // A follower that tells what it has on its disk asks for nothing, nor does one of what it has no room for.
+      const asksNothing = this.#plan.reader === 'follower' && (this.#plan.maxBytes === 0 || target.maxBytes === 0);
+      if (asksNothing || this.#plan.isWithheld?.(partition)) {
         results[place] = success(target, partition, upTo);
         attempt.next += 1;
         continue;
@@ -223,6 +224,8 @@ export class DelayedFetch implements Watcher {
 
   #readLimit(partition: Partition): Offset {
     if (this.#plan.reader === 'follower') return partition.writtenOffset;
+    // PLANTED BUG serve-above-high-watermark: consumers are given what only the leader may have.
+    if (partition.planted.has('serve-above-high-watermark')) return partition.writtenOffset;
     return this.#plan.reader === 'read-committed' ? partition.lastStableOffset : partition.highWatermark;
   }
 

@@ -1,4 +1,4 @@
-/** Where partitions end that other nodes lead, for metrics: asked when somebody wants to know, every few seconds at most. */
+/** Where partitions end, and since when, for metrics: other leaders are asked when somebody wants to know, every few seconds at most. */
 import type { Endpoint, Mono, Ports, Timer } from '#base/ports';
 import type { MetadataImage } from '#metadata/image';
 import { ErrorCode } from '#model/errors';
@@ -9,6 +9,7 @@ import { readListOffsetsResponse } from '#protocol/generated/list-offsets-respon
 import { writeRequestHeader } from '#protocol/headers';
 import { readResponseFrame } from '#protocol/response-frame';
 import { Writer } from '#protocol/writer';
+import { EndHistory } from './end-history.ts';
 import type { PartitionTable } from './partition-table.ts';
 
 const LIST_OFFSETS = 2;
@@ -37,15 +38,13 @@ export interface EndOffsetsParts {
   readonly wantedMax: number;
 }
 
-interface Known {
-  readonly offset: number;
-  readonly at: Mono;
-}
-
 interface Wanted {
   readonly topic: string;
   readonly index: number;
   at: Mono;
+  readonly history: EndHistory;
+  /** By another leader, when it was last asked. */
+  told: { readonly offset: number; readonly at: Mono } | undefined;
 }
 
 /**
@@ -58,8 +57,6 @@ export class EndOffsets {
   readonly #timer: Timer;
   /** By partition name; at most `wantedMax`. */
   readonly #wanted = new Map<string, Wanted>();
-  /** Of those wanted. */
-  readonly #known = new Map<string, Known>();
   /** A question is due, or under way. */
   #isAsking = false;
   #isClosed = false;
@@ -72,22 +69,29 @@ export class EndOffsets {
 
   /** Undefined while it is not known: the first time, and if its leader does not answer. */
   of(topic: string, index: number): number | undefined {
-    const found = this.#parts.partitions.findByName(topic, index);
-    if (typeof found !== 'number') return found.highWatermark;
-    const name = partitionName(topic, index);
-    const wanted = this.#wanted.get(name);
-    const at = this.#ports.clock.now();
-    if (wanted !== undefined) wanted.at = at;
-    else if (this.#wanted.size < this.#parts.wantedMax) this.#wanted.set(name, { topic, index, at });
-    this.#askAfter(GATHER_MS);
-    return this.#known.get(name)?.offset;
+    const wanted = this.#want(topic, index);
+    return this.#ledEnd(topic, index) ?? wanted?.told?.offset;
+  }
+
+  /**
+   * For how long there has been a record at `offset`, as far as this node has looked: at least so long. 0 if there is none; undefined while
+   * the end is not known.
+   */
+  presentMs(topic: string, index: number, offset: number): number | undefined {
+    const now = this.#ports.clock.now();
+    const wanted = this.#want(topic, index);
+    const ledEnd = this.#ledEnd(topic, index);
+    if (ledEnd !== undefined) wanted?.history.note(ledEnd, now);
+    const end = ledEnd ?? wanted?.told?.offset;
+    if (wanted === undefined || end === undefined) return undefined;
+    return offset >= end ? 0 : now - (wanted.history.cameAt(offset) ?? now);
   }
 
   /** Of the oldest one that another leader has told; 0 if there is none. */
   get ageMs(): number {
     const now = this.#ports.clock.now();
     let age = 0;
-    for (const { at } of this.#known.values()) age = Math.max(age, now - at);
+    for (const { told } of this.#wanted.values()) if (told !== undefined) age = Math.max(age, now - told.at);
     return age;
   }
 
@@ -97,6 +101,26 @@ export class EndOffsets {
     this.#timer.disarm();
   }
 
+  /** Undefined beyond the limit. */
+  #want(topic: string, index: number): Wanted | undefined {
+    const at = this.#ports.clock.now();
+    const name = partitionName(topic, index);
+    let wanted = this.#wanted.get(name);
+    if (wanted !== undefined) wanted.at = at;
+    else if (this.#wanted.size < this.#parts.wantedMax) {
+      wanted = { topic, index, at, history: new EndHistory(), told: undefined };
+      this.#wanted.set(name, wanted);
+    }
+    this.#askAfter(GATHER_MS);
+    return wanted;
+  }
+
+  /** Undefined where another node leads. */
+  #ledEnd(topic: string, index: number): number | undefined {
+    const found = this.#parts.partitions.findByName(topic, index);
+    return typeof found === 'number' ? undefined : found.highWatermark;
+  }
+
   #askAfter(delayMs: number): void {
     if (this.#isAsking || this.#isClosed) return;
     this.#isAsking = true;
@@ -104,20 +128,29 @@ export class EndOffsets {
   }
 
   async #refresh(): Promise<void> {
-    const keptFrom = this.#ports.clock.now() - KEEP_MS;
-    for (const [name, { topic, index, at }] of this.#wanted) {
-      // A leader that has come here is not asked.
-      if (at >= keptFrom && typeof this.#parts.partitions.findByName(topic, index) === 'number') continue;
-      this.#wanted.delete(name);
-      this.#known.delete(name);
+    const now = this.#ports.clock.now();
+    const elsewhere: Wanted[] = [];
+    for (const [name, wanted] of this.#wanted) {
+      const end = this.#ledEnd(wanted.topic, wanted.index);
+      if (wanted.at < now - KEEP_MS) this.#wanted.delete(name);
+      else if (end === undefined) elsewhere.push(wanted);
+      else {
+        wanted.told = undefined;
+        wanted.history.note(end, now);
+      }
     }
-    const byLeader = Map.groupBy(this.#wanted.values(), ({ topic, index }) => this.#leaderOf(topic, index));
+    const byLeader = Map.groupBy(elsewhere, ({ topic, index }) => this.#leaderOf(topic, index));
     const asked = [...byLeader].map(async ([leader, partitions]) => {
       const endpoint = leader === undefined ? undefined : this.#parts.endpointOf(leader);
       if (endpoint === undefined) return;
       const answer = await this.#ask(endpoint, partitions);
       const at = this.#ports.clock.now();
-      for (const [name, offset] of answer) this.#known.set(name, { offset, at });
+      for (const wanted of partitions) {
+        const offset = answer.get(partitionName(wanted.topic, wanted.index));
+        if (offset === undefined) continue;
+        wanted.told = { offset, at };
+        wanted.history.note(offset, at);
+      }
     });
     await Promise.all(asked);
     this.#isAsking = false;

@@ -1,6 +1,6 @@
 import type { Deadlines } from '#base/deadlines';
 import type { Ports, Random } from '#base/ports';
-import { coordinatorPartition } from '#coordinator/coordinator-partition';
+import type { Instant, Outcome } from '#coordinator/effects';
 import {
   failedConsumerHeartbeat,
   failedJoin,
@@ -32,7 +32,7 @@ import type {
   SyncGroupResponse,
 } from '#coordinator/group-commands';
 import type { GroupConfig, MigrationPolicy } from '#coordinator/group-config';
-import type { ObservedGroup } from '#coordinator/group-shard';
+import type { GroupShard, ObservedGroup } from '#coordinator/group-shard';
 import type { MetadataDelta } from '#metadata/delta';
 import type { MetadataImage } from '#metadata/image';
 import { ResourceType } from '#metadata/records';
@@ -44,8 +44,8 @@ import type { NodeId } from '#model/ids';
 import { OFFSETS_TOPIC } from '#model/internal-topics';
 import { ChangeWaiters } from './change-waiters.ts';
 import type { WithinTransaction } from './coordinator-driver.ts';
-import { errorWithoutHost } from './error-without-host.ts';
 import { GroupPartition } from './group-partition.ts';
+import { HostedPartitions } from './hosted-partitions.ts';
 import type { AppendOutcome, Partition } from './partition.ts';
 import type { LeadershipObserver, PartitionTable } from './partition-table.ts';
 
@@ -80,13 +80,19 @@ export interface UnservedGroup {
 export class GroupHost implements LeadershipObserver {
   readonly #parts: GroupHostParts;
   readonly #random: Random;
-  /** By partition; as many as the offsets topic has here. */
-  readonly #hosted = new Map<number, GroupPartition>();
+  readonly #hosted: HostedPartitions<GroupPartition>;
   /** By partition of the offsets topic; undefined while it is not known. */
   readonly #serving: ChangeWaiters<number | undefined>;
 
   constructor(parts: GroupHostParts) {
     this.#parts = parts;
+    this.#hosted = new HostedPartitions({
+      name: OFFSETS_TOPIC,
+      nodeId: parts.nodeId,
+      image: parts.image,
+      replicationFactor: () => parts.config().offsetsTopicReplicationFactor,
+      create: () => parts.createOffsetsTopic(),
+    });
     this.#serving = new ChangeWaiters(parts.deadlines);
     this.#random = parts.ports.random.fork('groups');
   }
@@ -108,13 +114,11 @@ export class GroupHost implements LeadershipObserver {
       servingChanged: () => this.#serving.changed(partition.index),
       damaged: (reason) => void partitions.quarantine(partition, reason),
     });
-    this.#hosted.set(partition.index, hosted);
+    this.#hosted.add(partition.index, hosted);
   }
 
   resigning(partition: Partition): void {
-    if (partition.topic !== OFFSETS_TOPIC) return;
-    this.#hosted.get(partition.index)?.close();
-    this.#hosted.delete(partition.index);
+    if (partition.topic === OFFSETS_TOPIC) this.#hosted.close(partition.index);
   }
 
   /**
@@ -122,7 +126,7 @@ export class GroupHost implements LeadershipObserver {
    * to be served looks whether that is still to come.
    */
   topicsChanged({ topicsDeleted, topicsCreated, partitions, brokers }: MetadataDelta): void {
-    if (topicsDeleted.length > 0) for (const hosted of this.#hosted.values()) hosted.topicsDeleted(topicsDeleted);
+    if (topicsDeleted.length > 0) for (const hosted of this.#hosted.all()) hosted.topicsDeleted(topicsDeleted);
     const created = topicsCreated.map(({ name }) => name);
     const changed = new Set<string>();
     for (const { topic, partition, before, after } of partitions) {
@@ -133,37 +137,29 @@ export class GroupHost implements LeadershipObserver {
     // With a broker its rack comes, or changes.
     const affected = brokers.length > 0 && this.#hasRacks ? 'all' : [...changed];
     if (created.length === 0 && affected.length === 0) return;
-    for (const hosted of this.#hosted.values()) hosted.topicsChanged(created, affected);
+    for (const hosted of this.#hosted.all()) hosted.topicsChanged(created, affected);
   }
 
   /** Undefined while there is no coordinator: the client asks again, and meanwhile the offsets topic is made. */
   coordinatorOf(groupId: string): NodeId | undefined {
-    const topic = this.#parts.image.topic(OFFSETS_TOPIC);
-    if (topic === undefined) {
-      if (this.#hasBrokersForOffsets) this.#parts.createOffsetsTopic();
-      return undefined;
-    }
-    const index = coordinatorPartition(groupId, topic.partitions.length);
-    const leader = topic.partitions[index]?.leader ?? undefined;
-    return leader === this.#parts.nodeId && !this.#hosted.has(index) ? undefined : leader;
+    return this.#hosted.coordinatorOf(groupId);
   }
 
   /** What is about to be served is waited for, see `servedPartition`: kafkajs ends its consumer where others try again. */
   async joinGroup(command: JoinGroupCommand): Promise<JoinGroupResponse> {
     const { groupId, memberId } = command;
-    if (this.#hostedFor(groupId)?.error !== ErrorCode.None) await this.servedPartition(groupId);
-    return this.#hostedFor(groupId)?.joinGroup(command) ?? failedJoin(memberId, this.#errorWithout(groupId));
+    if (this.#hosted.of(groupId)?.error !== ErrorCode.None) await this.servedPartition(groupId);
+    return this.#hosted.of(groupId)?.joinGroup(command) ?? failedJoin(memberId, this.#hosted.errorWithout(groupId));
   }
 
   syncGroup(command: SyncGroupCommand): Promise<SyncGroupResponse> {
-    const refused = () => Promise.resolve(failedSync(this.#errorWithout(command.groupId)));
-    return this.#hostedFor(command.groupId)?.syncGroup(command) ?? refused();
+    return this.#hosted.ask(command.groupId, (hosted) => hosted.syncGroup(command), failedSync);
   }
 
   heartbeat(command: HeartbeatCommand): HeartbeatResponse {
     const failed = (errorCode: ErrorCode) => ({ errorCode });
-    const hosted = this.#hostedFor(command.groupId);
-    const error = hosted?.error ?? this.#errorWithout(command.groupId);
+    const hosted = this.#hosted.of(command.groupId);
+    const error = hosted?.error ?? this.#hosted.errorWithout(command.groupId);
     // While groups load, members are spared a rejoin, as in Kafka: their sessions begin anew afterwards.
     if (error === ErrorCode.CoordinatorLoadInProgress) return failed(ErrorCode.None);
     return hosted?.readNow((shard, now) => shard.heartbeat(command, now), failed) ?? failed(error);
@@ -171,27 +167,17 @@ export class GroupHost implements LeadershipObserver {
 
   consumerHeartbeat(command: ConsumerHeartbeatCommand): Promise<ConsumerHeartbeatResponse> {
     const failed = (errorCode: ErrorCode) => failedConsumerHeartbeat(errorCode, null);
-    const hosted = this.#hostedFor(command.groupId);
-    const refused = () => Promise.resolve(failed(this.#errorWithout(command.groupId)));
-    return hosted?.ask((shard, now) => shard.consumerHeartbeat(command, now), failed) ?? refused();
+    return this.#ask(command, (shard, now) => shard.consumerHeartbeat(command, now), failed);
   }
 
   leaveGroup(command: LeaveGroupCommand): Promise<LeaveGroupResponse> {
     const failed = (errorCode: ErrorCode) => ({ errorCode, members: [] });
-    const hosted = this.#hostedFor(command.groupId);
-    return (
-      hosted?.ask((shard, now) => shard.leaveGroup(command, now), failed) ??
-      Promise.resolve(failed(this.#errorWithout(command.groupId)))
-    );
+    return this.#ask(command, (shard, now) => shard.leaveGroup(command, now), failed);
   }
 
   offsetCommit(command: OffsetCommitCommand): Promise<OffsetCommitResponse> {
     const failed = (error: ErrorCode) => failedOffsetCommit(command, error);
-    const hosted = this.#hostedFor(command.groupId);
-    return (
-      hosted?.ask((shard, now) => shard.offsetCommit(command, now), failed) ??
-      Promise.resolve(failed(this.#errorWithout(command.groupId)))
-    );
+    return this.#ask(command, (shard, now) => shard.offsetCommit(command, now), failed);
   }
 
   /**
@@ -202,7 +188,7 @@ export class GroupHost implements LeadershipObserver {
     const { ports, deadlines } = this.#parts;
     const until = ports.clock.now() + TOPIC_WITHIN_MS;
     for (;;) {
-      const partition = this.#partitionOf(groupId);
+      const partition = this.#hosted.partitionOf(groupId);
       if (partition !== undefined) return partition;
       if (ports.clock.now() >= until) return undefined;
       this.coordinatorOf(groupId);
@@ -219,11 +205,11 @@ export class GroupHost implements LeadershipObserver {
     const { clock } = this.#parts.ports;
     const until = clock.now() + SERVED_WITHIN_MS;
     for (;;) {
-      const hosted = this.#hostedFor(groupId);
-      const served = hosted === undefined ? this.#errorWithout(groupId) : hosted.error || hosted.partition;
+      const hosted = this.#hosted.of(groupId);
+      const served = hosted === undefined ? this.#hosted.errorWithout(groupId) : hosted.error || hosted.partition;
       const leftMs = until - clock.now();
       if (typeof served !== 'number' || leftMs <= 0) return served;
-      const partition = this.#partitionOf(groupId);
+      const partition = this.#hosted.partitionOf(groupId);
       if (served !== ErrorCode.CoordinatorLoadInProgress && partition !== undefined) return served;
       await this.#serving.wait(partition, leftMs);
     }
@@ -232,11 +218,7 @@ export class GroupHost implements LeadershipObserver {
   /** Within a transaction that has been verified for `servedPartition`. */
   txnOffsetCommit(command: OffsetCommitCommand, transaction: WithinTransaction): Promise<OffsetCommitResponse> {
     const failed = (error: ErrorCode) => failedOffsetCommit(command, error);
-    const hosted = this.#hostedFor(command.groupId);
-    return (
-      hosted?.ask((shard, now) => shard.txnOffsetCommit(command, now), failed, transaction) ??
-      Promise.resolve(failed(this.#errorWithout(command.groupId)))
-    );
+    return this.#ask(command, (shard, now) => shard.txnOffsetCommit(command, now), failed, transaction);
   }
 
   /** See GroupPartition.endTransaction. */
@@ -246,47 +228,37 @@ export class GroupHost implements LeadershipObserver {
     aborted: boolean,
     append: () => AppendOutcome,
   ): Promise<ErrorCode> {
-    const hosted = this.#hosted.get(partition);
+    const hosted = this.#hosted.at(partition);
     return hosted?.endTransaction(producerId, aborted, append) ?? Promise.resolve(ErrorCode.NotLeaderOrFollower);
   }
 
   offsetFetch(command: OffsetFetchCommand): Promise<OffsetFetchResponse> {
     const failed = (errorCode: ErrorCode) => ({ groupId: command.groupId, errorCode, topics: [] });
-    const hosted = this.#hostedFor(command.groupId);
-    const refused = () => Promise.resolve(failed(this.#errorWithout(command.groupId)));
-    return hosted?.read((shard) => shard.offsetFetch(command), failed, [command.groupId]) ?? refused();
+    const fetch = (hosted: GroupPartition) =>
+      hosted.read((shard) => shard.offsetFetch(command), failed, [command.groupId]);
+    return this.#hosted.ask(command.groupId, fetch, failed);
   }
 
   offsetDelete(command: OffsetDeleteCommand): Promise<OffsetDeleteResponse> {
-    const hosted = this.#hostedFor(command.groupId);
-    const refused = () => Promise.resolve(failedOffsetDelete(this.#errorWithout(command.groupId)));
-    return hosted?.ask((shard) => shard.offsetDelete(command), failedOffsetDelete) ?? refused();
+    return this.#ask(command, (shard) => shard.offsetDelete(command), failedOffsetDelete);
   }
 
   /** The groups of this node; with an error, some are missing. */
   async listGroups(
     command: ListGroupsCommand,
   ): Promise<{ readonly errorCode: ErrorCode; readonly groups: readonly ListedGroup[] }> {
-    const lists = await Promise.all(
-      [...this.#hosted.values()].map((hosted) =>
-        hosted.read<readonly ListedGroup[] | ErrorCode>(
-          (shard) => shard.listGroups(command),
-          (error) => error,
-        ),
+    const { errorCode, items } = await this.#hosted.list<ListedGroup>((hosted) =>
+      hosted.read<readonly ListedGroup[] | ErrorCode>(
+        (shard) => shard.listGroups(command),
+        (error) => error,
       ),
     );
-    const groups: ListedGroup[] = [];
-    for (const list of lists) {
-      if (typeof list !== 'number') groups.push(...list);
-      // A partition that is not served has no groups here, as one that another node leads.
-      else if (list !== ErrorCode.NotCoordinator) return { errorCode: list, groups: [] };
-    }
-    return { errorCode: ErrorCode.None, groups };
+    return { errorCode, groups: items };
   }
 
   /** See GroupShard.observed: of all partitions that are served here. */
   *observed(): IterableIterator<ObservedGroup> {
-    for (const hosted of this.#hosted.values()) yield* hosted.observed();
+    for (const hosted of this.#hosted.all()) yield* hosted.observed();
   }
 
   /** One answer per id, in their order. */
@@ -321,12 +293,21 @@ export class GroupHost implements LeadershipObserver {
     );
   }
 
+  #ask<Answer>(
+    { groupId }: { readonly groupId: string },
+    decide: (shard: GroupShard, now: Instant) => Outcome<Answer>,
+    failed: (errorCode: ErrorCode) => Answer,
+    transaction?: WithinTransaction,
+  ): Promise<Answer> {
+    return this.#hosted.ask(groupId, (hosted) => hosted.ask(decide, failed, transaction), failed);
+  }
+
   /** Asks each partition once for the groups that are its own. */
   async #eachPartition<Answer extends { readonly groupId: string }>(
     groupIds: readonly string[],
     ask: (hosted: GroupPartition, ids: readonly string[]) => Promise<readonly (Answer | UnservedGroup)[]>,
   ): Promise<readonly (Answer | UnservedGroup)[]> {
-    const byPartition = Map.groupBy(groupIds, (id) => this.#hostedFor(id));
+    const byPartition = Map.groupBy(groupIds, (id) => this.#hosted.of(id));
     const answers = await Promise.all(
       [...byPartition].map(([hosted, ids]) =>
         hosted === undefined ? ids.map((id) => this.#unserved(id)) : ask(hosted, ids),
@@ -336,37 +317,13 @@ export class GroupHost implements LeadershipObserver {
     return groupIds.map((groupId) => byId.get(groupId) ?? { groupId, errorCode: ErrorCode.UnknownServerError });
   }
 
-  /** Made with fewer brokers, the topic would be less safe than the cluster is meant to be, for as long as nobody changes it. */
-  get #hasBrokersForOffsets(): boolean {
-    const { image, config } = this.#parts;
-    let unfenced = 0;
-    for (const { fenced } of image.brokers.values()) if (!fenced) unfenced += 1;
-    return unfenced >= config().offsetsTopicReplicationFactor;
-  }
-
   get #hasRacks(): boolean {
     for (const { rack } of this.#parts.image.brokers.values()) if (rack !== null) return true;
     return false;
   }
 
-  /** Of the offsets topic; undefined while there is none. */
-  #partitionOf(groupId: string): number | undefined {
-    const topic = this.#parts.image.topic(OFFSETS_TOPIC);
-    return topic === undefined ? undefined : coordinatorPartition(groupId, topic.partitions.length);
-  }
-
-  #hostedFor(groupId: string): GroupPartition | undefined {
-    const partition = this.#partitionOf(groupId);
-    return partition === undefined ? undefined : this.#hosted.get(partition);
-  }
-
-  /** Of a group that nothing here holds: this node may lead its partition, and not be ready to serve it. */
-  #errorWithout(groupId: string): FailureCode {
-    return errorWithoutHost(this.#parts.image.topic(OFFSETS_TOPIC), groupId, this.#parts.nodeId);
-  }
-
   #unserved(groupId: string): UnservedGroup {
-    return { groupId, errorCode: this.#errorWithout(groupId) };
+    return { groupId, errorCode: this.#hosted.errorWithout(groupId) };
   }
 }
 

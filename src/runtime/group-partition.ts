@@ -46,7 +46,8 @@ export class GroupPartition {
       what: 'groups',
       newShard: () => {
         const { random, topics, configOf } = world;
-        return new GroupShard({ config: world.groupConfig(), random, topics, configOf });
+        const { planted } = partition;
+        return new GroupShard({ config: world.groupConfig(), random, topics, configOf, planted });
       },
       sends: ({ replies }) => replies.map((reply) => this.#unpark(reply)),
       loaded: () => {

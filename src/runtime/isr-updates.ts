@@ -72,26 +72,30 @@ export class IsrUpdates {
     return Math.max(10, this.#parts.lagMaxMs() / 4);
   }
 
+  /** A node that stood still has not heard its followers: they get as much more time, whatever they are looked at for next. */
   #lookForLag(lateMs: number): void {
-    for (const partition of this.#parts.partitions()) if (partition.leads) this.#propose(partition, lateMs);
+    for (const partition of this.#parts.partitions()) {
+      if (!partition.leads) continue;
+      if (lateMs > 0) partition.wasDeaf(lateMs);
+      this.#propose(partition);
+    }
     if (this.#proposed.size > 0 && !this.#isSending) this.#timer.arm(0);
     this.#lagTimer.arm(this.#lagCheckMs);
   }
 
-  /** A node that stood still has not heard its followers: they get as much more time. */
-  #propose(partition: Partition, lateMs: number): void {
+  #propose(partition: Partition): void {
     const { image, lagMaxMs } = this.#parts;
     const active = (id: NodeId): number | undefined => {
       const broker = image.brokers.get(id);
       return broker === undefined || broker.fenced || broker.draining ? undefined : broker.brokerEpoch;
     };
-    const proposal = partition.proposeIsr(active, lagMaxMs() + lateMs);
+    const proposal = partition.proposeIsr(active, lagMaxMs());
     if (proposal !== undefined) this.#proposed.set(partition, proposal);
   }
 
   async #send(): Promise<void> {
     if (this.#isSending || this.#isStopped) return;
-    for (const partition of this.#due) this.#propose(partition, 0);
+    for (const partition of this.#due) this.#propose(partition);
     this.#due.clear();
     const sent = [...this.#proposed].slice(0, PARTITIONS_MAX);
     if (sent.length === 0) return;

@@ -9,10 +9,10 @@ import type { MetadataQuorum } from './metadata-quorum.ts';
 const QUEUE_MAX = 1000;
 
 /**
- * 'busy', 'full' (no room on the disk), 'notController': nothing was done, nor will be. 'unknown': it may be done or not; the node is
- * ending, or has lost sight of the quorum.
+ * 'busy', 'full' (no room on the disk), 'tooLarge' (what it would change), 'notController': nothing was done, nor will be. 'unknown': it may
+ * be done or not; the node is ending, or has lost sight of the quorum.
  */
-export type Undecided = 'busy' | 'full' | 'notController' | 'unknown';
+export type Undecided = 'busy' | 'full' | 'tooLarge' | 'notController' | 'unknown';
 
 /** The response holds on every node whose image has reached `index`. */
 export interface Decided<Name extends OperationName> {
@@ -71,6 +71,8 @@ export class MetadataController {
       this.#quorum.confirm((isLeader) => answer(isLeader ? { response, index } : 'notController'));
       return;
     }
+    // PLANTED BUG answer-before-commit: a decision is told as soon as it is made.
+    if (this.#state.planted.has('answer-before-commit')) answer({ response, index: this.#quorum.image.index });
     this.#quorum.propose(records, (result) => {
       this.#deciding = false;
       if (typeof result === 'object') answer({ response, index: result.index });

@@ -11,6 +11,7 @@ import { bootstrapIn, votersIn } from '#metadata/voters';
 import type { NodeId, Uuid } from '#model/ids';
 import type { PlantedBugs } from '#model/planted-bugs';
 import type { Voter } from '#model/voter';
+import { MESSAGE_BYTES_MAX } from '#net/peer-frames';
 import { FirstQuorum } from '#raft/first-quorum';
 import type { PeerAddress, RaftEntry, ReplicaMessage } from '#raft/messages';
 import { Raft } from '#raft/raft';
@@ -50,7 +51,11 @@ export const METADATA_FOLDER = 'metadata';
 
 /** Replayed in one turn at most, so that others have theirs. */
 const ENTRIES_PER_TURN = 200;
+/** An entry goes to other nodes whole, in one message. */
+const ENTRY_BYTES_MAX = MESSAGE_BYTES_MAX - 64 * 1024;
 const INTRODUCTION_MS = 100;
+/** A follower stands after one to two of them. */
+const SILENT_TIMEOUTS = 2;
 
 export class MetadataQuorum {
   readonly self: Voter;
@@ -78,6 +83,7 @@ export class MetadataQuorum {
   #version = 0;
   #elections = 0;
   #stalls = 0;
+  #isDiskFull = false;
   #isPumping = false;
   #pumpAgain = false;
   #deferred = false;
@@ -132,10 +138,16 @@ export class MetadataQuorum {
     );
     this.#operations = new QuorumLog(log, {
       hardStateSaved: (state) => this.#input((at) => this.#raft.hardStateSaved(state, at)),
-      persisted: (index, generation) => this.#input((at) => this.#raft.persisted(index, generation, at)),
+      persisted: (index, generation) => {
+        this.#foundRoom();
+        this.#input((at) => this.#raft.persisted(index, generation, at));
+      },
       full: () => this.#diskFull(),
       snapshotStored: (position) => this.#input(() => this.#raft.snapshotStored(position)),
-      snapshotInstalled: (covers) => this.#input(() => this.#snapshotInstalled(covers)),
+      snapshotInstalled: (covers) => {
+        this.#foundRoom();
+        this.#input(() => this.#snapshotInstalled(covers));
+      },
       failed: (failure) => this.#fail(failure),
     });
     this.#sender = new SnapshotSender(log, (to, chunk) => this.#input((at) => this.#raft.snapshotRead(to, chunk, at)));
@@ -215,6 +227,15 @@ export class MetadataQuorum {
 
   get leaderId(): NodeId | undefined {
     return this.#raft.leader?.id;
+  }
+
+  /**
+   * The leader, unless it has been silent for so long that there is none by all appearances. A replica whose leader is gone, and which
+   * finds no majority for another one, has no later epoch to forget it in.
+   */
+  get heardLeaderId(): NodeId | undefined {
+    const isSilent = this.#ports.clock.now() - this.leaderHeardAt > SILENT_TIMEOUTS * this.#options.electionTimeoutMs;
+    return this.role !== 'leader' && isSilent ? undefined : this.leaderId;
   }
 
   /** It leads, and has replayed everything that was committed before: the active controller. */
@@ -311,7 +332,12 @@ export class MetadataQuorum {
   propose(records: readonly MetadataRecord[], done: Proposed): void {
     assert(records.length > 0, 'an entry has records');
     const now = this.#ports.clock.now();
-    const index = this.isActive ? this.#raft.propose(this.#replay.encode(records), now) : undefined;
+    const payload = this.isActive ? this.#replay.encode(records) : undefined;
+    if (payload !== undefined && payload.length > ENTRY_BYTES_MAX) {
+      this.#ports.clock.defer(() => done('tooLarge'));
+      return;
+    }
+    const index = payload === undefined ? undefined : this.#raft.propose(payload, now);
     if (index === undefined) {
       const answer = this.#stopped ? 'unknown' : 'lost';
       this.#ports.clock.defer(() => done(answer));
@@ -475,7 +501,9 @@ export class MetadataQuorum {
 
   #apply(): void {
     let count = 0;
-    while (this.appliedIndex < this.#raft.commitIndex && !this.#stopped) {
+    // PLANTED BUG replay-before-commit: what is on this node's disk is taken for decided.
+    const early = this.#options.planted.has('replay-before-commit');
+    while (this.appliedIndex < (early ? this.#raft.durableIndex : this.#raft.commitIndex) && !this.#stopped) {
       if (count === ENTRIES_PER_TURN) return this.#applyLater();
       count += 1;
       const entry = this.#raft.entry(this.appliedIndex + 1);
@@ -505,7 +533,10 @@ export class MetadataQuorum {
   }
 
   #diskFull(): void {
-    this.#ports.logger.warn({}, 'no room on the disk of the metadata log: nothing is appended to it');
+    // It is tried again and again: told once.
+    if (!this.#isDiskFull)
+      this.#ports.logger.warn({}, 'no room on the disk of the metadata log: nothing is appended to it');
+    this.#isDiskFull = true;
     this.#input((now) => {
       this.#raft.diskFull(now);
       if (this.#raft.lastIndex === 0) this.#firstQuorum.dropped(now);
@@ -513,6 +544,11 @@ export class MetadataQuorum {
       // With other voters it has left for them, and they may commit it.
       this.#proposals.giveUp(this.#raft.durableIndex + 1, this.voters.length === 1 ? 'full' : 'unknown');
     });
+  }
+
+  #foundRoom(): void {
+    if (this.#isDiskFull) this.#ports.logger.info({}, 'the disk of the metadata log has room again');
+    this.#isDiskFull = false;
   }
 
   #snapshotInstalled(covers: LogPosition): void {

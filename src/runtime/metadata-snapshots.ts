@@ -105,6 +105,7 @@ export class MetadataSnapshots {
         slice = take(records, SLICE_RECORDS);
       }
       if (this.#stopped) return await writer.abandon();
+      await writer.finish();
     } catch (failure) {
       await writer.abandon();
       throw failure;

@@ -5,7 +5,7 @@ import type { MetadataImage } from '#metadata/image';
 import { type Partition as PartitionState, ResourceType } from '#metadata/records';
 import { type BrokerLayers, topicDefaults } from '#model/config-layers';
 import { ErrorCode } from '#model/errors';
-import { type NodeId, partitionName, type Uuid } from '#model/ids';
+import { type NodeId, offset, partitionName, type Uuid } from '#model/ids';
 import { isInternalTopic } from '#model/internal-topics';
 import { parseTopicConfig, type TopicConfig } from '#model/topic-config';
 import type { LogStore } from '#storage/log-store';
@@ -27,6 +27,7 @@ interface TopicEntry {
 
 /** Told of the replicas that this node has. */
 export interface ReplicaObserver {
+  /** Also again, when the metadata have come to say otherwise in which directory it is. */
   opened(partition: Partition): void;
   /** Before the replica retires. */
   closing(partition: Partition): void;
@@ -108,14 +109,17 @@ export class PartitionTable {
       for (const partition of topic.partitions) if (partition !== undefined) yield partition;
   }
 
-  /** For requests that only the leader answers; one that is offline answers for itself. */
-  findByName(topic: string, index: number): Partition | ErrorCode {
-    return leaderOnly(this.replicaByName(topic, index));
+  /**
+   * For requests that only the leader answers; one that is offline answers for itself. A client that goes by another leader epoch than a
+   * follower here is told that, as in Kafka: it, or this node, is behind. -1: the client names none.
+   */
+  findByName(topic: string, index: number, clientEpoch = -1): Partition | ErrorCode {
+    return leaderOnly(this.replicaByName(topic, index), clientEpoch);
   }
 
   /** As findByName. */
-  findById(topicId: Uuid, index: number): Partition | ErrorCode {
-    return leaderOnly(this.replicaById(topicId, index));
+  findById(topicId: Uuid, index: number, clientEpoch = -1): Partition | ErrorCode {
+    return leaderOnly(this.replicaById(topicId, index), clientEpoch);
   }
 
   /** Also one that follows. */
@@ -240,10 +244,27 @@ export class PartitionTable {
       await this.#dropLog(topic, topicId, index, held);
       return;
     }
-    const partition = held ?? (await this.#open(this.#entry(topic, topicId), index));
-    this.#entry(topic, topicId).states[index] = after;
+    const partition = held ?? (await this.#open(this.#entry(topic, topicId), index, after));
+    const { states } = this.#entry(topic, topicId);
+    const before = states[index];
+    states[index] = after;
     this.#assume(partition, after);
-    if (held === undefined) for (const observer of this.#replicaObservers) observer.opened(partition);
+    const isNews = held === undefined || this.#directoryIn(before) !== this.#directoryIn(after);
+    if (isNews) for (const observer of this.#replicaObservers) observer.opened(partition);
+  }
+
+  /** Of this node's replica, as the metadata have it. */
+  #directoryIn(state: PartitionState | undefined): Uuid | undefined {
+    return state?.directories[state.replicas.indexOf(this.#node)];
+  }
+
+  /**
+   * Whether an earlier process of this node can have acknowledged nothing here: whoever registers anew leaves what it was in sync with, or at
+   * least its leadership, so that a partition which is as it was made has come since, or has not counted on this node yet.
+   */
+  #isNew({ partitionEpoch, adding, isr, elr }: PartitionState): boolean {
+    const isMember = isr.includes(this.#node) || elr.includes(this.#node);
+    return partitionEpoch === 0 || (adding.includes(this.#node) && !isMember);
   }
 
   /** The partition's part in its present state. */
@@ -280,10 +301,12 @@ export class PartitionTable {
     });
   }
 
-  async #open(entry: TopicEntry, index: number): Promise<Partition> {
+  async #open(entry: TopicEntry, index: number, state: PartitionState): Promise<Partition> {
     const { name, id } = entry;
     const found = this.#store.get(name, index);
-    const log = found ?? (await this.#store.create(name, id, index, entry.config));
+    const there = found ?? (await this.#store.create(name, id, index, entry.config, offset(0), this.#isNew(state)));
+    // Its directory may have failed before anybody listened.
+    const log = there?.directory.isOffline ? undefined : there;
     if (log === undefined)
       this.#logger.error(
         { log: partitionName(name, index) },
@@ -363,7 +386,7 @@ export class PartitionTable {
     // In a directory that has failed the log is there, with all that it has acknowledged.
     if (this.#store.get(topic, index) !== undefined) return;
     // Not at 0 if it was to begin anew further up.
-    const log = await this.#store.create(topic, topicId, index, entry.config, highWatermark);
+    const log = await this.#store.create(topic, topicId, index, entry.config, highWatermark, this.#isNew(state));
     if (log !== undefined) this.#beginAnew(partition, log, state);
   }
 
@@ -438,7 +461,8 @@ export class PartitionTable {
   }
 }
 
-function leaderOnly(found: Partition | ErrorCode): Partition | ErrorCode {
+function leaderOnly(found: Partition | ErrorCode, clientEpoch: number): Partition | ErrorCode {
   if (typeof found === 'number' || found.leads || found.log === undefined) return found;
-  return ErrorCode.NotLeaderOrFollower;
+  const epochError = found.checkLeaderEpoch(clientEpoch);
+  return epochError === ErrorCode.None ? ErrorCode.NotLeaderOrFollower : epochError;
 }

@@ -1,5 +1,4 @@
 import { assert } from '#base/assert';
-import { Fifo } from '#base/fifo';
 import type { Mono, Timestamp } from '#base/ports';
 import type { EndMarker } from '#log/end-marker';
 import type { EpochEnd } from '#log/leader-epoch-cache';
@@ -11,20 +10,7 @@ import { type BatchHeader, isTransactional } from '#protocol/record-batch';
 import type { FollowerFetch } from '#replication/follower-progress';
 import { type ActiveBroker, type IsrProposal, LeaderState, type PartitionView } from '#replication/leader-state';
 import type { LogListener, PartitionLog } from '#storage/partition-log';
-
-/** Called when what it waits for has moved, or the partition has changed its role or gone. */
-export interface Watcher {
-  advanced(): void;
-}
-
-/** What a watcher waits for: more that is committed, or, as a follower, more that is written; or less, at the start of replicas' logs. */
-export type WatchedEnd = 'committed' | 'written' | 'trimmed';
-
-interface PendingAck {
-  /** Answered once everything up to it is durable, or committed. */
-  readonly upTo: Offset;
-  readonly done: (error: ErrorCode) => void;
-}
+import { type Acknowledge, PartitionWaiters, type WatchedEnd, type Watcher } from './partition-waiters.ts';
 
 /** A duplicate has what the batch that was taken first got. */
 export interface Appended {
@@ -81,20 +67,17 @@ export class Partition implements LogListener {
   /** Undefined on a follower. */
   #leader: LeaderState | undefined;
   #wasReady = false;
+  /** In the epoch before the present one. */
+  #ledBefore = false;
   /** What clients may have been told. */
   #highWatermark: Offset;
   /** As it was when the log last knew it. */
   #stableOffset: Offset = offset(0);
+  /** It was seen at least once since this leader's epoch began. */
+  #isStableKnown = false;
   /** As a follower's leader has told it. */
   #leaderHighWatermark: Offset = offset(0);
-  /** Bounded by the request memory of the connections, as `#commits`: each entry belongs to a request in flight. */
-  readonly #acks = new Fifo<PendingAck>();
-  readonly #commits = new Fifo<PendingAck>();
-  readonly #watchers: Readonly<Record<WatchedEnd, Set<Watcher>>> = {
-    committed: new Set(),
-    written: new Set(),
-    trimmed: new Set(),
-  };
+  readonly #waiters = new PartitionWaiters();
   readonly #verifications = new Verifications();
   /** While a follower's log is being cut. */
   #cut: Promise<void> | undefined;
@@ -109,6 +92,11 @@ export class Partition implements LogListener {
     this.#log = log;
     this.#highWatermark = log?.logStartOffset ?? offset(0);
     if (log !== undefined) this.#hold(log);
+  }
+
+  /** A test's own; none in any other node. */
+  get planted(): PlantedBugs {
+    return this.#home.planted;
   }
 
   /** Undefined while the partition is offline: its directory has failed or its log is quarantined. */
@@ -129,9 +117,18 @@ export class Partition implements LogListener {
     return this.#leader !== undefined;
   }
 
-  /** Whether what is committed may be read here: on a leader once it knows what that is. */
+  /** Whoever takes this node for the leader may know more than it does; of one that led until just now, less. */
+  get mayLeadNext(): boolean {
+    return this.#leader === undefined && this.#log !== undefined && !this.#ledBefore;
+  }
+
+  /**
+   * Whether what is committed may be read here: on a leader once it knows what that is. One whose log is taken back to its last write
+   * knows of no transactions meanwhile, and could only tell of an older last stable offset than the leader before it.
+   */
   get isReady(): boolean {
-    return this.#leader?.isReady ?? true;
+    if (this.#leader === undefined) return true;
+    return this.#leader.isReady && (this.#isStableKnown || this.#lookForStable());
   }
 
   get highWatermark(): Offset {
@@ -142,8 +139,9 @@ export class Partition implements LogListener {
   get lastStableOffset(): Offset {
     const log = this.#log;
     if (log === undefined) return this.#highWatermark;
-    // While it is rebuilt the log does not know which transactions are open.
-    if (!log.isBeingRewound) this.#stableOffset = log.producers.lastStableOffset(this.#highWatermark);
+    // PLANTED BUG read-beyond-stable-offset: whoever reads what is committed is given whatever all in sync have.
+    if (this.#home.planted.has('read-beyond-stable-offset')) return this.#highWatermark;
+    this.#lookForStable();
     return Math.max(Math.min(this.#stableOffset, this.#highWatermark), log.logStartOffset) as Offset;
   }
 
@@ -170,9 +168,12 @@ export class Partition implements LogListener {
     const log = this.#log;
     this.#leaderEpoch = view.leaderEpoch;
     this.#wasReady = false;
+    this.#isStableKnown = false;
     if (log === undefined) return;
     assert(this.#cut === undefined, 'a log that leads is whole');
-    this.#drop(ErrorCode.NotLeaderOrFollower);
+    this.#waiters.drop(ErrorCode.NotLeaderOrFollower);
+    // What an earlier leader has told says nothing of what this one appends, should it follow again.
+    this.#leaderHighWatermark = offset(0);
     this.#verifications.clear();
     log.assignEpoch(view.leaderEpoch);
     this.#leader = new LeaderState({
@@ -186,13 +187,15 @@ export class Partition implements LogListener {
       planted,
     });
     this.#committed();
+    this.#waiters.wake('led');
   }
 
   /** Follows in another epoch, or none leads. */
   follow(epoch: LeaderEpoch): void {
+    this.#ledBefore = this.#leader !== undefined || (this.#ledBefore && epoch === this.#leaderEpoch);
     this.#leaderEpoch = epoch;
     this.#leader = undefined;
-    this.#drop(ErrorCode.NotLeaderOrFollower);
+    this.#waiters.drop(ErrorCode.NotLeaderOrFollower);
   }
 
   /** Another state of the epoch in which it leads. */
@@ -201,23 +204,29 @@ export class Partition implements LogListener {
     if (leader === undefined) return;
     if (leader.changed(view, minIsr, this.#home.now())) this.#committed();
     // They would wait for a high watermark that does not move. What was appended may be committed later all the same.
-    if (leader.isUnderMinIsr)
-      for (const { done } of this.#commits.drain()) done(ErrorCode.NotEnoughReplicasAfterAppend);
+    if (leader.isUnderMinIsr) this.#waiters.refuseCommits(ErrorCode.NotEnoughReplicasAfterAppend);
     this.#lookForNewcomers(leader);
     // Whoever was waited for may be no replica any more, or dead.
-    this.#wake('trimmed');
+    this.#waiters.wake('trimmed');
   }
 
   /** FENCED or UNKNOWN_LEADER_EPOCH if the client's epoch is not ours; −1 is not checked (KIP-320). */
   checkLeaderEpoch(clientEpoch: number): ErrorCode {
     if (clientEpoch < 0 || clientEpoch === this.#leaderEpoch) return ErrorCode.None;
+    // PLANTED BUG serve-old-leader-epoch: who fetches in an epoch that is over is served as any other.
+    if (clientEpoch < this.#leaderEpoch && this.#home.planted.has('serve-old-leader-epoch')) return ErrorCode.None;
     return clientEpoch < this.#leaderEpoch ? ErrorCode.FencedLeaderEpoch : ErrorCode.UnknownLeaderEpoch;
   }
 
   /** Where the log of `epoch` ends, as OffsetForLeaderEpoch answers it (KIP-279); undefined if the log knows of no such epoch. */
   endOffsetFor(epoch: number): EpochEnd | undefined {
-    if (this.#log === undefined || epoch < 0) return undefined;
-    return this.#log.epochs.endOffsetFor(leaderEpoch(epoch), this.#log.logEndOffset);
+    const log = this.#log;
+    if (log === undefined || epoch < 0) return undefined;
+    const end = log.epochs.endOffsetFor(leaderEpoch(epoch), log.logEndOffset);
+    if (end !== undefined || this.#leader === undefined || epoch > this.#leaderEpoch) return end;
+    // A full disk has taken back all of the epoch in which it leads, which begins anew where the log ends.
+    const known = epoch === this.#leaderEpoch ? undefined : log.epochs.latest();
+    return { epoch: known?.epoch ?? leaderEpoch(epoch), endOffset: log.logEndOffset };
   }
 
   /**
@@ -253,7 +262,8 @@ export class Partition implements LogListener {
     for (const header of headers) {
       const { producers } = log;
       const check = this.#verifications.check(header, producers.check(header), producers, verification);
-      if (check.kind === 'duplicate') {
+      // PLANTED BUG duplicate-appended: what was sent again is taken for new.
+      if (check.kind === 'duplicate' && !this.#home.planted.has('duplicate-appended')) {
         const { baseOffset, lastOffset, appendTime } = check;
         return { error: ErrorCode.None, baseOffset, lastOffset, appendTime };
       }
@@ -277,19 +287,21 @@ export class Partition implements LogListener {
   }
 
   /** Calls `done` once everything up to and including `last` is durable here, or when it never will be. */
-  whenDurable(last: Offset, done: (error: ErrorCode) => void): void {
+  whenDurable(last: Offset, done: Acknowledge): void {
     if (this.#log === undefined) return done(ErrorCode.KafkaStorageError);
     if (last < this.#log.durableOffset) return done(ErrorCode.None);
-    this.#acks.push({ upTo: last, done });
+    this.#waiters.whenDurable(last, done);
   }
 
   /** As whenDurable, but on every in-sync replica. */
-  whenCommitted(last: Offset, done: (error: ErrorCode) => void): void {
+  whenCommitted(last: Offset, done: Acknowledge): void {
     if (this.#log === undefined) return done(ErrorCode.KafkaStorageError);
     if (this.#leader === undefined) return done(ErrorCode.NotLeaderOrFollower);
     if (last < this.#leader.highWatermark) return done(ErrorCode.None);
     if (this.#leader.isUnderMinIsr) return done(ErrorCode.NotEnoughReplicasAfterAppend);
-    this.#commits.push({ upTo: last, done });
+    // PLANTED BUG acknowledge-after-own-sync: the leader's disk is enough for acks=all.
+    if (this.#home.planted.has('acknowledge-after-own-sync')) return this.whenDurable(last, done);
+    this.#waiters.whenCommitted(last, done);
   }
 
   /** A fetch of a registered follower by its present process. */
@@ -297,9 +309,16 @@ export class Partition implements LogListener {
     const leader = this.#leader;
     if (leader === undefined || this.#log === undefined) return;
     const startedAt = leader.follower(id)?.logStartOffset;
-    if (leader.fetched(id, fetch, this.#log.logEndOffset, this.#home.now())) this.#committed();
+    // Of more, which this node's disk may be slow to take, the follower can have nothing.
+    if (leader.fetched(id, fetch, this.#log.writtenOffset, this.#home.now())) this.#committed();
     if (!leader.view.isr.includes(id) && !leader.isProposing && leader.isCaughtUp(id)) this.#home.events.isrDue(this);
-    if (startedAt !== fetch.logStartOffset) this.#wake('trimmed');
+    this.#lookForHeldUp(leader);
+    if (startedAt !== fetch.logStartOffset) this.#waiters.wake('trimmed');
+  }
+
+  /** See LeaderState.wasDeaf. */
+  wasDeaf(deafMs: number): void {
+    this.#leader?.wasDeaf(deafMs, this.#home.now());
   }
 
   /** See LeaderState.propose. */
@@ -383,34 +402,38 @@ export class Partition implements LogListener {
   }
 
   watch(watcher: Watcher, end: WatchedEnd = 'committed'): void {
-    this.#watchers[end].add(watcher);
+    this.#waiters.watch(watcher, end);
   }
 
   unwatch(watcher: Watcher, end: WatchedEnd = 'committed'): void {
-    this.#watchers[end].delete(watcher);
+    this.#waiters.unwatch(watcher, end);
   }
 
   written(): void {
-    this.#wake('written');
+    this.#waiters.wake('written');
   }
 
   durable(end: Offset): void {
-    settle(this.#acks, end);
-    if (this.#leader === undefined) {
+    this.#waiters.durable(end);
+    const leader = this.#leader;
+    if (leader === undefined) {
       this.#followHighWatermark();
       this.#home.events.synced(this);
-    } else if (this.#leader.synced(end)) this.#committed();
+      return;
+    }
+    if (leader.synced(end)) this.#committed();
+    this.#lookForHeldUp(leader);
   }
 
   rejected(from: Offset): void {
     this.#leader?.rejected(from);
-    for (const queue of [this.#acks, this.#commits]) {
-      for (const ack of queue.drain()) {
-        if (ack.upTo < from) queue.push(ack);
-        else ack.done(ErrorCode.KafkaStorageError);
-      }
-    }
+    this.#waiters.rejected(from);
     this.#home.events.lost(this);
+  }
+
+  /** Whoever reads up to the last stable offset has waited for it to be known, and no high watermark need move. */
+  rewound(): void {
+    this.#waiters.wake('committed');
   }
 
   failed(): void {
@@ -441,15 +464,7 @@ export class Partition implements LogListener {
     this.#log = undefined;
     this.#leader = undefined;
     this.#endCut();
-    this.#drop(error);
-  }
-
-  /** Whoever waits is told. */
-  #drop(error: ErrorCode): void {
-    for (const queue of [this.#acks, this.#commits]) for (const ack of queue.drain()) ack.done(error);
-    this.#wake('committed');
-    this.#wake('written');
-    this.#wake('trimmed');
+    this.#waiters.drop(error);
   }
 
   #beginCut(): void {
@@ -475,8 +490,8 @@ export class Partition implements LogListener {
       this.#advanceTo(end);
       this.#lookForNewcomers(leader);
     }
-    settle(this.#commits, end);
-    this.#wake('committed');
+    this.#waiters.committed(end);
+    this.#waiters.wake('committed');
     if (isNew) this.#home.events.ready(this);
   }
 
@@ -490,6 +505,16 @@ export class Partition implements LogListener {
     if (this.#log === undefined) return;
     this.#log.highWatermark = end;
     this.#log.producers.highWatermarkAdvanced(end);
+    this.#lookForStable();
+  }
+
+  /** False while the log is rebuilt, and does not know which transactions are open. */
+  #lookForStable(): boolean {
+    const log = this.#log;
+    if (log === undefined || log.isBeingRewound) return false;
+    this.#stableOffset = log.producers.lastStableOffset(this.#highWatermark);
+    this.#isStableKnown = true;
+    return true;
   }
 
   /**
@@ -506,10 +531,12 @@ export class Partition implements LogListener {
   #followHighWatermark(): void {
     const log = this.#log;
     if (log === undefined) return;
-    const end = Math.min(this.#leaderHighWatermark, log.durableOffset) as Offset;
+    // PLANTED BUG follow-high-watermark-unsynced: what its leader says is true also of what is not on its disk.
+    const own = this.#home.planted.has('follow-high-watermark-unsynced') ? log.logEndOffset : log.durableOffset;
+    const end = Math.min(this.#leaderHighWatermark, own) as Offset;
     if (end <= this.#highWatermark) return;
     this.#advanceTo(end);
-    this.#wake('committed');
+    this.#waiters.wake('committed');
   }
 
   /** Replicas out of sync that may come in, now that the state is another. */
@@ -519,13 +546,8 @@ export class Partition implements LogListener {
     if (replicas.some((id) => !isr.includes(id) && leader.isCaughtUp(id))) this.#home.events.isrDue(this);
   }
 
-  #wake(end: WatchedEnd): void {
-    // A woken watcher may watch again: only those of now are woken.
-    for (const watcher of [...this.#watchers[end]]) watcher.advanced();
+  /** Writes that wait for a replica without room may go on without it. */
+  #lookForHeldUp(leader: LeaderState): void {
+    if (!leader.isProposing && leader.isHeldUp) this.#home.events.isrDue(this);
   }
-}
-
-function settle(queue: Fifo<PendingAck>, end: Offset): void {
-  for (let first = queue.peek(); first !== undefined && first.upTo < end; first = queue.peek())
-    queue.shift().done(ErrorCode.None);
 }

@@ -1,10 +1,11 @@
 import type { Deadline } from '#base/deadlines';
+import { endpointText } from '#base/endpoint-text';
 import type { Connection, Endpoint } from '#base/ports';
 import type { NodeId } from '#model/ids';
 import { type ConnectionLoss, PeerConnection, type PeerUser } from '#net/peer-connection';
 import { Lane, MESSAGE_BYTES_MAX } from '#net/peer-frames';
-import { isSameNode, mistakenSentence, strangerSentence } from './peer-greeting.ts';
-import { nameOf, type PeerHost } from './peer-host.ts';
+import { isSameNode, mistakenSentence, strangeListenerSentence, strangerSentence } from './peer-greeting.ts';
+import { logFault, type PeerHost } from './peer-host.ts';
 import {
   decodeHello,
   decodeSentence,
@@ -23,8 +24,8 @@ export interface DialOwner {
   /** The peer has said hello again: the same node in another state. */
   changed(hello: PeerHello): void;
   message(kind: number, payload: Uint8Array): void;
-  /** Once, last. `refusal`: the sentence with which one of the two turned the other away. */
-  closed(loss: ConnectionLoss, refusal: string | undefined): void;
+  /** Once, last. `reason` is a sentence for the log; refused: with it one of the two turned the other away. */
+  closed(loss: ConnectionLoss, reason: string, refused: boolean): void;
 }
 
 export interface DialTarget {
@@ -102,9 +103,13 @@ export class PeerDial implements PeerUser {
     else if (kind !== PeerKind.Pong) this.#owner.message(kind, payload);
   }
 
-  closed(loss: ConnectionLoss): void {
+  closed(loss: ConnectionLoss, fault: string | undefined): void {
     this.#host.deadlines.cancel(this.#deadline);
-    this.#owner.closed(loss, this.#refusal);
+    const { endpoint } = this.#target;
+    if (fault !== undefined && this.isGreeted) logFault(this.#host.logger, endpoint, fault);
+    else if (fault !== undefined) this.#refusal = strangeListenerSentence(endpoint, fault);
+    const isMute = !this.isGreeted && this.#connection?.hasFlushed === true;
+    this.#owner.closed(loss, this.#refusal ?? lossSentence(endpoint, loss, isMute), this.#refusal !== undefined);
   }
 
   #open(connection: Connection): PeerConnection {
@@ -144,14 +149,16 @@ export class PeerDial implements PeerUser {
 
 const NOTHING = new Uint8Array(0);
 
-/** For log lines. */
-export function lossSentence(at: Endpoint, loss: ConnectionLoss): string {
+/** `isMute`: it took the hello, and gave none. */
+function lossSentence(at: Endpoint, loss: ConnectionLoss, isMute: boolean): string {
   switch (loss) {
     case 'refused':
-      return `nobody listens at ${nameOf(at)}`;
+      return `nobody listens at ${endpointText(at)}`;
     case 'timeout':
-      return `${nameOf(at)} does not answer`;
+      return isMute
+        ? `what listens at ${endpointText(at)} says no hello: it stands still, or is no peer listener of a node`
+        : `${endpointText(at)} does not answer`;
     default:
-      return `the connection to ${nameOf(at)} was lost (${loss})`;
+      return `the connection to ${endpointText(at)} was lost (${loss})`;
   }
 }

@@ -50,6 +50,11 @@ export function emptyStats(): PeerStats {
   };
 }
 
+/** One line for a connection that this node has closed. */
+export function logFault(logger: Logger, remote: Endpoint, fault: string): void {
+  logger.warn({ remote }, `peer connection closed: ${fault}`);
+}
+
 /** Of a connection that was greeted. */
 export function peerLoss(loss: ConnectionLoss): PeerLoss {
   switch (loss) {
@@ -64,8 +69,4 @@ export function peerLoss(loss: ConnectionLoss): PeerLoss {
 
 export function isSameEndpoint(a: Endpoint, b: Endpoint): boolean {
   return a.host === b.host && a.port === b.port;
-}
-
-export function nameOf({ host, port }: Endpoint): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,11 +1,11 @@
 import type { Deadline } from '#base/deadlines';
+import { endpointText } from '#base/endpoint-text';
 import { Fifo } from '#base/fifo';
 import type { Endpoint, Mono } from '#base/ports';
 import type { NodeId } from '#model/ids';
-import type { ConnectionLoss } from '#net/peer-connection';
 import { Lane, MESSAGE_BYTES_MAX } from '#net/peer-frames';
-import { lossSentence, PeerDial } from './peer-dial.ts';
-import { isSameEndpoint, nameOf, type PeerHost } from './peer-host.ts';
+import { PeerDial } from './peer-dial.ts';
+import { isSameEndpoint, type PeerHost } from './peer-host.ts';
 import { decodeResponse, encodeRequest, laneOf, PeerKind, ResponseStatus } from './peer-messages.ts';
 import { failed, PeerRequests, REQUESTS_MAX } from './peer-requests.ts';
 import type { PeerAnswer, PeerHello } from './peer-types.ts';
@@ -182,8 +182,8 @@ export class PeerLink {
         this.#hello = said;
       },
       message: (kind, payload) => this.#received(kind, payload),
-      closed: (loss, refusal) => {
-        if (this.#dial === dial) this.#lost(target.endpoint, loss, refusal);
+      closed: (loss, reason, refused) => {
+        if (this.#dial === dial) this.#lost(reason, refused);
         if (hello !== undefined) this.#host.disconnected(hello, 'out', loss);
       },
     });
@@ -212,7 +212,7 @@ export class PeerLink {
   #greeted(hello: PeerHello): void {
     this.#hello = hello;
     this.#openedAt = this.#host.clock.now();
-    this.#say(`connected to node ${this.id} at ${nameOf(this.#endpoint)}`, 'info');
+    this.#say(`connected to node ${this.id} at ${endpointText(this.#endpoint)}`, 'info');
     const waiting = this.#waiting.drain();
     this.#waitingBytes = 0;
     for (const message of waiting) this.#sendLate(message);
@@ -238,17 +238,16 @@ export class PeerLink {
     else this.#requests.settle(correlation, failed('busy', `node ${this.id} has too many requests`));
   }
 
-  #lost(at: Endpoint, loss: ConnectionLoss, refusal: string | undefined): void {
+  #lost(reason: string, refused: boolean): void {
     const now = this.#host.clock.now();
     const wasSteady = this.#hello !== undefined && now - this.#openedAt >= STEADY_MS;
     this.#dial = undefined;
     this.#hello = undefined;
-    const reason = refusal ?? lossSentence(at, loss);
-    if (refusal !== undefined) this.#host.stats.greetingsRefused += 1;
+    if (refused) this.#host.stats.greetingsRefused += 1;
     this.#requests.failAll(reason);
     this.#dropWaiting();
     if (this.#closed) return;
-    this.#say(`node ${this.id} is not connected: ${reason}`, refusal === undefined ? 'info' : 'warn');
+    this.#say(`node ${this.id} is not connected: ${reason}`, refused ? 'warn' : 'info');
     if (wasSteady) this.#backOffMs = BACK_OFF_MS_MIN;
     if (now - this.#wantedAt < WANTED_MS) this.#redialLater();
   }

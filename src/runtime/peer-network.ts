@@ -64,7 +64,7 @@ export class PeerNetwork {
     this.#events = events;
     this.#self = { ...self, endpoint: { host: '', port: 0 } };
     this.#host = this.#makeHost();
-    this.#listener = new PeerListener(ports.network, this.#host.shared, (connection) => this.#accept(connection));
+    this.#listener = new PeerListener(ports, this.#host.shared, (connection) => this.#accept(connection));
     this.#sweeper = ports.clock.timer((lateMs) => this.#sweep(lateMs));
   }
 
@@ -197,7 +197,7 @@ export class PeerNetwork {
       random: random.fork('peers'),
       deadlines: new Deadlines(clock),
       encoder: new PeerDataEncoder(),
-      shared: { slab: new Uint8Array(SLAB_BYTES), reserve: new MemoryBudget(RESERVE_BYTES), clock, logger },
+      shared: { slab: new Uint8Array(SLAB_BYTES), reserve: new MemoryBudget(RESERVE_BYTES), clock },
       stats: this.stats,
       requestBytes: 0,
       self: () => this.#self,

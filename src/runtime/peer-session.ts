@@ -3,7 +3,7 @@ import type { Deadline } from '#base/deadlines';
 import type { ConnectionLoss, PeerConnection, PeerUser } from '#net/peer-connection';
 import { Lane, MESSAGE_BYTES_MAX } from '#net/peer-frames';
 import { isSameNode, strangerSentence } from './peer-greeting.ts';
-import type { PeerHost } from './peer-host.ts';
+import { logFault, type PeerHost } from './peer-host.ts';
 import {
   decodeHello,
   decodeRequest,
@@ -97,7 +97,8 @@ export class PeerSession implements PeerUser {
     }
   }
 
-  closed(loss: ConnectionLoss): void {
+  closed(loss: ConnectionLoss, fault: string | undefined): void {
+    if (fault !== undefined) logFault(this.#host.logger, this.#connection.remote, fault);
     this.#leave(loss);
   }
 

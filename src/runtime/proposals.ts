@@ -4,9 +4,10 @@ import type { LogPosition } from '#raft/raft-types';
 
 /**
  * Confirms a proposal once it is committed, replayed and published here. 'lost' (another entry was committed in its place, or this node
- * does not lead), 'full' (no room on the disk of the only voter): it is not committed, nor will be. 'unknown': it may be.
+ * does not lead), 'full' (no room on the disk of the only voter), 'tooLarge' (for an entry): it is not committed, nor will be. 'unknown': it
+ * may be.
  */
-export type Proposed = (result: { readonly index: number } | 'lost' | 'full' | 'unknown') => void;
+export type Proposed = (result: { readonly index: number } | 'lost' | 'full' | 'tooLarge' | 'unknown') => void;
 
 export interface Proposal extends LogPosition {
   readonly at: Mono;

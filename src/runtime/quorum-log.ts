@@ -61,6 +61,7 @@ export class QuorumLog {
   /** The written snapshot becomes the log's base, unless the log is beyond it by then; the writer is spent either way. */
   compact(writer: RaftSnapshotWriter): Promise<boolean> {
     return new Promise((done) => {
+      if (this.#stopped) return done(false);
       this.#operations.push({ kind: 'compact', writer, done });
       this.#next();
     });
@@ -145,6 +146,7 @@ export class QuorumLog {
       if (!this.#stopped) this.#events.snapshotStored(position);
       return;
     }
+    await writer.finish();
     this.#install = undefined;
     await this.#log.install(writer);
     if (!this.#stopped) this.#events.snapshotInstalled(writer.covers);

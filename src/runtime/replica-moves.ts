@@ -245,7 +245,7 @@ class Copy {
       this.#isRefused = true;
       wake();
     };
-    future.listener = { written: () => {}, durable: wake, rejected: refuse, failed: refuse };
+    future.listener = { written: () => {}, durable: wake, rejected: refuse, rewound: () => {}, failed: refuse };
   }
 
   /** Copies some batches more, if there are any that end below `upTo`; durable when it resolves. */

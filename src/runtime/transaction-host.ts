@@ -1,6 +1,5 @@
 import type { Deadlines } from '#base/deadlines';
 import type { Ports } from '#base/ports';
-import { coordinatorPartition } from '#coordinator/coordinator-partition';
 import type {
   AddPartitionsCommand,
   DescribedTransaction,
@@ -18,12 +17,12 @@ import { NO_EPOCH, NO_PARTITIONS, NO_PRODUCER_ID, type TransactionState } from '
 import type { MetadataImage } from '#metadata/image';
 import type { NewTopic } from '#metadata/topics';
 import type { BrokerConfig } from '#model/broker-config';
-import { ErrorCode, type FailureCode } from '#model/errors';
+import { ErrorCode } from '#model/errors';
 import { TRANSACTION_VERSION } from '#model/features';
 import type { NodeId } from '#model/ids';
 import { TRANSACTIONS_TOPIC } from '#model/internal-topics';
 import type { BrokerRequests } from './broker-requests.ts';
-import { errorWithoutHost } from './error-without-host.ts';
+import { HostedPartitions } from './hosted-partitions.ts';
 import type { Partition } from './partition.ts';
 import type { LeadershipObserver, PartitionTable } from './partition-table.ts';
 import type { ProducerIds } from './producer-ids.ts';
@@ -55,12 +54,18 @@ export type Description =
 export class TransactionHost implements LeadershipObserver {
   readonly #parts: TransactionHostParts;
   readonly #markers: TransactionMarkers;
-  /** By partition; as many as the transactions topic has here. */
-  readonly #hosted = new Map<number, TransactionPartition>();
+  readonly #hosted: HostedPartitions<TransactionPartition>;
 
   constructor(parts: TransactionHostParts) {
     this.#parts = parts;
-    const { ports, deadlines, image, requests, config } = parts;
+    const { ports, nodeId, deadlines, image, requests, config } = parts;
+    this.#hosted = new HostedPartitions({
+      name: TRANSACTIONS_TOPIC,
+      nodeId,
+      image,
+      replicationFactor: () => config().transactionStateLogReplicationFactor,
+      create: () => parts.createTransactionsTopic(),
+    });
     this.#markers = new TransactionMarkers({
       logger: ports.logger,
       deadlines,
@@ -86,15 +91,14 @@ export class TransactionHost implements LeadershipObserver {
         config: transactionConfig(config()),
         transactionVersion: () => image.features.get(TRANSACTION_VERSION)?.level ?? 0,
         takeProducerId: () => producerIds.take(),
+        planted: partition.planted,
       }),
     });
-    this.#hosted.set(partition.index, hosted);
+    this.#hosted.add(partition.index, hosted);
   }
 
   resigning(partition: Partition): void {
-    if (partition.topic !== TRANSACTIONS_TOPIC) return;
-    this.#hosted.get(partition.index)?.close();
-    this.#hosted.delete(partition.index);
+    if (partition.topic === TRANSACTIONS_TOPIC) this.#hosted.close(partition.index);
   }
 
   /** Partitions have other leaders, or are deleted. */
@@ -104,20 +108,13 @@ export class TransactionHost implements LeadershipObserver {
 
   /** Undefined while there is no coordinator: the client asks again, and meanwhile the transactions topic is made. */
   coordinatorOf(transactionalId: string): NodeId | undefined {
-    const topic = this.#parts.image.topic(TRANSACTIONS_TOPIC);
-    if (topic === undefined) {
-      if (this.#hasBrokersForTopic) this.#parts.createTransactionsTopic();
-      return undefined;
-    }
-    const index = coordinatorPartition(transactionalId, topic.partitions.length);
-    const leader = topic.partitions[index]?.leader ?? undefined;
-    return leader === this.#parts.nodeId && !this.#hosted.has(index) ? undefined : leader;
+    return this.#hosted.coordinatorOf(transactionalId);
   }
 
   async initProducerId(command: InitProducerIdCommand): Promise<InitProducerIdResponse> {
     const failed = (errorCode: ErrorCode) => ({ errorCode, producerId: NO_PRODUCER_ID, producerEpoch: NO_EPOCH });
-    const hosted = this.#hostedFor(command.transactionalId);
-    if (hosted === undefined) return failed(this.#errorWithout(command.transactionalId));
+    const hosted = this.#hosted.of(command.transactionalId);
+    if (hosted === undefined) return failed(this.#hosted.errorWithout(command.transactionalId));
     const ask = () => hosted.ask((shard, now) => shard.initProducerId(command, now), failed);
     const answer = await ask();
     if (answer.errorCode !== ErrorCode.CoordinatorLoadInProgress || hosted.error !== ErrorCode.None) return answer;
@@ -127,37 +124,33 @@ export class TransactionHost implements LeadershipObserver {
   }
 
   addPartitions(command: AddPartitionsCommand): Promise<ErrorCode> {
-    const hosted = this.#hostedFor(command.transactionalId);
-    return (
-      hosted?.ask<ErrorCode>(
+    const ask = (hosted: TransactionPartition): Promise<ErrorCode> =>
+      hosted.ask<ErrorCode>(
         (shard, now) => shard.addPartitions(command, now),
         (error) => error,
-      ) ?? Promise.resolve(this.#errorWithout(command.transactionalId))
-    );
+      );
+    return this.#hosted.ask<ErrorCode>(command.transactionalId, ask, (error) => error);
   }
 
   verifyPartitions(command: VerifyPartitionsCommand): Promise<VerifyPartitionsResponse> {
     const failed = (errorCode: ErrorCode) => ({ errorCode, missing: NO_PARTITIONS });
-    const hosted = this.#hostedFor(command.transactionalId);
-    return (
-      hosted?.read((shard) => shard.verifyPartitions(command), failed, [command.transactionalId]) ??
-      Promise.resolve(failed(this.#errorWithout(command.transactionalId)))
-    );
+    const { transactionalId } = command;
+    const ask = (hosted: TransactionPartition) =>
+      hosted.read((shard) => shard.verifyPartitions(command), failed, [transactionalId]);
+    return this.#hosted.ask(transactionalId, ask, failed);
   }
 
   endTransaction(command: EndTransactionCommand): Promise<EndTransactionResponse> {
     const failed = (errorCode: ErrorCode) => ({ errorCode, producerId: NO_PRODUCER_ID, producerEpoch: NO_EPOCH });
-    const hosted = this.#hostedFor(command.transactionalId);
-    return (
-      hosted?.ask((shard, now) => shard.endTransaction(command, now), failed) ??
-      Promise.resolve(failed(this.#errorWithout(command.transactionalId)))
-    );
+    const ask = (hosted: TransactionPartition) =>
+      hosted.ask((shard, now) => shard.endTransaction(command, now), failed);
+    return this.#hosted.ask(command.transactionalId, ask, failed);
   }
 
   async describe(transactionalId: string): Promise<Description> {
     if (transactionalId === '') return { transactionalId, errorCode: ErrorCode.InvalidRequest };
-    const hosted = this.#hostedFor(transactionalId);
-    if (hosted === undefined) return { transactionalId, errorCode: this.#errorWithout(transactionalId) };
+    const hosted = this.#hosted.of(transactionalId);
+    if (hosted === undefined) return { transactionalId, errorCode: this.#hosted.errorWithout(transactionalId) };
     const described = await hosted.read<DescribedTransaction | ErrorCode | undefined>(
       (shard) => shard.describe(transactionalId),
       (error) => error,
@@ -171,27 +164,19 @@ export class TransactionHost implements LeadershipObserver {
   async list(
     command: ListTransactionsCommand,
   ): Promise<{ readonly errorCode: ErrorCode; readonly transactions: readonly ListedTransaction[] }> {
-    const lists = await Promise.all(
-      [...this.#hosted.values()].map((hosted) =>
-        hosted.read<readonly ListedTransaction[] | ErrorCode>(
-          (shard, now) => shard.list(command, now),
-          (error) => error,
-        ),
+    const { errorCode, items } = await this.#hosted.list<ListedTransaction>((hosted) =>
+      hosted.read<readonly ListedTransaction[] | ErrorCode>(
+        (shard, now) => shard.list(command, now),
+        (error) => error,
       ),
     );
-    const transactions: ListedTransaction[] = [];
-    for (const list of lists) {
-      if (typeof list !== 'number') transactions.push(...list);
-      // A partition that is not served has nothing here, as one that another node leads.
-      else if (list !== ErrorCode.NotCoordinator) return { errorCode: list, transactions: [] };
-    }
-    return { errorCode: ErrorCode.None, transactions };
+    return { errorCode, transactions: items };
   }
 
   /** How many transactional ids are in each state here: for metrics. */
   countByState(): ReadonlyMap<TransactionState, number> {
     const total = new Map<TransactionState, number>();
-    for (const { counts } of this.#hosted.values())
+    for (const { counts } of this.#hosted.all())
       for (const [state, count] of counts) total.set(state, (total.get(state) ?? 0) + count);
     return total;
   }
@@ -199,25 +184,6 @@ export class TransactionHost implements LeadershipObserver {
   /** Transactions whose outcome is decided, and not yet told to every partition. */
   get pendingMarkers(): number {
     return this.#markers.pendingCount;
-  }
-
-  /** Made with fewer brokers, the topic would be less safe than the cluster is meant to be, for as long as nobody changes it. */
-  get #hasBrokersForTopic(): boolean {
-    const { image, config } = this.#parts;
-    let unfenced = 0;
-    for (const { fenced } of image.brokers.values()) if (!fenced) unfenced += 1;
-    return unfenced >= config().transactionStateLogReplicationFactor;
-  }
-
-  #hostedFor(transactionalId: string): TransactionPartition | undefined {
-    const topic = this.#parts.image.topic(TRANSACTIONS_TOPIC);
-    if (topic === undefined) return undefined;
-    return this.#hosted.get(coordinatorPartition(transactionalId, topic.partitions.length));
-  }
-
-  /** Of an id that nothing here holds: this node may lead its partition, and not be ready to serve it. */
-  #errorWithout(transactionalId: string): FailureCode {
-    return errorWithoutHost(this.#parts.image.topic(TRANSACTIONS_TOPIC), transactionalId, this.#parts.nodeId);
   }
 }
 

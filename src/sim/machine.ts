@@ -55,6 +55,7 @@ export class Machine {
   #volatile: FaultDisk | undefined;
   #node: SimNode | undefined;
   #isStopping = false;
+  #isStarting = false;
   /** The disk has failed under the present process: its death is no surprise. */
   #diskFailed = false;
 
@@ -110,6 +111,7 @@ export class Machine {
     });
     this.lifeCount += 1;
     this.#diskFailed = false;
+    this.#isStarting = true;
     this.#isStopping = false;
     this.#phase = 'up';
     this.troubledAt = this.#world.clock.now();
@@ -124,10 +126,15 @@ export class Machine {
     this.#say('starts');
     const node = makeNode(ports, this.#config, planted);
     this.#node = node;
-    node.start().catch((error: Error) => {
-      // Who is asked to stop gives up its start.
-      if (life !== this.lifeCount || !this.#isStopping) this.#died(life, 'could not start', error);
-    });
+    node.start().then(
+      () => {
+        if (life === this.lifeCount) this.#isStarting = false;
+      },
+      (error: Error) => {
+        // Who is asked to stop gives up its start.
+        if (life !== this.lifeCount || !this.#isStopping) this.#died(life, 'could not start', error);
+      },
+    );
   }
 
   /** SIGKILL: what it has written stays, synced or not. */
@@ -210,7 +217,8 @@ export class Machine {
     const delayMs = latencyMsMax > 0 ? between(this.#random, 0, latencyMsMax) : 0;
     const changes = isSync || operation === 'write' || operation === 'open' || operation === 'makeDir';
     if (fail !== undefined && changes && !(fail === 'ENOSPC' && isSync)) {
-      this.#diskFailed = true;
+      // Who serves by then goes on without room.
+      if (fail !== 'ENOSPC' || this.#isStarting || this.#isStopping) this.#diskFailed = true;
       return { delayMs, fail };
     }
     if (isSync && syncMs > 0) return { delayMs: delayMs + syncMs };

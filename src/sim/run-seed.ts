@@ -1,5 +1,6 @@
 /** One seed from its first event to its last: a cluster, its clients, what strikes it, and what it must come back to. */
 import type { Codecs, Ports } from '#base/ports';
+import { Recorder } from '#history/recorder';
 import { NO_PLANTED_BUGS, type PlantedBugs } from '#model/planted-bugs';
 import { Node } from '#node/node';
 import { check, Violation } from './checkers/violation.ts';
@@ -12,8 +13,10 @@ import { Observer } from './observer.ts';
 import { between, SimRandom } from './ports/sim-random.ts';
 import { SimWorld } from './ports/sim-world.ts';
 import type { TraceLine } from './ports/trace.ts';
-import { drawSwarm, type FaultKind, type Swarm } from './swarm.ts';
-import { AdminClient, type Workload } from './workload/admin-client.ts';
+import { drawSwarm, type FaultKind, type PlannedFault, type Swarm } from './swarm.ts';
+import { AdminClient } from './workload/admin-client.ts';
+import { Client, startAll, stopAll, type Workload } from './workload/client.ts';
+import { WorkloadHistory } from './workload/client-history.ts';
 import { DATA_CLIENTS, DataWorkload } from './workload/data-workload.ts';
 import { CONSUMER_SESSION_TIMEOUT_MS } from './workload/groups/consumer-member.ts';
 import { GROUP_CLIENTS, GroupWorkload } from './workload/groups/group-workload.ts';
@@ -28,10 +31,19 @@ export interface SeedOptions {
   readonly nodeCountMax?: number;
   /** Instead of a drawn one. */
   readonly nodeCount?: number;
+  /** Which of the faults that are drawn strike, by their places; all, unless given. */
+  readonly chosenFaults?: readonly number[];
   /** Instead of `Node`. */
   readonly makeNode?: MakeNode;
   /** Gets every event in words, and what nodes log. */
   readonly trace?: TraceLine;
+  /** Gets the history of what clients did and were told, line by line, each with its end. */
+  readonly history?: (line: string) => void;
+  /**
+   * If a rule is broken, the history goes on, unchecked, until everything has been read: what clients are told of it may come later. The
+   * result is of the moment at which the rule was broken.
+   */
+  readonly goesOn?: boolean;
 }
 
 export interface FoundViolation {
@@ -54,6 +66,8 @@ export interface SeedResult {
   readonly ackedCount: number;
   readonly readCount: number;
   readonly faults: ReadonlyMap<FaultKind, number>;
+  /** Those that were drawn, whether or not they were chosen. */
+  readonly planned: readonly PlannedFault[];
   readonly coverage: ReadonlyMap<CoveragePoint, number>;
   /** Of every event: the same seed, the same hash. */
   readonly traceHash: string;
@@ -81,7 +95,10 @@ const COORDINATED_NODES_MIN = 3;
 export async function runSeed(options: SeedOptions): Promise<SeedResult> {
   const run = new SeedRun(options);
   const violation = await run.play();
-  return run.result(violation);
+  const result = run.result(violation);
+  if (violation !== undefined && options.goesOn === true) await run.goOn();
+  run.endHistory();
+  return result;
 }
 
 class SeedRun {
@@ -91,11 +108,14 @@ class SeedRun {
   readonly #cluster: Cluster;
   readonly #observer: Observer;
   readonly #nemesis: Nemesis;
+  readonly #history: WorkloadHistory;
   readonly #clients: readonly AdminClient[];
   readonly #data: DataWorkload;
   readonly #transactions: TransactionWorkload | undefined;
   readonly #groups: GroupWorkload | undefined;
   #isRough = true;
+  /** Nobody knows any more whose disk is the last that has something. */
+  #isUnchecked = false;
 
   constructor(options: SeedOptions) {
     const { seed, codecs, trace, durationMs, nodeCount, nodeCountMax = 7, planted = NO_PLANTED_BUGS } = options;
@@ -128,22 +148,27 @@ class SeedRun {
       this.#data.model.lost(partition, offset, epoch),
     );
     this.#world.onEvent = () => this.#observer.look();
+    const { clock } = this.#world;
+    this.#history = new WorkloadHistory(
+      new Recorder({ append: options.history ?? (() => {}), nowMs: () => clock.now() }, `seed ${seed}`),
+    );
     const clients = Array.from({ length: this.#swarm.clientCount }, (_, index) => `c${index + 1}`);
     this.#nemesis = new Nemesis(
       {
         cluster: this.#cluster,
         clients: [...clients, ...DATA_CLIENTS, ...TRANSACTION_CLIENTS, ...GROUP_CLIENTS],
         sometimes: (point) => this.#observer.coverage.sometimes(point),
-        mayWipe: (machine) => this.#observer.mayWipe(machine),
+        mayWipe: (machine) => !this.#isUnchecked && this.#observer.mayWipe(machine),
         wiped: (machine) => this.#observer.wiped(machine),
         replicating: () => this.#observer.replicating(),
-        rot: (machine, random) => this.#observer.rot(machine, random),
+        rot: (machine, random) => (this.#isUnchecked ? undefined : this.#observer.rot(machine, random)),
       },
       this.#world.random.fork('nemesis'),
+      (kind, place) => this.#noteFault(kind, place),
     );
     const workload = this.#workload();
     const portsOf = (name: string): Ports => this.#world.ports(name, { disks: [] });
-    this.#clients = clients.map((name) => new AdminClient(name, portsOf(name), workload));
+    this.#clients = clients.map((name) => new AdminClient(new Client(name, portsOf(name), workload)));
     this.#data = new DataWorkload(portsOf, workload);
     if (this.#swarm.nodeCount >= COORDINATED_NODES_MIN) {
       this.#transactions = new TransactionWorkload(portsOf, workload);
@@ -164,6 +189,34 @@ class SeedRun {
     }
   }
 
+  /** Nothing is written after it. */
+  endHistory(): void {
+    this.#history.close();
+  }
+
+  /** To the end, whatever breaks on the way. */
+  async goOn(): Promise<void> {
+    const world = this.#world;
+    this.#isUnchecked = true;
+    world.onEvent = () => {};
+    this.#cluster.onCrashed = () => {};
+    world.bearFailures();
+    const steps = [
+      () => world.run(Math.max(world.clock.now(), this.#options.durationMs)),
+      () => this.#heal(),
+      () => this.#stopClients(),
+      () => this.#readTransactions(),
+      () => this.#readRecords(),
+    ];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (failure) {
+        this.#tell(`unchecked: ${(failure as Error).message}`);
+      }
+    }
+  }
+
   result(violation: FoundViolation | undefined): SeedResult {
     const { trace, clock } = this.#world;
     return {
@@ -175,8 +228,9 @@ class SeedRun {
       committedIndex: this.#observer.committedIndex,
       ackedCount: this.#data.model.ackedCount,
       readCount: this.#data.model.readCount,
-      faults: this.#nemesis.counts,
-      coverage: this.#observer.coverage.counts,
+      faults: new Map(this.#nemesis.counts),
+      planned: this.#swarm.faults,
+      coverage: new Map(this.#observer.coverage.counts),
       traceHash: trace.hash,
       violation,
     };
@@ -188,9 +242,10 @@ class SeedRun {
       const timer = this.#world.clock.timer(() => machine.start());
       timer.arm(between(random, 0, START_SPREAD_MS));
     }
-    this.#nemesis.plan(this.#swarm.faults);
+    const { chosenFaults } = this.#options;
+    this.#nemesis.plan(this.#swarm.faults, chosenFaults && new Set(chosenFaults));
     const fail = (error: Error): void => this.#world.fail(error);
-    for (const client of this.#clients) client.start(fail);
+    startAll(this.#clients, fail);
     this.#data.start(fail);
     this.#transactions?.start(fail);
     this.#groups?.start(fail);
@@ -211,21 +266,9 @@ class SeedRun {
   async #end(): Promise<void> {
     const isShared = await this.#within(ASSIGNING_MS, () => this.#groups?.isAssigned !== false);
     check(isShared, 'all partitions assigned', () => 'a group does not share all partitions among its members');
-    this.#say('the clients stop');
-    const coordinated = [this.#transactions, this.#groups].filter((client) => client !== undefined);
-    const clients = [this.#data, ...coordinated, ...this.#clients];
-    await this.#world.complete(Promise.all(clients.map((client) => client.stop())));
-    const decided = this.#world.clock.now() + DECIDING_MS;
-    await this.#world.complete(
-      this.#transactions?.checkFinal(() => this.#world.clock.now() >= decided) ?? Promise.resolve(),
-    );
-    const until = this.#world.clock.now() + READING_MS;
-    const { reference } = this.#observer.images;
-    const isGone = (topic: string, partition: number): boolean => {
-      const state = reference.partition(topic, partition);
-      return state !== undefined && isLost(topic, state, reference);
-    };
-    await this.#world.complete(this.#data.checkFinal(isGone, () => this.#world.clock.now() >= until));
+    await this.#stopClients();
+    await this.#readTransactions();
+    await this.#readRecords();
     const isApplied = (): boolean =>
       this.#cluster.machines.every(({ view }) => view?.appliedIndex === this.#observer.committedIndex);
     const isWell = await this.#within(SETTLING_MS, isApplied);
@@ -242,6 +285,30 @@ class SeedRun {
     }
   }
 
+  async #stopClients(): Promise<void> {
+    this.#say('the clients stop');
+    const coordinated = [this.#transactions, this.#groups].filter((workload) => workload !== undefined);
+    const workloads = [this.#data, ...coordinated].map((workload) => workload.stop());
+    await this.#world.complete(Promise.all([...workloads, stopAll(this.#clients)]));
+  }
+
+  async #readTransactions(): Promise<void> {
+    const decided = this.#world.clock.now() + DECIDING_MS;
+    await this.#world.complete(
+      this.#transactions?.checkFinal(() => this.#world.clock.now() >= decided) ?? Promise.resolve(),
+    );
+  }
+
+  async #readRecords(): Promise<void> {
+    const until = this.#world.clock.now() + READING_MS;
+    const { reference } = this.#observer.images;
+    const isGone = (topic: string, partition: number): boolean => {
+      const state = reference.partition(topic, partition);
+      return state !== undefined && isLost(topic, state, reference);
+    };
+    await this.#world.complete(this.#data.checkFinal(isGone, () => this.#world.clock.now() >= until));
+  }
+
   /** Whether it came to hold within that time. */
   async #within(durationMs: number, holds: () => boolean): Promise<boolean> {
     const { clock } = this.#world;
@@ -255,6 +322,7 @@ class SeedRun {
       nodes: this.#cluster.machines.map(({ name }) => name),
       replicationMax: Math.min(3, this.#swarm.nodeCount),
       producerIds: new Map(),
+      history: this.#history,
       reference: () => (this.#observer.images.hasReference ? this.#observer.images.reference : undefined),
       isRough: () => this.#isRough,
       sometimes: (point) => this.#observer.coverage.sometimes(point),
@@ -263,6 +331,13 @@ class SeedRun {
         if (trace.isRead) trace.say(clock.now(), who, `* ${what}`);
       },
     };
+  }
+
+  /** How long it lasts is in the trace; its place is what FAULTS takes. */
+  #noteFault(name: FaultKind, place: number): void {
+    const fault = { name, target: `fault ${place}` };
+    this.#history.recorder.fault({ ...fault, phase: 'begin' });
+    this.#history.recorder.fault({ ...fault, phase: 'end' });
   }
 
   #say(what: string): void {

@@ -1,37 +1,26 @@
 import { assert, at } from '#base/assert';
 import type { Timestamp } from '#base/ports';
 import { type CleanableRange, cleanableRange, isDue } from '#log/compaction-plan';
-import type { EpochStart } from '#log/leader-epoch-cache';
-import type { LastOfProducer } from '#log/producer-state';
-import type { AbortedTransaction } from '#log/transaction-index';
 import type { Offset } from '#model/ids';
 import { BATCH_HEADER_BYTES } from '#protocol/record-batch';
 import { batchMaxTimestamp } from './batch-walk.ts';
 import type { CleanedSegment } from './cleaned-segment.ts';
 import { type CleanedLog, CompactionRun, type RunResult, type RunSettings, Uncleanable } from './compaction-run.ts';
 import { codeOf, readAt } from './files.ts';
-import { isCompacted, type LogConfig } from './log-config.ts';
-import type { LogDirectory } from './log-directory.ts';
+import { isCompacted } from './log-config.ts';
+import type { LogState } from './log-state.ts';
+import type { LogWork } from './log-work.ts';
 import type { Segment } from './segment.ts';
 import { commitSwap, completeSwap, undoSwap } from './segment-swap.ts';
 
 /** The log that is compacted: what compaction needs of it, and does to it. */
 export interface CompactionHost {
-  readonly directory: LogDirectory;
-  readonly folder: string;
-  /** The log's own list; the last one is active. */
-  readonly segments: Segment[];
-  config(): LogConfig;
-  startOffset(): Offset;
+  readonly state: LogState;
+  readonly work: LogWork;
   /** Below it everything is committed, decided, and synced in its own files. */
   stableOffset(): Offset;
-  lastOfProducers(): ReadonlyMap<number, LastOfProducer>;
-  epochs(): readonly EpochStart[];
-  abortedTransactions(from: Offset, upTo: Offset): readonly AbortedTransaction[];
   /** It takes no changes: it is closed, or being cut. */
   isBusy(): boolean;
-  /** One after the other with all else that changes its files. */
-  queued<T>(work: () => Promise<T>): Promise<T>;
   /** No record of the journal is replayed into the log's files any more, or the directory is offline. */
   releaseJournal(): Promise<void>;
   /** Takes the segment's files out of the way. */
@@ -77,8 +66,7 @@ export class LogCompaction {
 
   /** Undefined: nothing can be done now. Rejects as the index cache does, or with IoError. */
   async state(nowMs: Timestamp): Promise<CompactionState | undefined> {
-    const { directory, segments, folder } = this.#host;
-    const config = this.#host.config();
+    const { directory, segments, folder, config } = this.#host.state;
     const isAble = isCompacted(config) && !this.#stopped && !this.#host.isBusy();
     if (!isAble || this.#uncleanable !== undefined || directory.isOffline || directory.isFull) return undefined;
     const { minCompactionLagMs, maxCompactionLagMs, minCleanableDirtyRatio } = config;
@@ -95,7 +83,7 @@ export class LogCompaction {
       }),
       {
         cleanedOffset: this.#cleanedOffset,
-        logStartOffset: this.#host.startOffset(),
+        logStartOffset: this.#host.state.startOffset,
         stableOffset: this.#host.stableOffset(),
         nowMs,
         minCompactionLagMs,
@@ -131,7 +119,7 @@ export class LogCompaction {
   }
 
   async #run(settings: RunSettings): Promise<RunResult | undefined> {
-    const { directory, folder, segments } = this.#host;
+    const { directory, folder, segments, config, producers, epochs } = this.#host.state;
     const { range } = settings;
     const cuts = this.#cuts;
     const known = segments.filter(({ sealed, endOffset }) => sealed && endOffset <= range.end);
@@ -140,14 +128,14 @@ export class LogCompaction {
     const log: CleanedLog = {
       directory,
       folder,
-      config: this.#host.config(),
+      config,
       segments: known,
-      aborted: this.#host.abortedTransactions(first.baseOffset, range.end),
-      lastOfProducers: this.#host.lastOfProducers(),
-      epochs: this.#host.epochs(),
+      aborted: this.#host.state.abortedTransactions(first.baseOffset, range.end),
+      lastOfProducers: producers.lastOfEach(),
+      epochs: epochs.cache.entries,
       isOver: () => this.#stopped || cuts !== this.#cuts || this.#host.isBusy() || directory.isOffline,
       replace: (sources, cleaned, segment) =>
-        this.#host.queued(async () => !log.isOver() && (await this.#replace(sources, cleaned, segment))),
+        this.#host.work.queued(async () => !log.isOver() && (await this.#replace(sources, cleaned, segment))),
     };
     try {
       const result = await new CompactionRun(log, settings).run();
@@ -169,13 +157,13 @@ export class LogCompaction {
 
   /** Whether retention or a cut has taken some of the segments: their files go before they leave the list. */
   async #isTaken(known: readonly Segment[]): Promise<boolean> {
-    await this.#host.queued(async () => {});
-    return known.some((segment) => !this.#host.segments.includes(segment));
+    await this.#host.work.queued(async () => {});
+    return known.some((segment) => !this.#host.state.segments.includes(segment));
   }
 
   /** See segment-swap.ts. False: the sources are not what they were, or may be written to by the next start. */
   async #replace(sources: readonly Segment[], cleaned: CleanedSegment, segment: Segment): Promise<boolean> {
-    const { directory, folder, segments } = this.#host;
+    const { directory, folder, segments } = this.#host.state;
     const { disk, readers, writers, indexes } = directory;
     const source = at(sources, 0);
     const place = segments.indexOf(source);
@@ -218,7 +206,7 @@ export class LogCompaction {
   }
 
   async #learnFirstTimestamp(segment: Segment): Promise<void> {
-    const { readers } = this.#host.directory;
+    const { readers } = this.#host.state.directory;
     const open = await readers.usePromised(segment.path('.log'));
     try {
       const header = new Uint8Array(BATCH_HEADER_BYTES);

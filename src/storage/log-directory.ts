@@ -2,6 +2,7 @@ import type { Clock, Codecs, Disk, Logger, Ports, Timer } from '#base/ports';
 import { type OffsetCheckpointEntry, offsetCheckpointText } from '#log/checkpoint-files';
 import { CLEANER_CHECKPOINT, LOG_START_CHECKPOINT, RECOVERY_POINT_CHECKPOINT } from '#log/file-names';
 import { type Offset, partitionName, type Uuid } from '#model/ids';
+import type { PlantedBugs } from '#model/planted-bugs';
 import { CommitRounds } from './commit-rounds.ts';
 import { codeOf, eachOf, isTransient, replaceFile } from './files.ts';
 import { IndexCache } from './index-cache.ts';
@@ -22,6 +23,7 @@ export interface LogDirectoryOptions {
   readonly savedNames: ReadonlySet<string>;
   /** The journal's first generation is above it. */
   readonly journalGeneration: number;
+  readonly planted: PlantedBugs;
   readonly onOffline: (directory: LogDirectory, reason: string) => void;
   /** It was full, and is not any more. */
   readonly onRoom: () => void;
@@ -61,6 +63,7 @@ export class LogDirectory {
   readonly clock: Clock;
   readonly codecs: Codecs;
   readonly logger: Logger;
+  readonly planted: PlantedBugs;
   readonly readers: OpenFiles;
   readonly writers: OpenFiles;
   readonly indexes: IndexCache;
@@ -98,6 +101,7 @@ export class LogDirectory {
     this.clock = ports.clock;
     this.codecs = ports.codecs;
     this.logger = ports.logger;
+    this.planted = options.planted;
     this.readers = new OpenFiles(disk, 'read', IDLE_FILES_MAX);
     this.writers = new OpenFiles(disk, 'write', IDLE_FILES_MAX);
     this.indexes = new IndexCache(disk, ports.codecs, ports.logger, this.scanChunks, INDEX_CACHE_BYTES);

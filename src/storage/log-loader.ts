@@ -16,7 +16,8 @@ import { joinPath, readText, readWhole, syncFile, writeNew } from './files.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDirectory } from './log-directory.ts';
 import { recoverLog } from './log-recovery.ts';
-import { type LogParts, PartitionLog } from './partition-log.ts';
+import type { LogParts } from './log-state.ts';
+import { PartitionLog } from './partition-log.ts';
 import { INDEXED_BYTES_MIN, Segment } from './segment.ts';
 import { recoverSwaps } from './segment-swap.ts';
 

@@ -1,65 +1,157 @@
+import { at } from '#base/assert';
 import type { Timestamp } from '#base/ports';
+import { segmentFileName } from '#log/file-names';
 import { type DeletionReason, segmentsToDelete } from '#log/retention';
 import type { Offset } from '#model/ids';
+import { joinPath } from './files.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDirectory } from './log-directory.ts';
+import type { LogRewind } from './log-rewind.ts';
+import type { LogState } from './log-state.ts';
+import type { LogWork } from './log-work.ts';
+import type { LogWriter } from './log-writer.ts';
+import type { ProducerSnapshots } from './producer-snapshots.ts';
 import type { Segment } from './segment.ts';
 
-export interface Expiry {
-  readonly nowMs: Timestamp;
+/** The log whose beginning goes. */
+export interface RetainedLog {
+  readonly state: LogState;
+  readonly snapshots: ProducerSnapshots;
+  readonly writer: LogWriter;
+  readonly rewind: LogRewind;
+  readonly work: LogWork;
+  isClosed(): boolean;
+  /** See PartitionLog.highWatermark: never above what is durable. */
+  committed(): Offset;
+  /** Begins a new segment. */
+  roll(): void;
+  readonly doom: (path: string, delayMs: number) => void;
+}
+
+/** Where the log is. */
+interface LogEnds {
+  readonly logStartOffset: Offset;
+  readonly logEndOffset: Offset;
+  readonly durableOffset: Offset;
   readonly highWatermark: Offset;
 }
 
-export interface ExpiredSegments {
+interface ExpiredSegments {
   /** From the log's first segment on. */
   readonly count: number;
   readonly reasons: readonly DeletionReason[];
   readonly rollFirst: boolean;
 }
 
-/**
- * How many segments go: those below the log's start, and if `expiry` is given those that retention is through with. Looks
- * at the time indexes of as many sealed segments as it takes to find one that stays.
- */
-export async function expireSegments(
+/** How one log's oldest segments go: by age and size, because its records were deleted, or because others have taken their place. */
+export class LogRetention {
+  readonly #log: RetainedLog;
+
+  constructor(log: RetainedLog) {
+    this.#log = log;
+  }
+
+  /** See PartitionLog.deleteRecordsBefore. */
+  deleteRecordsBefore(offset: Offset): void {
+    const { state, work } = this.#log;
+    if (offset <= state.startOffset) return;
+    state.moveStart(offset);
+    work.background('DeleteRecords', async () => {
+      await state.directory.saveOffsets();
+      await this.#expire(undefined);
+    });
+  }
+
+  /** By age and size; nothing at or above the high watermark. */
+  enforce(nowMs: Timestamp): void {
+    this.#log.work.background('retention', () => this.#expire(nowMs));
+  }
+
+  /** The segment's files wait under another name for those who are reading them. */
+  async retire(segment: Segment): Promise<void> {
+    const { directory, folder } = this.#log.state;
+    const { disk, readers, writers, indexes } = directory;
+    readers.forget(segment.path('.log'));
+    writers.forget(segment.path('.log'));
+    indexes.forget(segment);
+    const there = new Set(await disk.list(folder));
+    for (const extension of ['.log', '.index', '.timeindex', '.txnindex'] as const) {
+      const path = segment.path(extension);
+      if (!there.has(segmentFileName(segment.baseOffset, extension))) continue;
+      const doomed = joinPath(folder, segmentFileName(segment.baseOffset, extension, '.deleted'));
+      await disk.rename(path, doomed);
+      this.#log.doom(doomed, this.#log.state.config.fileDeleteDelayMs);
+    }
+  }
+
+  async #expire(nowMs: Timestamp | undefined): Promise<void> {
+    const { state, snapshots, writer, rewind } = this.#log;
+    const { directory, folder, segments } = state;
+    if (this.#log.isClosed() || rewind.isPending || directory.isOffline) return;
+    if (nowMs !== undefined) await learnTimestamps(directory, segments, state.config, nowMs);
+    if (rewind.isPending || directory.isOffline) return;
+    // The log has gone on meanwhile. From here to its new start it is one turn: nothing is judged by where it was.
+    const { startOffset: logStartOffset, endOffset: logEndOffset } = state;
+    const durableOffset = Math.min(writer.durableOffset, logEndOffset) as Offset;
+    const ends = { logStartOffset, logEndOffset, durableOffset, highWatermark: this.#log.committed() };
+    const expired = expiredSegments(segments, state.config, ends, nowMs);
+    if (expired.count === 0) return;
+    if (expired.rollFirst) this.#log.roll();
+    state.moveStart(at(segments, expired.count).baseOffset);
+    directory.logger.info(
+      { log: folder, segments: expired.count, reasons: expired.reasons, logStartOffset: state.startOffset },
+      'segments are deleted',
+    );
+    await directory.saveOffsets();
+    if (writer.syncedOffset < state.startOffset && !(await writer.flush())) return;
+    for (let count = expired.count; count > 0; count -= 1) {
+      // It stays in the list until it is gone: should that fail, the next round tries again.
+      await this.retire(at(segments, 0));
+      segments.shift();
+    }
+    await snapshots.dropUseless();
+  }
+}
+
+/** Looks at the time indexes of as many sealed segments as it takes to find one that is not too old. */
+async function learnTimestamps(
   directory: LogDirectory,
   segments: readonly Segment[],
   config: LogConfig,
-  log: { readonly logStartOffset: Offset; readonly logEndOffset: Offset; readonly durableOffset: Offset },
-  expiry: Expiry | undefined,
-): Promise<ExpiredSegments> {
-  const deletes = expiry !== undefined && config.cleanupPolicy !== 'compact';
-  const retentionMs = deletes ? config.retentionMs : -1;
-  const retentionBytes = deletes ? config.retentionBytes : -1;
-  const nowMs = expiry?.nowMs ?? 0;
-  if (retentionMs >= 0) await learnTimestamps(directory, segments, nowMs - retentionMs);
+  nowMs: Timestamp,
+): Promise<void> {
+  const { retentionMs, cleanupPolicy } = config;
+  if (cleanupPolicy === 'compact' || retentionMs < 0) return;
+  for (const segment of [...segments]) {
+    if (!segment.sealed) return;
+    segment.maxTimestamp ??= (await directory.indexes.load(segment)).maxTimestamp;
+    if (segment.maxTimestamp >= nowMs - retentionMs) return;
+  }
+}
+
+/** How many segments go: those below the log's start, and if `nowMs` is given, with timestamps learnt, those that retention is through with. */
+function expiredSegments(
+  segments: readonly Segment[],
+  config: LogConfig,
+  { logStartOffset, logEndOffset, durableOffset, highWatermark }: LogEnds,
+  nowMs: Timestamp | undefined,
+): ExpiredSegments {
+  const deletes = nowMs !== undefined && config.cleanupPolicy !== 'compact';
+  const now = nowMs ?? 0;
   const retained = segments.map(({ baseOffset, sizeBytes, maxTimestamp, indexes, createdAt }) => ({
     baseOffset,
     sizeBytes,
     // Not looked at: a segment before it stays, or age does not matter.
-    maxTimestamp: maxTimestamp ?? indexes?.maxTimestamp ?? nowMs,
+    maxTimestamp: maxTimestamp ?? indexes?.maxTimestamp ?? now,
     lastModified: createdAt,
   }));
-  const { logStartOffset, logEndOffset, durableOffset } = log;
   const { reasons, rollFirst } = segmentsToDelete(retained, {
-    retentionMs,
-    retentionBytes,
-    nowMs,
-    highWatermark: Math.min(expiry?.highWatermark ?? durableOffset, durableOffset) as Offset,
+    retentionMs: deletes ? config.retentionMs : -1,
+    retentionBytes: deletes ? config.retentionBytes : -1,
+    nowMs: now,
+    highWatermark: nowMs === undefined ? durableOffset : highWatermark,
     logStartOffset,
     logEndOffset,
   });
   return { count: reasons.length, reasons, rollFirst };
-}
-
-async function learnTimestamps(
-  directory: LogDirectory,
-  segments: readonly Segment[],
-  expiredAt: Timestamp,
-): Promise<void> {
-  for (const segment of segments) {
-    if (!segment.sealed) return;
-    segment.maxTimestamp ??= (await directory.indexes.load(segment)).maxTimestamp;
-    if (segment.maxTimestamp >= expiredAt) return;
-  }
 }

@@ -79,8 +79,10 @@ export class LogWriter implements CommitMember {
     this.#acknowledgedUnsynced = end;
   }
 
+  /** What was acknowledged unsynced is synced at once where that counts no longer as safe. */
   set policy(policy: FlushPolicy) {
     this.#policy = policy;
+    if (policy === 'fsync' && this.owesSync && this.#stopped === undefined) this.#directory.commits.add(this);
   }
 
   get durableOffset(): Offset {

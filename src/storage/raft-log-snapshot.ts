@@ -24,6 +24,7 @@ export class RaftSnapshotWriter {
   readonly #file: File;
   #sizeBytes = 0;
   #chunks = 0;
+  #isFinished = false;
 
   private constructor(
     disk: Disk,
@@ -59,10 +60,16 @@ export class RaftSnapshotWriter {
     await this.#write([encodeChunkHead(payload, this.#crc32c), payload]);
   }
 
-  /** Called by the log. The snapshot is complete and durable under its name, with this suffix, when it resolves. */
-  async commit(suffix: '' | typeof INSTALL_SUFFIX): Promise<void> {
+  /** Nothing more comes. The snapshot is complete and on disk when it resolves, beside the log still: its place needs no more room. */
+  async finish(): Promise<void> {
     await this.#write([encodeSnapshotEnd(this.#chunks, this.#crc32c)]);
     await syncFile(this.#file);
+    this.#isFinished = true;
+  }
+
+  /** Called by the log, of a finished snapshot: it is durable under its name, with this suffix, when it resolves. */
+  async commit(suffix: '' | typeof INSTALL_SUFFIX): Promise<void> {
+    assert(this.#isFinished, 'a snapshot is complete before it takes its place');
     await this.#file.close();
     await this.#disk.rename(this.#path, `${this.#path.slice(0, -ASIDE_SUFFIX.length)}${suffix}`);
     await this.#disk.syncDir(this.#folder);

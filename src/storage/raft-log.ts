@@ -192,7 +192,7 @@ export class RaftLog {
     return RaftSnapshotReader.open(this.#disk, this.#folder, this.#snapshot, this.#crc32c);
   }
 
-  /** The complete snapshot takes the place of the whole log; durable when it resolves. No append may be in flight, and none may come before. */
+  /** The finished snapshot takes the place of the whole log; durable when it resolves. No append may be in flight, and none may come before. */
   async install(snapshot: RaftSnapshotWriter): Promise<void> {
     assert(!this.#busy && this.#waiting.length === 0, 'a snapshot is installed between appends');
     await snapshot.commit(INSTALL_SUFFIX);
@@ -209,7 +209,7 @@ export class RaftLog {
     this.#durableIndex = index;
   }
 
-  /** The snapshot is complete: it becomes the log's base, and the segments and snapshots that it makes superfluous go. */
+  /** The finished snapshot becomes the log's base, and the segments and snapshots that it makes superfluous go. */
   async compact(snapshot: RaftSnapshotWriter): Promise<void> {
     await snapshot.commit('');
     this.#snapshot = snapshot.covers;

@@ -2,20 +2,15 @@ import { logDirName, renamedLogDirName } from '#log/file-names';
 import { type Offset, offset, partitionName } from '#model/ids';
 import type { LogDirectory } from './log-directory.ts';
 import { createLog, type FoundLog, type LoadPoint, loadLog, type SharedParts } from './log-loader.ts';
+import type { LogRemovals } from './log-removals.ts';
 import { PartitionLog } from './partition-log.ts';
 
 /** The store that logs move within. */
 export interface MovingHost {
+  readonly removals: LogRemovals;
   shared(directory: LogDirectory): SharedParts;
-  uniqueHex(): string;
-  /** Resolves when the journal holds nothing of an earlier log of that name. */
-  released(name: string): Promise<void> | undefined;
-  /** The folder goes. */
-  doom(directory: LogDirectory, folder: string): void;
   /** `future` is served in the place of `log`. */
   took(log: PartitionLog, future: PartitionLog): Promise<void>;
-  /** What a promotion has left at `folder` goes. */
-  drop(future: PartitionLog, folder: string): Promise<void>;
 }
 
 /** A copy that an earlier run has left. */
@@ -50,8 +45,8 @@ export class ReplicaFutures {
     directory: LogDirectory,
     startOffset: Offset,
   ): Promise<PartitionLog | undefined> {
-    await this.#host.released(partitionName(topic, partition));
-    const folder = renamedLogDirName(topic, partition, this.#host.uniqueHex(), '-future');
+    await this.#host.removals.released(partitionName(topic, partition));
+    const folder = renamedLogDirName(topic, partition, this.#host.removals.uniqueHex(), '-future');
     if (directory.isOffline) return undefined;
     try {
       await directory.forgetOffsets(topic, partition);
@@ -85,7 +80,7 @@ export class ReplicaFutures {
     } catch (failure) {
       directory.caught(`the copy ${found.folder}`, failure);
     }
-    if (!directory.isOffline) this.#host.doom(directory, found.folder);
+    if (!directory.isOffline) this.#host.removals.doom(directory, found.folder, 0);
   }
 
   /** See LogStore.claimFuture. */
@@ -100,7 +95,7 @@ export class ReplicaFutures {
     if (!this.#futures.delete(future)) return;
     await future.abandon();
     await future.released();
-    if (!future.directory.isOffline) this.#host.doom(future.directory, future.folder);
+    if (!future.directory.isOffline) this.#host.removals.doom(future.directory, future.folder, 0);
   }
 
   /** See LogStore.promote. */
@@ -144,7 +139,8 @@ export class ReplicaFutures {
     } catch (failure) {
       directory.caught(`the move of ${found.folder}`, failure);
     }
-    if (!directory.isOffline && !this.#futures.has(future)) await this.#host.drop(future, standsAt);
+    if (!directory.isOffline && !this.#futures.has(future))
+      await this.#host.removals.move({ topic, partition, folder: standsAt, directory, deleteAfterMs: 0 });
     return undefined;
   }
 }

@@ -49,7 +49,7 @@ export class ApiStage {
   readonly broker: Broker;
   readonly departures: Departures;
   /** What the controller answers instead, if not undefined; 'never' leaves the request without an answer. */
-  refusal: 'busy' | 'full' | 'stopped' | 'never' | undefined;
+  refusal: 'busy' | 'full' | 'tooLarge' | 'stopped' | 'never' | undefined;
   /** What the controller allots; undefined: nothing. */
   producerIdBlock: ProducerIdBlock | undefined = { first: producerId(1000), count: 1000 };
   /** What brokers answer to requests of this one; undefined: nothing. */
@@ -81,6 +81,7 @@ export class ApiStage {
         return Promise.resolve(response);
       },
       describeQuorum: () => Promise.resolve(this.quorum),
+      catchUp: () => Promise.resolve(true),
       controllerId: ME,
     };
     const quiet = () => {};

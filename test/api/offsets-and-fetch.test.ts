@@ -199,6 +199,19 @@ describe('the Fetch of a follower', () => {
     expect(stage.partition.highWatermark).toBe(2);
   });
 
+  test.each([11, 2 ** 60])(
+    'that claims to have %d records on its disk counts with what it has fetched',
+    async (durableOffset) => {
+      const stage = new Stage();
+      const target = targetAt(8, { currentLeaderEpoch: 5, lastFetchedEpoch: 5, durableOffset });
+      await stage.fetch(17, {
+        replicaState: { replicaId: OTHER, replicaEpoch: BROKER_EPOCH },
+        topics: [{ topicId: T, partitions: [target] }],
+      });
+      expect(stage.partition.highWatermark).toBe(8);
+    },
+  );
+
   test('in another leader epoch moves nothing: its log may hold another history', async () => {
     const stage = new Stage();
     for (const currentLeaderEpoch of [-1, 4, 6]) {
@@ -210,11 +223,14 @@ describe('the Fetch of a follower', () => {
     }
   });
 
-  test('that parts from the leader’s log moves nothing, and is told where', async () => {
+  test.each([
+    ['behind its end in the last epoch of both', 6, 3],
+    ['in an epoch that the leader does not know, though it is not behind', 3, 4],
+  ])('that parts from the leader’s log moves nothing, and is told where: %s', async (_, end, lastFetchedEpoch) => {
     const stage = new Stage();
     const answer = await stage.fetch(17, {
       replicaState: { replicaId: OTHER, replicaEpoch: BROKER_EPOCH },
-      topics: [{ topicId: T, partitions: [targetAt(6, { currentLeaderEpoch: 5, lastFetchedEpoch: 3 })] }],
+      topics: [{ topicId: T, partitions: [targetAt(end, { currentLeaderEpoch: 5, lastFetchedEpoch })] }],
     });
     expect(answer?.divergingEpoch).toEqual({ epoch: 3, endOffset: 4 });
     expect(answer?.records?.map(({ length }) => length)).toEqual([0]);

@@ -1,13 +1,20 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { electLeadersApi } from '#api/elect-leaders';
 import { alterPartitionReassignmentsApi, listPartitionReassignmentsApi } from '#api/partition-reassignments';
+import { produceApi } from '#api/produce';
 import { ErrorCode } from '#model/errors';
+import { leaderEpoch } from '#model/ids';
 import { writeAlterPartitionReassignmentsRequest } from '#protocol/generated/alter-partition-reassignments-request';
 import { readAlterPartitionReassignmentsResponse } from '#protocol/generated/alter-partition-reassignments-response';
 import { writeElectLeadersRequest } from '#protocol/generated/elect-leaders-request';
 import { readElectLeadersResponse } from '#protocol/generated/elect-leaders-response';
 import { writeListPartitionReassignmentsRequest } from '#protocol/generated/list-partition-reassignments-request';
 import { readListPartitionReassignmentsResponse } from '#protocol/generated/list-partition-reassignments-response';
+import { writeProduceRequest } from '#protocol/generated/produce-request';
+import { readProduceResponse } from '#protocol/generated/produce-response';
+import { viewOf } from '../runtime/replica-stage.ts';
+import { batchOf } from '../runtime/stub-log.ts';
 import { ApiStage, versionsOf } from './api-stage.ts';
 
 const electLeaders = { write: writeElectLeadersRequest, read: readElectLeadersResponse };
@@ -70,6 +77,66 @@ describe('ElectLeaders (KIP-460)', () => {
     const answer = await stage.call(electLeadersApi, electLeaders, version, request);
     const told = version === 0 ? answer.replicaElectionResults[0]?.partitionResult[0]?.errorCode : answer.errorCode;
     expect(told).toBe(ErrorCode.RequestTimedOut);
+  });
+});
+
+describe('a Produce to the leader to be, from a client that was told of it by another node', () => {
+  const produce = { write: writeProduceRequest, read: readProduceResponse };
+  const [records] = batchOf(1);
+  const request = {
+    transactionalId: null,
+    acks: -1,
+    timeoutMs: 1_000,
+    topicData: [{ name: 't', partitionData: [{ index: 0, records: [records] }] }],
+  };
+
+  function stageOfFollower() {
+    const stage = new ApiStage();
+    stage.topic('t');
+    const partition = stage.partition('t', 0);
+    partition.follow(leaderEpoch(1));
+    partition.follow(leaderEpoch(2));
+    let error: ErrorCode | undefined;
+    const send = () => {
+      error = undefined;
+      void stage.call(produceApi, produce, 9, request).then(({ responses }) => {
+        error = responses[0]?.partitionResponses[0]?.errorCode as ErrorCode;
+      });
+    };
+    const answered = async (): Promise<ErrorCode | undefined> => {
+      await setImmediate();
+      return error;
+    };
+    return { stage, partition, send, answered };
+  }
+
+  test('waits until the node knows too', async () => {
+    const { stage, partition, send, answered } = stageOfFollower();
+    send();
+    stage.clock.advance(10);
+    expect(await answered()).toBeUndefined();
+    expect(stage.reachedLog).toEqual([]);
+    partition.lead(viewOf(3), 1);
+    expect(await answered()).toBe(ErrorCode.None);
+    expect(stage.log('t', 0).logEndOffset).toBe(1);
+  });
+
+  test('is refused when the node hears of nothing', async () => {
+    const { stage, send, answered } = stageOfFollower();
+    send();
+    stage.clock.advance(49);
+    expect(await answered()).toBeUndefined();
+    stage.clock.advance(1);
+    expect(await answered()).toBe(ErrorCode.NotLeaderOrFollower);
+    expect(stage.log('t', 0).logEndOffset).toBe(0);
+  });
+
+  test('is refused at once by the leader of the epoch before: there the client is behind', async () => {
+    const { partition, send, answered } = stageOfFollower();
+    partition.lead(viewOf(3), 1);
+    partition.follow(leaderEpoch(4));
+    send();
+    expect(await answered()).toBe(ErrorCode.NotLeaderOrFollower);
   });
 });
 

@@ -85,7 +85,8 @@ describe('CreateTopics', () => {
     ['busy', ErrorCode.RequestTimedOut],
     ['stopped', ErrorCode.RequestTimedOut],
     ['full', ErrorCode.KafkaStorageError],
-  ] as const)('a controller that is %s is an error that clients retry', async (refusal, errorCode) => {
+    ['tooLarge', ErrorCode.PolicyViolation],
+  ] as const)('what a controller has not done is an error: %s', async (refusal, errorCode) => {
     const stage = new ApiStage();
     stage.refusal = refusal;
     const answer = await stage.call(createTopicsApi, createTopics, 7, { topics: [topic('a')], timeoutMs: 700 });

@@ -48,6 +48,16 @@ describe('a voter', () => {
 describe('a node of a cluster', () => {
   test.each<readonly [string, Settings]>([
     ['alone', {}],
+    ['alone, on whatever ports are free', { listeners: 'A://:0,B://:0', 'peer.listener': ':0', 'http.listener': ':0' }],
+    ['with one port on two addresses', { listeners: 'A://127.0.0.1:9092', 'http.listener': '127.0.0.2:9092' }],
+    [
+      'a controller only, whose port is as that of clients',
+      {
+        'process.roles': 'controller',
+        'controller.quorum.voters': '1@127.0.0.1:9092',
+        'peer.listener': '127.0.0.1:9092',
+      },
+    ],
     ['one of three voters', { 'node.id': '2', 'controller.quorum.voters': three, 'peer.listener': '127.0.0.1:9103' }],
     [
       'a voter that listens on every interface',
@@ -75,9 +85,24 @@ describe('a node of a cluster', () => {
 
   test.each<readonly [string, Settings, string]>([
     [
+      'the port of its peers for clients',
+      { listeners: 'PLAINTEXT://127.0.0.1:9093' },
+      'listeners (--listen) 127.0.0.1:9093 and peer.listener (--peer-listen) 127.0.0.1:9093 are one port: give each its own',
+    ],
+    [
+      'a port for HTTP that another listener has on every interface',
+      { listeners: 'A://:9092,B://0.0.0.0:9094' },
+      'listeners (--listen) 0.0.0.0:9094 and http.listener (--http-listen) 127.0.0.1:9094 are one port: give each its own',
+    ],
+    [
+      'one port under two names of this machine',
+      { 'peer.listener': 'localhost:9094' },
+      'peer.listener (--peer-listen) localhost:9094 and http.listener (--http-listen) 127.0.0.1:9094 are one port: give each its own',
+    ],
+    [
       'a voter that is none',
       { 'controller.quorum.voters': '1@127.0.0.1:9093,b:9093' },
-      'controller.quorum.voters (--voters): "b:9093" is not of the form ID@HOST:PORT',
+      'controller.quorum.voters (--voters): "b:9093" is not of the form ID@HOST:PORT, the port from 1 to 65535',
     ],
     [
       'an id given twice',

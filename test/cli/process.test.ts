@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { freePort } from '../support/free-port.ts';
+import { freePort, freePortWith } from '../support/free-port.ts';
 import { metadataBrokerCount } from '../support/metadata-probe.ts';
 import { freeAddress, nodeEnvironment, OdradekProcess, repositoryRoot } from '../support/odradek-process.ts';
 import { run, until } from '../support/process.ts';
@@ -15,15 +15,11 @@ const folder = temporaryFolder('cli');
 afterAll(() => folder[Symbol.dispose]());
 
 const timeoutMs = 20_000;
-const anyPeer = ['--peer-listen', '127.0.0.1:0'];
-const anyOther = [...anyPeer, '--http-listen', '127.0.0.1:0'];
+const anyOther = ['--peer-listen', '127.0.0.1:0', '--http-listen', '127.0.0.1:0'];
 
 const dataDir = (name: string): string => join(folder.path, name);
 const odradek = (...args: readonly string[]) =>
   run(process.execPath, [main, ...args], { timeoutMs, env: nodeEnvironment(), cwd: folder.path });
-
-/** Behind what was logged before. */
-const lastLine = (output: string): string => output.trimEnd().split('\n').at(-1) ?? '';
 
 function occupy(port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
@@ -43,15 +39,20 @@ async function startNode(name: string): Promise<OdradekProcess> {
 }
 
 describe('odradek as a process', { timeout: 2 * timeoutMs }, () => {
-  test('ends with a sentence and exit code 1 when the Kafka port is in use, and leaves its data directory free', async () => {
+  test.each([
+    ['Kafka', 'listen', 'PLAINTEXT'],
+    ['peer', 'peer-listen', 'the peer listener'],
+    ['HTTP', 'http-listen', 'HTTP'],
+  ])('ends with a sentence and exit code 1 when the %s port is in use, and has made nothing', async (_, flag, who) => {
     const port = await freePort();
     const occupant = await occupy(port);
-    const args = ['start', '--data-dir', dataDir('port'), '--listen', `127.0.0.1:${port}`, ...anyOther];
-    const { status, output } = await odradek(...args);
+    // Of two, the last one counts.
+    const args = ['start', '--data-dir', dataDir(flag), '--listen', '127.0.0.1:0', ...anyOther];
+    const { status, output } = await odradek(...args, `--${flag}`, `127.0.0.1:${port}`);
     occupant.close();
-    expect(lastLine(output)).toBe(`odradek: PLAINTEXT cannot listen on 127.0.0.1:${port}: the address is in use`);
+    expect(output).toBe(`odradek: ${who} cannot listen on 127.0.0.1:${port}: the address is in use\n`);
     expect(status).toBe(1);
-    expect(existsSync(join(dataDir('port'), '.lock'))).toBe(false);
+    expect(existsSync(dataDir(flag))).toBe(false);
   });
 
   test('says which Node it needs, and ends with exit code 2, where it is run by an older one', async () => {
@@ -64,16 +65,6 @@ describe('odradek as a process', { timeout: 2 * timeoutMs }, () => {
       readonly engines: { readonly node: string };
     };
     expect(engines.node).toBe('>=24');
-  });
-
-  test('ends with a sentence and exit code 1 when the HTTP port is in use', async () => {
-    const port = await freePort();
-    const occupant = await occupy(port);
-    const listen = ['--listen', '127.0.0.1:0', '--http-listen', `127.0.0.1:${port}`, ...anyPeer];
-    const { status, output } = await odradek('start', '--data-dir', dataDir('http'), ...listen);
-    occupant.close();
-    expect(output).toBe(`odradek: HTTP cannot listen on 127.0.0.1:${port}: the address is in use\n`);
-    expect(status).toBe(1);
   });
 
   test('refuses a data directory that another process holds, and one of another node', async () => {
@@ -98,8 +89,27 @@ describe('odradek as a process', { timeout: 2 * timeoutMs }, () => {
       '127.0.0.1:0',
       ...anyOther,
     );
-    expect(output).toMatch(/^odradek: the data directory cannot be used: [A-Z]+: [^:]+, mkdir '\S+file'\n$/);
+    expect(output).toMatch(/^odradek: log\.dirs \(--data-dir\) cannot be used: [A-Z]+: [^:]+, mkdir '\S+file'\n$/);
     expect(status).toBe(1);
+  });
+
+  test('up of several names the folder that cannot be one, and the node whose port is in use, before it starts any', async () => {
+    const several = ['up', '--brokers', '3'];
+    const port = await freePortWith([0, 1, 2, 10, 11, 12, 20, 21, 22]);
+    const at = ['--port', String(port)];
+    const folder = await odradek(...several, ...at, '--data-dir', dataDir('file'));
+    expect(folder.output).toMatch(
+      /^odradek: log\.dirs \(--data-dir\) cannot be used: [A-Z]+: [^:]+, mkdir '\S+file'\n$/,
+    );
+    expect(folder.status).toBe(1);
+    const occupant = await occupy(port + 12);
+    const taken = await odradek(...several, ...at, '--data-dir', dataDir('several'));
+    occupant.close();
+    expect(taken.output).toBe(
+      `odradek: node 2 cannot listen on 127.0.0.1:${port + 12}: the address is in use; is one up already? --port takes another\n`,
+    );
+    expect(taken.status).toBe(1);
+    expect(existsSync(dataDir('several'))).toBe(false);
   });
 
   test('up proposes another port where its own is in use, and --ephemeral leaves nothing behind', async () => {
@@ -161,18 +171,6 @@ describe('odradek as a process', { timeout: 2 * timeoutMs }, () => {
       listeners: [`PLAINTEXT://127.0.0.1:${options.port}`],
     });
     expect(stopped).toMatchObject({ level: 30, msg: 'node stopped' });
-  });
-
-  test('ends with a sentence and exit code 1 when the peer port is in use', async () => {
-    const port = await freePort();
-    const occupant = await occupy(port);
-    const args = ['start', '--data-dir', dataDir('peer'), '--listen', '127.0.0.1:0', '--http-listen', '127.0.0.1:0'];
-    const { status, output } = await odradek(...args, '--peer-listen', `127.0.0.1:${port}`);
-    occupant.close();
-    expect(lastLine(output)).toBe(
-      `odradek: the peer listener cannot listen on 127.0.0.1:${port}: the address is in use`,
-    );
-    expect(status).toBe(1);
   });
 
   test('stops with status 0 at a signal also while it waits for the other voters', async () => {

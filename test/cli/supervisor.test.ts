@@ -17,8 +17,10 @@ const servesThenEndsWith = (status: number): string =>
 const timeoutMs = 15_000;
 const running: Supervisor[] = [];
 let said: string[] = [];
+const held = new Set<number>();
 
 afterEach(async () => {
+  held.clear();
   for (const supervisor of running.splice(0)) {
     void supervisor.stop();
     await supervisor.stop();
@@ -31,6 +33,7 @@ function supervise(scripts: readonly string[], times: { restartMs?: number; stop
     commands: new Map(scripts.map((script, index) => [index + 1, ['-e', script]])),
     environment: nodeEnvironment(),
     say: (sentence) => said.push(sentence),
+    isHeld: (id) => held.has(id),
     restartMs: times.restartMs ?? 50,
     stopMs: times.stopMs ?? timeoutMs,
   });
@@ -77,6 +80,23 @@ describe('the supervisor of a local cluster', { timeout: 2 * timeoutMs }, () => 
     ]);
     expect(again).not.toBe(first);
     expect(supervisor.pidOf(2)).toBe(second);
+  });
+
+  test('leaves a killed process that is held, until it is not', async () => {
+    const supervisor = supervise([serves, serves]);
+    await supervisor.start();
+    const first = supervisor.pidOf(1);
+    held.add(1);
+    process.kill(first ?? 0, 'SIGKILL');
+    await sentence(/stays down/);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(supervisor.pidOf(1)).toBeUndefined();
+    held.delete(1);
+    await sentence(/serves again/);
+    expect(said).toEqual([
+      `node 1 (pid ${first}) was ended by SIGKILL; it stays down until it is healed`,
+      `node 1 (pid ${supervisor.pidOf(1)}) serves again`,
+    ]);
   });
 
   test('starts a process again that ends by itself once the cluster is up', async () => {

@@ -119,4 +119,15 @@ describe('a node that does not belong', () => {
     cluster.spawn(1);
     await cluster.allRegistered();
   });
+
+  test('that has founded a cluster alone says that a longer list of voters changes nothing, and serves', async () => {
+    const cluster = await prepared();
+    const { dataDir } = cluster.optionsOf(1);
+    const alone = await another(dataDir, { 'node.id': '1' });
+    await until('the node serves alone', SOON_MS, async () => ((await alone.isReady()) ? true : undefined));
+    await alone.kill();
+    cluster.spawn(1);
+    await cluster.logged(1, /controller.quorum.voters names nodes that are no voters/);
+    await until('it serves again', SOON_MS, async () => ((await cluster.node(1).isReady()) ? true : undefined));
+  });
 });

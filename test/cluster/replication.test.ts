@@ -56,11 +56,15 @@ async function writing(cluster: ClusterProcesses): Promise<AckedWriter> {
 
 /** Everything acknowledged is read where it was acknowledged. */
 async function nothingLost(cluster: ClusterProcesses, writer: AckedWriter): Promise<void> {
-  const isThere = (read: ReadonlyMap<number, ReadonlyMap<number, string>>): boolean =>
-    [...writer.acked].every(([partition, values]) =>
-      [...values].every(([offset, value]) => read.get(partition)?.get(offset) === value),
-    );
-  expect(isThere(await readAll(cluster.bootstrap, TOPIC, isThere, SOON_MS))).toBe(true);
+  const missing = (read: ReadonlyMap<number, ReadonlyMap<number, string>>): readonly string[] =>
+    [...writer.acked].flatMap(([partition, values]) => {
+      const found = read.get(partition);
+      return [...values]
+        .filter(([offset, value]) => found?.get(offset) !== value)
+        .map(([offset, value]) => `${value} at ${partition}@${offset}: ${found?.get(offset)} of ${found?.size}`);
+    });
+  const read = await readAll(cluster.bootstrap, TOPIC, (so) => missing(so).length === 0, 2 * SOON_MS);
+  expect(missing(read)).toEqual([]);
 }
 
 test('a leader is killed: others lead within three seconds, and it catches up when it is back', async () => {

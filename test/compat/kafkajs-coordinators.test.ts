@@ -1,5 +1,5 @@
 /** kafkajs on three nodes: groups that change, and transactions. It has neither static members nor incremental rebalances. */
-import { type Consumer, type EachMessagePayload, Kafka, logLevel, type Producer } from 'kafkajs';
+import { type Consumer, type EachMessagePayload, Kafka, logLevel, type Producer, type Transaction } from 'kafkajs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../support/process.ts';
 import { numbered, uniqueName } from './support/broker.ts';
@@ -170,6 +170,21 @@ describe('kafkajs: transactions', () => {
       names.flatMap((name) => [0, 1, 2].flatMap((partition) => numbered(`${name}${partition}-`, 20))).sort();
     expect(await read(topic, false, ends)).toEqual(of('a', 'c'));
     expect(await read(topic, true, ends)).toEqual(of('a', 'b', 'c'));
+  });
+
+  test('of two aborted transactions that overlap, nothing is read, also when the one that began later ended first', async () => {
+    const topic = await createTopic(1);
+    const producers = [await connectedProducer(uniqueName('tx')), await connectedProducer(uniqueName('tx'))];
+    const transactions: Transaction[] = [];
+    for (const [index, producer] of producers.entries()) {
+      const transaction = await producer.transaction();
+      await transaction.send({ topic, acks: -1, messages: withValues(numbered(`${index}-`, 5)) });
+      transactions.push(transaction);
+    }
+    for (const transaction of transactions.reverse()) await transaction.abort();
+    const plain = await connectedProducer();
+    await plain.send({ topic, acks: -1, messages: withValues(['end']) });
+    expect(await read(topic, false, ['end'])).toEqual([]);
   });
 
   test('a reader of committed records waits for an open transaction, others do not', async () => {

@@ -238,6 +238,18 @@ describe('a crash', () => {
     expect(completed).toBe(0);
   });
 
+  it('frees a lock that was still being taken', async () => {
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const rig = new Rig(seed);
+      rig.disk.lock().catch(() => {});
+      await rig.crash();
+      await rig.settle(rig.disk.lock());
+      rig.disk.lock().catch(() => {});
+      await rig.settle(rig.disk.abandon());
+      await rig.settle(rig.disk.lock());
+    }
+  });
+
   it('over a real directory is a kill: nothing unsynced has reached it', async () => {
     const path = await mkdtemp(join(tmpdir(), 'odradek-fault-'));
     try {
@@ -412,6 +424,31 @@ describe('the switches', () => {
       expect(completed.length).toBe(before);
       expect(await rig.contentOf('a')).toMatch(/^[xz]$/);
     }
+  });
+
+  it('a full disk lets nothing grow, and all else go on; with room again it grows', async () => {
+    let isFull = false;
+    const rig = new Rig(1, { ignoreSync: false, isFull: () => isFull });
+    const { settle } = rig;
+    const file = await rig.file('there', 'abc', 'file', 'folder');
+    await settle(rig.disk.makeDir('folder'));
+    const freeBytes = await settle(rig.disk.freeBytes());
+    isFull = true;
+    expect(await codeOf(settle(write(file, 'de', 2)))).toBe('ENOSPC');
+    expect(await codeOf(settle(rig.disk.open('new', 'write')))).toBe('ENOSPC');
+    expect(await codeOf(settle(rig.disk.makeDir('folder/inner')))).toBe('ENOSPC');
+    expect(await settle(rig.disk.freeBytes())).toBe(0);
+    await settle(write(file, 'xyz', 0));
+    await settle(sync(file));
+    await settle(rig.disk.makeDir('folder'));
+    expect(await codeOf(settle(rig.disk.open('gone', 'read')))).toBe('ENOENT');
+    await settle(rig.disk.rename('there', 'moved'));
+    const again = await settle(rig.disk.open('moved', 'write'));
+    expect(await settle(read(again, 0, 10))).toBe('xyz');
+    isFull = false;
+    await settle(write(file, 'de', 3));
+    expect(await settle(read(again, 0, 10))).toBe('xyzde');
+    expect(await settle(rig.disk.freeBytes())).toBe(freeBytes);
   });
 
   it('delays what it is told to', async () => {

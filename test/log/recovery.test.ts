@@ -66,7 +66,11 @@ describe('the last segment', () => {
       kind: 'quarantine',
       reason: 'why after offset 19, but everything below 50 was synced',
     });
-    expect(decide('corrupt', 1_000, 50, { sound: 50 }).kind).toBe('truncate');
+  });
+
+  test('S3: a whole batch where none can be is no torn tail, wherever it is', () => {
+    expect(decide('misplaced', 60, 50)).toEqual({ kind: 'quarantine', reason: 'why' });
+    expect(decide('corrupt', 60, 50).kind).toBe('truncate');
   });
 });
 

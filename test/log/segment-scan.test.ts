@@ -184,11 +184,14 @@ describe('the order of batches', () => {
   const outcome = ({ ending, endOffset }: ScanResult) => ({ ending, endOffset });
 
   test("offsets below the segment's base are damage", () => {
-    expect(outcome(scan(patched(plainBatch(0, 2), 99)))).toEqual({ ending: 'corrupt', endOffset: 100 });
+    expect(outcome(scan(patched(plainBatch(0, 2), 99)))).toEqual({ ending: 'misplaced', endOffset: 100 });
   });
 
   test('offsets that do not ascend are damage', () => {
-    expect(outcome(scan(file(plainBatch(100, 3), plainBatch(102, 3))))).toEqual({ ending: 'corrupt', endOffset: 103 });
+    expect(outcome(scan(file(plainBatch(100, 3), plainBatch(102, 3))))).toEqual({
+      ending: 'misplaced',
+      endOffset: 103,
+    });
   });
 
   test('of two batches out of order either may be the damaged one, if the second is whole', () => {
@@ -211,19 +214,19 @@ describe('the order of batches', () => {
       expect(outcome(scan(gap, [], { onceEnded: at(end) }))).toEqual({ ending: 'end', endOffset: 113 });
     }
     for (const end of [104, 110, 112]) {
-      expect(outcome(scan(gap, [], { onceEnded: at(end) }))).toEqual({ ending: 'corrupt', endOffset: 103 });
+      expect(outcome(scan(gap, [], { onceEnded: at(end) }))).toEqual({ ending: 'misplaced', endOffset: 103 });
     }
   });
 
   test('an offset that the segment can not hold is damage', () => {
     const far = plainBatch(100 + 0x8000_0000, 1);
-    expect(outcome(scan(far))).toEqual({ ending: 'corrupt', endOffset: 100 });
+    expect(outcome(scan(far))).toEqual({ ending: 'misplaced', endOffset: 100 });
   });
 
   test('a leader epoch that falls is damage', () => {
     const { bytes, batches } = segment([1, 1, 1], [3, 4, 3]);
     expect(scan(bytes)).toMatchObject({
-      ending: 'corrupt',
+      ending: 'misplaced',
       validBytes: batches[2]?.position,
       reason: 'leader epoch 3 after 4',
     });
@@ -239,7 +242,7 @@ describe('the order of batches', () => {
       batches: batches.slice(1),
     });
     expect(scan(bytes, [], { from: { ...from, offset: at(103) } })).toMatchObject({
-      ending: 'corrupt',
+      ending: 'misplaced',
       validBytes: from.position,
     });
   });

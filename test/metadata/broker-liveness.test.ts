@@ -56,6 +56,20 @@ describe('a new controller', () => {
     expect(fenced(liveness)).toEqual([]);
   });
 
+  test('probes whoever says nothing again after a heartbeat’s time, unless it is heard of: a process that is just dying refuses then', () => {
+    const liveness = start(3, { self: nodeId(2) });
+    liveness.takeOutput();
+    for (const id of [1, 3]) liveness.probed(nodeId(id), 'silent', 30);
+    expect(liveness.deadline).toBe(30 + HEARTBEAT_MS);
+    liveness.heard(nodeId(1), 11, 100);
+    liveness.tick(30 + HEARTBEAT_MS, 0);
+    expect(liveness.takeOutput().probe).toEqual([3]);
+    liveness.tick(30 + 2 * HEARTBEAT_MS, 0);
+    expect(liveness.takeOutput().probe).toEqual([]);
+    liveness.probed(nodeId(3), 'refused', 40 + 2 * HEARTBEAT_MS);
+    expect(fenced(liveness)).toEqual([3]);
+  });
+
   test('is not made to suspect itself by suspicions of that very moment', () => {
     const liveness = start(3, { self: nodeId(2) });
     for (const id of [1, 3]) liveness.suspected(nodeId(id), 0);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ErrorCode } from '#model/errors';
+import { nodeId } from '#model/ids';
 import { TestCluster, testUuid } from './support.ts';
 
 /** Three replicas, of which two must be in sync for an acknowledgement. */
@@ -109,6 +110,17 @@ describe('eligible leader replicas (KIP-966)', () => {
     cluster.unfence(1);
     cluster.unfence(2);
     expect(stateOf(cluster)).toEqual({ leader: null, isr: [], elr: [2] });
+  });
+
+  test('are no longer those that were unregistered where nothing was synced: how they ended is not known', () => {
+    for (const policy of ['os', 'fsync']) {
+      const cluster = ofThree({ 'flush.policy': policy });
+      for (const id of [3, 2, 1]) cluster.fence(id);
+      const { brokerEpoch } = cluster.brokerCommand(2);
+      cluster.run('unregisterBroker', { id: nodeId(2) });
+      cluster.register(2, { incarnation: testUuid(50), cleanBrokerEpoch: brokerEpoch });
+      expect(stateOf(cluster).elr).toEqual(policy === 'os' ? [1] : [1, 2]);
+    }
   });
 
   test('are none after an unclean election', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ErrorCode } from '#model/errors';
-import { TestCluster } from './support.ts';
+import { TestCluster, testUuid } from './support.ts';
 
 function of(replicas: readonly number[], brokerCount = 6): TestCluster {
   const cluster = TestCluster.withBrokers(brokerCount);
@@ -75,6 +75,24 @@ describe('a reassignment (KIP-455)', () => {
     reassign(cluster, [4, 2, 3]);
     expect(reassign(cluster, [4, 2, 3])?.errorCode).toBe(ErrorCode.None);
     expect(cluster.lastRecords).toEqual([]);
+  });
+
+  test('is refused where nobody that would be left has what was acknowledged: only an eligible newcomer has', () => {
+    const cluster = of([1, 2]).keepEligible();
+    cluster.setTopicConfig('t', 'min.insync.replicas', '2');
+    reassign(cluster, [1, 2, 4]);
+    cluster.fence(1);
+    cluster.alterIsr('t', [2, 4]);
+    cluster.fence(2);
+    cluster.fence(4);
+    // Its disk is another: broker 4 alone has everything.
+    cluster.register(2, { incarnation: testUuid(60), directories: [testUuid(61)] });
+    const before = cluster.state('t');
+    expect(before).toMatchObject({ replicas: [1, 2, 4], adding: [4], isr: [], elr: [4], leader: null });
+    expect(reassign(cluster, [1, 2])?.errorCode).toBe(ErrorCode.InvalidReplicaAssignment);
+    expect(cluster.state('t')).toEqual(before);
+    cluster.unfence(4);
+    expect(cluster.state('t').leader).toBe(4);
   });
 
   test('to a third target forgets the replicas that only the second wanted', () => {

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { Packr } from 'msgpackr';
+import { Packr } from 'msgpackr/pack';
 import { describe, expect, test } from 'vitest';
 import { MalformedRecordError } from '#metadata/field-reader';
 import { RecordCodec } from '#metadata/record-codec';

@@ -79,6 +79,31 @@ describe('AssignReplicasToDirs (KIP-858)', () => {
     expect(cluster.state('single')).toMatchObject({ directories: [SECOND], leader: null, isr: [1] });
   });
 
+  test('that has not come yet when a disk is exchanged: the replica may have been on it, and is no longer eligible', () => {
+    for (const isExchanged of [true, false]) {
+      const cluster = withTwoDirectories().keepEligible();
+      cluster.setTopicConfig('t', 'min.insync.replicas', '2');
+      cluster.fence(1);
+      cluster.fence(2);
+      expect(cluster.state('t')).toMatchObject({ directories: [DIRECTORY_UNASSIGNED, testUuid(102)], elr: [1, 2] });
+      const directories = isExchanged ? [FIRST, NEW] : [SECOND, FIRST];
+      cluster.register(1, { incarnation: testUuid(60), directories });
+      cluster.unfence(1);
+      expect(cluster.state('t').leader).toBe(isExchanged ? null : 1);
+    }
+  });
+
+  test('that has not come yet when a disk fails: the replica may have been on it, and is no longer eligible', () => {
+    const cluster = withTwoDirectories().keepEligible();
+    cluster.setTopicConfig('t', 'min.insync.replicas', '2');
+    cluster.run('failDirectories', { ...cluster.brokerCommand(1), directories: [SECOND] });
+    expect(cluster.state('t')).toMatchObject({ leader: 2, isr: [2], elr: [] });
+    cluster.fence(2);
+    cluster.register(1, { incarnation: testUuid(60), directories: [FIRST] });
+    cluster.unfence(1);
+    expect(cluster.state('t')).toMatchObject({ leader: null, elr: [2] });
+  });
+
   test('of replicas that are not the broker’s, or not there, is refused', () => {
     const cluster = withTwoDirectories();
     expect(assign(cluster, 'single', SECOND, 2)?.errorCode).toBe(ErrorCode.NotLeaderOrFollower);

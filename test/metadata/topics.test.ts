@@ -328,6 +328,18 @@ describe('CreatePartitions', () => {
     );
   });
 
+  test('does not count the replicas that a reassignment is about to take away', () => {
+    const cluster = TestCluster.withBrokers(4);
+    cluster.createAssigned('t', [[1, 2]]);
+    const partitions = [{ topic: 't', partition: 0, replicas: [3, 4] }];
+    cluster.run('alterPartitionReassignments', { allowReplicationFactorChange: false, partitions });
+    expect(cluster.state('t').replicas).toHaveLength(4);
+    expect(grow(cluster, 2)?.errorCode).toBe(ErrorCode.None);
+    expect(cluster.state('t', 1).replicas).toHaveLength(2);
+    expect(grow(cluster, 3, [[1, 4]])?.errorCode).toBe(ErrorCode.None);
+    expect(cluster.state('t', 2).replicas).toEqual([1, 4]);
+  });
+
   test('keeps manual assignments', () => {
     const cluster = TestCluster.withBrokers(2);
     cluster.createAssigned('t', [[1]]);

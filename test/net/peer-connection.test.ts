@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Connection, Logger } from '#base/ports';
+import type { Connection } from '#base/ports';
 import { MemoryBudget } from '#net/memory-budget';
 import { type ConnectionLoss, PeerConnection } from '#net/peer-connection';
 import { FRAGMENT_BYTES_MAX, Lane, PeerFrameReader } from '#net/peer-frames';
@@ -31,14 +31,16 @@ class SlowConnection implements Connection {
 function setUp() {
   const connection = new SlowConnection();
   const clock = new FakeClock();
-  const warnings: string[] = [];
+  const faults: (string | undefined)[] = [];
   const losses: ConnectionLoss[] = [];
   const kinds: number[] = [];
-  const logger: Logger = { debug() {}, info() {}, warn: (_, line) => warnings.push(line), error() {} };
-  const shared = { slab: new Uint8Array(1024), reserve: new MemoryBudget(1 << 20), clock, logger };
+  const shared = { slab: new Uint8Array(1024), reserve: new MemoryBudget(1 << 20), clock };
   const peer = new PeerConnection(connection, shared, () => ({
     message: (kind) => kinds.push(kind),
-    closed: (loss) => losses.push(loss),
+    closed: (loss, fault) => {
+      losses.push(loss);
+      faults.push(fault);
+    },
   }));
   const feed = (bytes: Uint8Array): void => {
     peer.buffer().set(bytes);
@@ -58,7 +60,7 @@ function setUp() {
       peer.flushed();
     }
   };
-  return { connection, clock, warnings, losses, kinds, peer, feed, drain };
+  return { connection, clock, faults, losses, kinds, peer, feed, drain };
 }
 
 const MIB = 1024 * 1024;
@@ -121,8 +123,8 @@ describe('a peer connection', () => {
     expect(losses).toEqual(['end']);
   });
 
-  it('is reset, with one line, when nothing is heard of the peer for five seconds', () => {
-    const { peer, clock, connection, warnings, losses, feed } = setUp();
+  it('is reset, with a sentence, when nothing is heard of the peer for five seconds', () => {
+    const { peer, clock, connection, faults, losses, feed } = setUp();
     clock.advance(4_000);
     feed(Uint8Array.of(9, 0, 0, 0));
     clock.advance(4_900);
@@ -132,9 +134,9 @@ describe('a peer connection', () => {
     peer.sweep(0);
     peer.sweep(0);
     expect(connection.over).toBe('reset');
-    expect(warnings).toEqual(['peer connection closed: nothing was heard of the peer for 5000 ms']);
     peer.closed('reset');
     expect(losses).toEqual(['silence']);
+    expect(faults).toEqual(['nothing was heard of the peer for 5000 ms']);
   });
 
   it('does not hold our own lateness against the peer', () => {
@@ -163,8 +165,7 @@ describe('a peer connection', () => {
   it('delivers nothing of what follows a reset by its user', () => {
     const kinds: number[] = [];
     const connection = new SlowConnection();
-    const logger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
-    const shared = { slab: new Uint8Array(64), reserve: new MemoryBudget(1), clock: new FakeClock(), logger };
+    const shared = { slab: new Uint8Array(64), reserve: new MemoryBudget(1), clock: new FakeClock() };
     const peer = new PeerConnection(connection, shared, (self) => ({
       message: (kind) => {
         kinds.push(kind);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ErrorCode } from '#model/errors';
+import { nodeId } from '#model/ids';
 import { ApiKey } from '#protocol/generated/apis';
 import { writeDeleteRecordsRequest } from '#protocol/generated/delete-records-request';
 import { readDeleteRecordsResponse } from '#protocol/generated/delete-records-response';
@@ -80,5 +81,44 @@ describe('a leader whose disk is full', () => {
     expect(world.clock.now() - freed).toBeGreaterThan(60_000);
     expect(await cluster.tryProduce('t', 0, 1, VALUE)).toBe(ErrorCode.None);
     expect(await cluster.tryProduce('alone', 0, 1, VALUE)).toBe(ErrorCode.None);
+  });
+});
+
+describe('a follower whose disk is full', () => {
+  const cluster = new ThreeNodes([1 << 30, 1 << 30, DISK_BYTES]);
+  const { world } = cluster;
+  beforeAll(async () => {
+    await cluster.start([1, 2, 3], { 'log.dir.min.free.bytes': '2000000' });
+    const configs = { 'min.insync.replicas': '2' };
+    await cluster.createTopic('t', [[1, 2, 3]], configs);
+    await cluster.createTopic('pair', [[1, 3]], configs);
+  });
+  afterAll(() => cluster.stop());
+
+  const isrOf = (topic: string) => cluster.node(1).view()?.image.partition(topic, 0)?.isr;
+
+  it('holds up no write where others are in sync: its leader learns at once that it has no room', async () => {
+    let longestMs = 0;
+    for (let tries = 0; isrOf('t')?.includes(nodeId(3)) && tries < 200; tries += 1) {
+      const startedAt = world.clock.now();
+      expect(await cluster.tryProduce('t', 0, 1, VALUE)).toBe(ErrorCode.None);
+      longestMs = Math.max(longestMs, world.clock.now() - startedAt);
+      // Room is looked at every second.
+      await cluster.runFor(100);
+    }
+    expect(isrOf('t')).toEqual([1, 2]);
+    expect(longestMs).toBeLessThan(200);
+  });
+
+  it('stays in sync where writes would not go on without it, as long as anybody may lag; then they are refused', async () => {
+    expect(isrOf('pair')).toEqual([1, 3]);
+    const startedAt = world.clock.now();
+    expect(await cluster.tryProduce('pair', 0, 1, VALUE)).toBe(ErrorCode.NotEnoughReplicasAfterAppend);
+    expect(world.clock.now() - startedAt).toBeGreaterThan(4_000);
+    expect(isrOf('pair')).toEqual([1]);
+    // It does not come and go meanwhile.
+    const epoch = cluster.node(1).view()?.image.partition('pair', 0)?.partitionEpoch;
+    await cluster.runFor(20_000);
+    expect(cluster.node(1).view()?.image.partition('pair', 0)?.partitionEpoch).toBe(epoch);
   });
 });

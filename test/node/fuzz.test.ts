@@ -14,13 +14,11 @@ import { writeCreateTopicsRequest } from '#protocol/generated/create-topics-requ
 import { readCreateTopicsResponse } from '#protocol/generated/create-topics-response';
 import { writeFetchRequest } from '#protocol/generated/fetch-request';
 import { readFetchResponse } from '#protocol/generated/fetch-response';
-import { writeProduceRequest } from '#protocol/generated/produce-request';
-import { readProduceResponse } from '#protocol/generated/produce-response';
 import { findApi, readResponseHeader } from '#protocol/headers';
 import { offeredVersions } from '#protocol/offered-apis';
 import { ProtocolError } from '#protocol/protocol-error';
 import { Reader } from '#protocol/reader';
-import { buildBatch } from '#protocol/record-batch-builder';
+import { batchOfValues, produce } from '../support/produce.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { type FuzzedRequest, fuzzedRequest, mutated, withOddValues } from './fuzz-mutations.ts';
@@ -49,11 +47,6 @@ let good: WireClient;
 let meaningful: BaseRequest[];
 const arbitrary = arbitraryRequests();
 let produced = 0;
-
-const batch = () => {
-  const records = [{ timestamp: 1000, key: null, value: Buffer.from('good') }];
-  return buildBatch({ baseOffset: 0, leaderEpoch: -1, records }, ports.codecs);
-};
 
 beforeAll(async () => {
   ports = await createNodePorts({
@@ -117,10 +110,7 @@ async function goodRoundTrip(): Promise<void> {
   const client = { clientSoftwareName: 'good', clientSoftwareVersion: '1' };
   const versions = await good.request(ApiKey.ApiVersions, 4, client, writeApiVersionsRequest, readApiVersionsResponse);
   expect(versions.errorCode).toBe(ErrorCode.None);
-  const topicData = [{ name: 'good', partitionData: [{ index: 0, records: [batch()] }] }];
-  const produce = { transactionalId: null, acks: -1, timeoutMs: 10_000, topicData };
-  const acknowledged = await good.request(ApiKey.Produce, 9, produce, writeProduceRequest, readProduceResponse);
-  const answer = acknowledged.responses[0]?.partitionResponses[0];
+  const answer = await produce(good, { topic: 'good' }, batchOfValues(['good']));
   expect(answer).toMatchObject({ errorCode: ErrorCode.None, baseOffset: produced });
   const partitions = [{ partition: 0, fetchOffset: produced, partitionMaxBytes: 1 << 20 }];
   const fetch = { maxWaitMs: 0, minBytes: 1, topics: [{ topic: 'good', partitions }], forgottenTopicsData: [] };
@@ -128,7 +118,7 @@ async function goodRoundTrip(): Promise<void> {
   produced += 1;
   const read = fetched.responses[0]?.partitions[0];
   expect(read).toMatchObject({ errorCode: ErrorCode.None, highWatermark: produced });
-  expect(Buffer.concat(read?.records ?? []).length).toBe(batch().length);
+  expect(Buffer.concat(read?.records ?? []).length).toBe(batchOfValues(['good']).length);
 }
 
 interface Sent {

@@ -18,12 +18,10 @@ import { writeInitProducerIdRequest } from '#protocol/generated/init-producer-id
 import { readInitProducerIdResponse } from '#protocol/generated/init-producer-id-response';
 import { writeMetadataRequest } from '#protocol/generated/metadata-request';
 import { readMetadataResponse } from '#protocol/generated/metadata-response';
-import { writeProduceRequest } from '#protocol/generated/produce-request';
-import { readProduceResponse } from '#protocol/generated/produce-response';
 import { readBatchHeader } from '#protocol/record-batch';
-import { buildBatch } from '#protocol/record-batch-builder';
 import { iterateRecords } from '#protocol/records';
 import { SimWorld } from '#sim/ports/sim-world';
+import { batchOfValues, produce } from '../support/produce.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const codecs = createCodecs();
@@ -69,10 +67,14 @@ class OneNode {
     if (this.#disk !== undefined) await this.world.complete(this.#disk.crash(this.world.random));
   }
 
+  get client(): WireClient {
+    if (this.#client === undefined) throw new Error('not started');
+    return this.#client;
+  }
+
   /** Sent; the answer comes when the world goes on. */
   ask<Q, A>(...args: Parameters<typeof WireClient.prototype.request<Q, A>>): Promise<A> {
-    if (this.#client === undefined) throw new Error('not started');
-    return this.#client.request(...args);
+    return this.client.request(...args);
   }
 
   request<Q, A>(...args: Parameters<typeof WireClient.prototype.request<Q, A>>): Promise<A> {
@@ -103,25 +105,13 @@ class OneNode {
     producer?: { id: number; epoch: number; sequence: number },
     acks = -1,
   ) {
-    const bytes = buildBatch(
-      {
-        baseOffset: 0,
-        leaderEpoch: -1,
-        producerId: producer?.id ?? -1,
-        producerEpoch: producer?.epoch ?? -1,
-        baseSequence: producer?.sequence ?? -1,
-        records: values.map((value) => ({ timestamp: 1000, key: null, value: Buffer.from(value) })),
-      },
-      codecs,
-    );
-    const request = {
-      transactionalId: null,
-      acks,
-      timeoutMs: 30_000,
-      topicData: [{ name: topic, partitionData: [{ index: 0, records: [bytes] }] }],
+    const identity = producer && {
+      producerId: producer.id,
+      producerEpoch: producer.epoch,
+      baseSequence: producer.sequence,
     };
-    const answer = await this.request(ApiKey.Produce, 9, request, writeProduceRequest, readProduceResponse);
-    return answer.responses[0]?.partitionResponses[0];
+    const target = { topic, acks, timeoutMs: 30_000 };
+    return await this.world.complete(produce(this.client, target, batchOfValues(values, identity)));
   }
 
   /** Of all brokers. */
@@ -319,12 +309,6 @@ function anotherClient(node: OneNode) {
   const ports = node.world.ports('another-client', { disks: [] });
   const client = WireClient.open(ports.network, { host: 'n', port: PORT });
   return {
-    produceOne: (topic: string, value: string) => {
-      const records = [{ timestamp: 1000, key: null, value: Buffer.from(value) }];
-      const bytes = buildBatch({ baseOffset: 0, leaderEpoch: -1, records }, codecs);
-      const topicData = [{ name: topic, partitionData: [{ index: 0, records: [bytes] }] }];
-      const request = { transactionalId: null, acks: -1, timeoutMs: 1000, topicData };
-      return client.request(ApiKey.Produce, 9, request, writeProduceRequest, readProduceResponse);
-    },
+    produceOne: (topic: string, value: string) => produce(client, { topic, timeoutMs: 1000 }, batchOfValues([value])),
   };
 }

@@ -133,6 +133,8 @@ describe('the metrics of three nodes', () => {
     await cluster.runFor(6000);
     const lags = readings([await cluster.scrape(coordinator)], 'odradek_group_lag_records');
     expect(lags).toEqual([1, 1, 1].map((more) => RECORDS - COMMITTED + more));
+    const seconds = readings([await cluster.scrape(coordinator)], 'odradek_group_lag_seconds');
+    expect(seconds.map((each) => each > 6 && each < 60)).toEqual([true, true, true]);
     const asked = async () => sum(readings(await all(), 'odradek_requests_total', { api: 'ListOffsets' }));
     await cluster.runFor(120_000);
     const before = await asked();
@@ -330,5 +332,18 @@ describe('the metrics of nodes in trouble', () => {
     expect(readings(again, 'odradek_topic_produce_bytes_total')).toHaveLength(2);
     expect(readings(again, 'odradek_metrics_dropped_topics')).toEqual([2]);
     await cluster.stop();
+  });
+});
+
+describe('the metrics of a node that is left alone', () => {
+  it.each(['followed', 'led'])('say that the quorum has no leader, if it %s', async (part) => {
+    const cluster = new ThreeNodes();
+    await cluster.start([1, 2, 3]);
+    const [known] = readings([await cluster.scrape(1)], 'odradek_quorum_leader');
+    const survivor = part === 'led' ? (known ?? 0) : ((known ?? 0) % 3) + 1;
+    for (const id of [1, 2, 3].filter((each) => each !== survivor)) await cluster.kill(id);
+    await cluster.runFor(4_000);
+    expect(readings([await cluster.scrape(survivor)], 'odradek_quorum_leader')).toEqual([-1]);
+    expect(readings([await cluster.scrape(survivor)], 'odradek_active_controller')).toEqual([0]);
   });
 });

@@ -11,12 +11,10 @@ import { writeCreateTopicsRequest } from '#protocol/generated/create-topics-requ
 import { readCreateTopicsResponse } from '#protocol/generated/create-topics-response';
 import { writeFetchRequest } from '#protocol/generated/fetch-request';
 import { readFetchResponse } from '#protocol/generated/fetch-response';
-import { writeProduceRequest } from '#protocol/generated/produce-request';
-import { readProduceResponse } from '#protocol/generated/produce-response';
 import { readBatchHeader } from '#protocol/record-batch';
-import { buildBatch } from '#protocol/record-batch-builder';
 import { iterateRecords } from '#protocol/records';
 import { SimWorld } from '#sim/ports/sim-world';
+import { batchOfValues, produce } from '../support/produce.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const codecs = createCodecs();
@@ -78,12 +76,8 @@ class TwoDirectories {
   }
 
   async produce(client: WireClient, value: string): Promise<ErrorCode> {
-    const records = [{ timestamp: 1000, key: null, value: Buffer.from(value) }];
-    const batch = buildBatch({ baseOffset: 0, leaderEpoch: -1, records }, codecs);
-    const topicData = [{ name: 't', partitionData: [{ index: 0, records: [batch] }] }];
-    const request = { acks: -1, timeoutMs: 1000, topicData };
-    const answer = await client.request(ApiKey.Produce, 9, request, writeProduceRequest, readProduceResponse);
-    return answer.responses[0]?.partitionResponses[0]?.errorCode as ErrorCode;
+    const answer = await produce(client, { topic: 't', timeoutMs: 1000 }, batchOfValues([value]));
+    return answer?.errorCode as ErrorCode;
   }
 
   async values(): Promise<string[]> {

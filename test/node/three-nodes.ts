@@ -14,12 +14,10 @@ import { writeFindCoordinatorRequest } from '#protocol/generated/find-coordinato
 import { readFindCoordinatorResponse } from '#protocol/generated/find-coordinator-response';
 import { writeOffsetCommitRequest } from '#protocol/generated/offset-commit-request';
 import { readOffsetCommitResponse } from '#protocol/generated/offset-commit-response';
-import { writeProduceRequest } from '#protocol/generated/produce-request';
-import { readProduceResponse } from '#protocol/generated/produce-response';
-import { buildBatch } from '#protocol/record-batch-builder';
 import type { MemoryDisk } from '#sim/ports/memory-disk';
 import { SimWorld } from '#sim/ports/sim-world';
 import { type Family, parsePrometheus } from '../http/prometheus-text.ts';
+import { batchOfValues, produce } from '../support/produce.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const codecs = createCodecs();
@@ -157,15 +155,10 @@ export class ThreeNodes {
 
   /** To whoever leads; gives the answer's error. */
   async tryProduce(topic: string, index: number, count: number, value = 'v'): Promise<ErrorCode> {
-    const records = Array.from({ length: count }, () => ({ timestamp: 1000, key: null, value: Buffer.from(value) }));
-    const bytes = buildBatch({ baseOffset: 0, leaderEpoch: -1, records }, codecs);
-    const topicData = [{ name: topic, partitionData: [{ index, records: [bytes] }] }];
-    const request = { transactionalId: null, acks: -1, timeoutMs: 10_000, topicData };
     const leader = this.client(this.leaderOf(topic, index));
-    const answer = await this.world.complete(
-      leader.request(ApiKey.Produce, 9, request, writeProduceRequest, readProduceResponse),
-    );
-    return answer.responses[0]?.partitionResponses[0]?.errorCode as ErrorCode;
+    const batch = batchOfValues(new Array(count).fill(value));
+    const answer = await this.world.complete(produce(leader, { topic, partition: index }, batch));
+    return answer?.errorCode as ErrorCode;
   }
 
   /** Gives how many bytes of record batches there are to read. */

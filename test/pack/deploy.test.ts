@@ -15,6 +15,7 @@ interface Service {
   readonly volumes?: readonly string[];
   readonly depends_on?: readonly string[];
   readonly stop_grace_period?: string;
+  readonly restart?: string;
 }
 
 interface Compose {
@@ -69,6 +70,13 @@ describe('deploy', () => {
     }
     expect(new Set(published).size).toBe(published.length);
   });
+
+  test.each(globSync('compose*.yaml', { cwd: deploy }))(
+    '%s has all that it runs started again with the machine',
+    (path) => {
+      for (const { restart } of Object.values(compose(path).services)) expect(restart).toBe('unless-stopped');
+    },
+  );
 
   test('Prometheus scrapes every node of the compose file, with its rack, and reads the rules', () => {
     const config = parseYaml(read('prometheus/prometheus.yaml')) as {
@@ -138,5 +146,7 @@ describe('deploy', () => {
     for (const line of unit.split('\n')) expect(line).toMatch(/^(#.*|\[\w+\]|[A-Z]\w*=.*|)$/);
     for (const setting of ['Restart=on-failure', 'NoNewPrivileges=true', 'ProtectSystem=strict', 'LimitNOFILE=100000'])
       expect(unit).toContain(`\n${setting}\n`);
+    // By default systemd gives up after five starts within ten seconds, which a name that does not resolve yet makes.
+    expect(unit).toMatch(/^\[Unit\]$[^[]*^StartLimitIntervalSec=0$/m);
   });
 });

@@ -126,7 +126,15 @@ describe.skipIf(linters === '')('the schema of the compose specification', () =>
 
   test.each(globSync('compose*.yaml', { cwd: deploy }))('takes %s', async (path) => {
     await passes(...check, join(deploy, path));
-    await refuses(/Schema validation errors/, ...check, spoiled(path, 'restart: on-failure', 'restart: [on-failure]'));
-    await refuses(/Unevaluated properties/, ...check, spoiled(path, 'restart: on-failure', 'restarts: on-failure'));
+    await refuses(
+      /Schema validation errors/,
+      ...check,
+      spoiled(path, 'restart: unless-stopped', 'restart: [unless-stopped]'),
+    );
+    await refuses(
+      /Unevaluated properties/,
+      ...check,
+      spoiled(path, 'restart: unless-stopped', 'restarts: unless-stopped'),
+    );
   });
 });

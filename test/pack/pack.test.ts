@@ -43,15 +43,20 @@ function filesBelow(folder: string): readonly string[] {
   return paths.filter((path) => !lstatSync(path).isDirectory());
 }
 
-/** The files of the package that `main` loads, at once or by dynamic import of a literal. */
+/** What `odradek chaos` and a node of `up --chaos` load beside it, and nobody else. */
+const CHAOS = /^\/\/ cli\/chaos-(node|run)\.js$/m;
+
+/** The files of the package that `main` loads, at once or by dynamic import of a literal; without those of chaos. */
 async function filesLoadedBy(main: string): Promise<ReadonlySet<string>> {
   await init;
   const seen = new Set<string>();
   const queue = [main];
   for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
     if (seen.has(path)) continue;
+    const text = readFileSync(path, 'utf8');
+    if (CHAOS.test(text)) continue;
     seen.add(path);
-    const [imports] = parse(readFileSync(path, 'utf8'));
+    const [imports] = parse(text);
     for (const each of imports) {
       const specifier = 'specifier' in each ? (each.specifier ?? '') : '';
       if (specifier.startsWith('.')) queue.push(join(dirname(path), specifier));
@@ -82,6 +87,15 @@ describe('the package', () => {
     expect(compiled).toEqual([]);
   });
 
+  test('brings nothing that has a script for its own install: npm would run it, or ask its user to allow it', () => {
+    const lock = readFileSync(join(home, 'node_modules/.package-lock.json'), 'utf8');
+    const { packages } = JSON.parse(lock) as {
+      readonly packages: Readonly<Record<string, { readonly hasInstallScript?: boolean }>>;
+    };
+    expect(Object.keys(packages)).toContain('node_modules/odradek');
+    expect(Object.keys(packages).filter((path) => packages[path]?.hasInstallScript === true)).toEqual([]);
+  });
+
   test('has no script that npm would run, or ask its user to allow, at the install', () => {
     const { scripts = {} } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as {
       readonly scripts?: Readonly<Record<string, string>>;
@@ -98,6 +112,16 @@ describe('the package', () => {
     expect(typescript).toEqual([]);
     expect(existsSync(join(installed, 'LICENSE'))).toBe(true);
     expect(megabytes).toBeLessThan(25);
+  });
+
+  test('has what its README refers to, and the licence of what is built into it', () => {
+    const readme = readFileSync(join(installed, 'README.md'), 'utf8');
+    const linked = [...readme.matchAll(/\]\(([^):#]+)\)/g)].map(([, path = '']) => path);
+    const named = [...readme.matchAll(/\b(?:docs|deploy)\/[\w/.-]*\w/g)].map(([path]) => path);
+    expect(linked).toContain('docs/operations.md');
+    expect(named).toContain('docs/chaos/zone-loss.yaml');
+    for (const path of [...linked, ...named, 'deploy/odradek.service', 'dist/lib/LICENSE-msgpackr'])
+      expect(existsSync(join(installed, path)), path).toBe(true);
   });
 
   test("type-checks in a user's project, libraries included", async () => {
@@ -144,7 +168,7 @@ describe('the package', () => {
   });
 
   describe('test switches', () => {
-    test('are in no module that the bin can load', async () => {
+    test('are in no module that the bin can load, but for chaos that is asked for', async () => {
       const files = await filesLoadedBy(realpathSync(bin));
       const layers = new Set([...files].flatMap(layersIn));
       expect(layers).toContain('storage');

@@ -1,7 +1,7 @@
 /** Named after the sections of Ongaro's thesis "Consensus: Bridging Theory and Practice", and what our replicas have beside it. */
 import { describe, expect, test } from 'vitest';
 import { entriesOf, Lone } from './lone.ts';
-import { bytesOf, ELECTION_TIMEOUT_MS, keyOf, voterOf, votersPayload } from './support.ts';
+import { bytesOf, ELECTION_TIMEOUT_MS, HEARTBEAT_MS, keyOf, voterOf, votersPayload } from './support.ts';
 
 const SILENCE_MS = 2 * ELECTION_TIMEOUT_MS;
 
@@ -264,6 +264,22 @@ describe('thesis §9.6: pre-vote', () => {
     high.vote(1, 1, { pre: true });
     expect([low.raft.role, low.sent('voteResponse')[0]?.granted]).toEqual(['prospective', false]);
     expect([high.raft.role, high.sent('voteResponse')[0]?.granted]).toEqual(['follower', true]);
+  });
+
+  test('who is refused, be it by one that has not seen the end of the leader yet, lets others go first, and asks again soon', () => {
+    const low = new Lone({ id: 1 });
+    low.expire();
+    low.receive(2, { kind: 'voteResponse', epoch: 0, pre: true, voter: keyOf(2), granted: false });
+    expect(low.raft.deadline - low.now).toBeLessThanOrEqual(2 * HEARTBEAT_MS);
+    low.sent('voteRequest');
+    low.expire();
+    expect(low.sent('voteRequest').map(({ at, pre }) => [at, pre])).toEqual([
+      [2, true],
+      [3, true],
+    ]);
+    low.receive(2, { kind: 'voteResponse', epoch: 0, pre: true, voter: keyOf(2), granted: false });
+    low.vote(2, 1, { pre: true });
+    expect([low.raft.role, low.sent('voteResponse')[0]?.granted]).toEqual(['follower', true]);
   });
 
   test('who can reach nobody never raises the epoch', () => {

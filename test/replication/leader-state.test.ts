@@ -58,6 +58,14 @@ class Stage {
     return this;
   }
 
+  /** As far as before, with no room for more. */
+  fetchFull(id: NodeId, fetchOffset: number): this {
+    const at = { fetchOffset: offset(fetchOffset), durableOffset: offset(fetchOffset), logStartOffset: 0 };
+    const fetch = { brokerEpoch: EPOCHS.get(id) ?? -1, ...at, isFull: true };
+    this.leader.fetched(id, fetch, offset(this.end), this.now);
+    return this;
+  }
+
   propose(active = everybody): readonly NodeId[] | undefined {
     return this.leader.propose(active, LAG_MS, this.now)?.isr.map(({ id }) => id);
   }
@@ -167,6 +175,16 @@ describe('a proposed ISR', () => {
     expect(stage.highWatermark).toBe(10);
   });
 
+  test('is not given up for the refusal of an earlier one', () => {
+    const stage = new Stage({ isr: [A, B] }).append(5).fetch(B, 5).fetch(C, 5);
+    const earlier = stage.leader.propose(everybody, LAG_MS, 0);
+    stage.leader.changed(view([A, B], 8), 2, 0);
+    expect(stage.propose()).toEqual([A, B, C]);
+    stage.append(5).fetch(B, 10);
+    expect(earlier && stage.leader.refused(earlier)).toBe(false);
+    expect([stage.highWatermark, stage.leader.isProposing]).toEqual([5, true]);
+  });
+
   test('still counts those who are to go', () => {
     const stage = new Stage().append(5).fetch(B, 5).fetch(C, 5);
     stage.append(5).fetch(B, 10);
@@ -209,6 +227,25 @@ describe('a proposed ISR', () => {
     expect(stage.propose()).toEqual([A, B]);
   });
 
+  test('takes nobody back who has fallen silent, though nothing was written that it lacks', () => {
+    const stage = new Stage().append(10).fetch(B, 10).fetch(C, 10);
+    stage.now = LAG_MS + 1;
+    stage.fetch(B, 10);
+    expect(stage.propose()).toEqual([A, B]);
+    stage.leader.changed(view([A, B], 8), 2, stage.now);
+    expect([stage.leader.isCaughtUp(C), stage.propose()]).toEqual([true, undefined]);
+    expect(stage.fetch(C, 10).propose()).toEqual([A, B, C]);
+  });
+
+  test('takes nobody back whose disk stands still, though nothing more is committed without it', () => {
+    const stage = new Stage({ isr: [A, B], minIsr: 2 }).append(10).fetch(B, 10);
+    for (stage.now = 0; stage.now <= LAG_MS + 10; stage.now += 10) stage.append(1).fetch(B, stage.end, 10);
+    expect(stage.propose()).toEqual([A]);
+    stage.leader.changed(view([A], 8), 2, stage.now);
+    expect(stage.fetch(B, stage.end, 10).propose()).toBeUndefined();
+    expect(stage.fetch(B, stage.end).propose()).toEqual([A, B]);
+  });
+
   test('keeps a follower that is always a little behind', () => {
     const stage = new Stage();
     for (stage.now = 0; stage.now < 4 * LAG_MS; stage.now += 10) {
@@ -225,6 +262,33 @@ describe('a proposed ISR', () => {
       stage.append(1).fetch(B, stage.end).fetch(C, stage.end, 10);
     }
     expect(stage.propose()).toEqual([A, B]);
+  });
+});
+
+describe('a follower without room', () => {
+  test('leaves at once when what is on the disk of its leader waits for it', () => {
+    const stage = new Stage().append(10).fetch(B, 10).fetchFull(C, 10);
+    expect([stage.leader.isHeldUp, stage.propose()]).toEqual([false, undefined]);
+    stage.append(1).fetch(B, 11);
+    expect([stage.leader.isHeldUp, stage.propose(), stage.highWatermark]).toEqual([true, [A, B], 10]);
+    stage.leader.changed(view([A, B], 8), 2, 0);
+    expect([stage.leader.isHeldUp, stage.highWatermark]).toEqual([false, 11]);
+  });
+
+  test.each([
+    ['the minimum of two', [A, C]],
+    ['all others but one', [A, B, C]],
+  ])('has as much time as others where writes would not go on without it: it is of %s', (_, isr) => {
+    const stage = new Stage({ isr }).append(10).fetchFull(B, 4).fetchFull(C, 4);
+    expect([stage.leader.isHeldUp, stage.propose()]).toEqual([true, undefined]);
+    stage.now = LAG_MS + 1;
+    expect(stage.propose()).toEqual([A]);
+  });
+
+  test('comes in when it has some, though it has all that is committed before', () => {
+    const stage = new Stage({ isr: [A, B] }).append(10).fetch(B, 4).fetchFull(C, 4);
+    expect([stage.highWatermark, stage.leader.isCaughtUp(C), stage.propose()]).toEqual([4, false, undefined]);
+    expect(stage.fetch(C, 4).propose()).toEqual([A, B, C]);
   });
 });
 

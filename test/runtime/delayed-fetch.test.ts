@@ -288,6 +288,33 @@ describe('a fetch from a leader that does not know yet what was committed before
   });
 });
 
+describe('a fetch that waits for a log on its way back from a full disk', () => {
+  test('is answered as soon as a leader knows of its transactions, though nothing is written or committed by then', () => {
+    const { logs, partitions, fetch, answers } = setUp();
+    const [log, partition] = [only(logs), only(partitions)];
+    log.fill(3);
+    log.isBeingRewound = true;
+    partition.lead(viewOf(3), 1);
+    fetch();
+    expect([partition.isReady, answers]).toEqual([false, []]);
+    log.endRewind();
+    expect(only(answers)).toMatchObject([{ error: ErrorCode.None, highWatermark: 3, sizeBytes: 300 }]);
+  });
+
+  test('is answered by a follower, too, that has learned meanwhile what is committed', () => {
+    const { logs, partitions, fetch, answers } = setUp();
+    const [log, partition] = [only(logs), only(partitions)];
+    partition.follow(leaderEpoch(3));
+    log.isBeingRewound = true;
+    log.fill(3);
+    fetch({ reader: 'read-committed' });
+    partition.leaderIsAt(offset(3), offset(0));
+    expect([partition.highWatermark, partition.lastStableOffset, answers]).toEqual([3, 0, []]);
+    log.endRewind();
+    expect(only(answers)).toMatchObject([{ error: ErrorCode.None, lastStableOffset: 3, sizeBytes: 300 }]);
+  });
+});
+
 describe('a reader that is nearer to another replica', () => {
   test('is told at once where to read, and given nothing here (KIP-392)', () => {
     const { logs, fetch, answers } = setUp(2);
@@ -324,6 +351,17 @@ describe('a follower', () => {
     only(logs).fill(3);
     fetch({ reader: 'follower', maxBytes: 0, maxWaitMs: 0 });
     expect(sizes()).toEqual([[0]]);
+  });
+
+  test('that has no room for more of a partition is given none, not even a first batch, and waits', () => {
+    const { logs, fetch, sizes, clock } = setUp(2);
+    for (const log of logs) log.fill(2);
+    fetch({ reader: 'follower', targets: [target(0, { maxBytes: 0 })] });
+    expect(sizes()).toEqual([]);
+    clock.advance(500);
+    expect(sizes()).toEqual([[0]]);
+    fetch({ reader: 'follower', targets: [target(0, { maxBytes: 0 }), target(1)] });
+    expect(sizes()[1]).toEqual([0, 200]);
   });
 
   test('that has more to tell is answered with what there is', () => {

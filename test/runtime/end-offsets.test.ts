@@ -2,20 +2,23 @@ import { describe, expect, test } from 'vitest';
 import type { Connection, Network, Receiver } from '#base/ports';
 import type { MetadataImage } from '#metadata/image';
 import { ErrorCode } from '#model/errors';
-import { nodeId } from '#model/ids';
+import { nodeId, offset } from '#model/ids';
 import { writeListOffsetsResponse } from '#protocol/generated/list-offsets-response';
 import { writeResponseHeader } from '#protocol/headers';
 import { Writer } from '#protocol/writer';
 import { EndOffsets } from '#runtime/end-offsets';
+import type { Partition } from '#runtime/partition';
 import { FakeClock } from './fake-clock.ts';
 
 const LIST_OFFSETS = 2;
 const VERSION = 7;
 
-/** Partition 0 of t, which broker 2 leads: the test plays that one. */
+/** Partition 0 of t, which broker 2 leads, whom the test plays, or this node. */
 class Stage {
   readonly clock = new FakeClock();
   askedCount = 0;
+  /** Where it ends, if this node leads. */
+  ledEnd: number | undefined;
   readonly ends: EndOffsets;
   #receiver: Receiver | undefined;
 
@@ -39,12 +42,24 @@ class Stage {
     this.ends = new EndOffsets(
       { clock: this.clock, network },
       {
-        partitions: { findByName: () => ErrorCode.NotLeaderOrFollower },
+        partitions: {
+          findByName: () =>
+            this.ledEnd === undefined
+              ? ErrorCode.NotLeaderOrFollower
+              : ({ highWatermark: offset(this.ledEnd) } as Partition),
+        },
         image: { partition: () => ({ leader: nodeId(2) }) } as unknown as MetadataImage,
         endpointOf: () => ({ host: 'h', port: 1 }),
         wantedMax: 10,
       },
     );
+  }
+
+  async wait(seconds: number): Promise<void> {
+    for (let second = 0; second < seconds; second += 1) {
+      this.clock.advance(1_000);
+      for (let turns = 0; turns < 10; turns += 1) await undefined;
+    }
   }
 
   async answer(body: (writer: Writer) => void): Promise<void> {
@@ -61,8 +76,8 @@ class Stage {
   }
 }
 
-function endAt(offset: number) {
-  const partitions = [{ partitionIndex: 0, errorCode: 0, timestamp: -1, offset, leaderEpoch: 3 }];
+function endAt(end: number) {
+  const partitions = [{ partitionIndex: 0, errorCode: 0, timestamp: -1, offset: end, leaderEpoch: 3 }];
   return (writer: Writer) => writeListOffsetsResponse(writer, { topics: [{ name: 't', partitions }] }, VERSION);
 }
 
@@ -85,5 +100,45 @@ describe('the end of a partition that another node leads', () => {
     stage.clock.advance(5_000);
     await stage.answer(endAt(7));
     expect([stage.ends.of('t', 0), stage.askedCount]).toEqual([7, 2]);
+  });
+});
+
+describe('a record that a group has not committed', () => {
+  const present = (stage: Stage, committed: number) => stage.ends.presentMs('t', 0, committed);
+
+  test('of another leader has been there since it came, as its ends tell', async () => {
+    const stage = new Stage();
+    expect(present(stage, 7)).toBeUndefined();
+    stage.clock.advance(50);
+    await stage.answer(endAt(7));
+    expect(present(stage, 7)).toBe(0);
+    stage.clock.advance(5_000);
+    await stage.answer(endAt(17));
+    stage.clock.advance(1_000);
+    expect([17, 12, 7].map((committed) => present(stage, committed))).toEqual([0, 3_500, 6_000]);
+    // It was there before anybody looked.
+    expect(present(stage, 3)).toBe(6_000);
+  });
+
+  test('of this node has been there since it came, also between two scrapes', async () => {
+    const stage = new Stage();
+    stage.ledEnd = 7;
+    expect(present(stage, 7)).toBe(0);
+    await stage.wait(10);
+    stage.ledEnd = 8;
+    await stage.wait(10);
+    expect([present(stage, 8), stage.askedCount]).toEqual([0, 0]);
+    expect(present(stage, 7)).toBeGreaterThanOrEqual(10_000);
+    expect(present(stage, 7)).toBeLessThan(15_000);
+  });
+
+  test('is forgotten with its partition when nobody has wanted to know for a while', async () => {
+    const stage = new Stage();
+    stage.ledEnd = 7;
+    expect(present(stage, 3)).toBe(0);
+    await stage.wait(60);
+    expect(present(stage, 3)).toBe(60_000);
+    await stage.wait(600);
+    expect(present(stage, 3)).toBe(0);
   });
 });

@@ -55,8 +55,9 @@ export class FakeClock implements Clock {
         .sort((a, b) => (a.at ?? 0) - (b.at ?? 0))[0];
       if (next?.at === undefined) break;
       this.#now = Math.max(this.#now, next.at);
+      const lateMs = this.#now - next.at;
       next.at = undefined;
-      next.fire(0);
+      next.fire(lateMs);
     }
     this.#now = end;
   }

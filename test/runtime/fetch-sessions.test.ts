@@ -106,6 +106,17 @@ describe('fetch sessions (KIP-227)', () => {
     expect(sessions.partitionCount).toBe(0);
   });
 
+  it('gives a follower the place of a consumer, never that of another follower', () => {
+    const sessions = new FetchSessions(2, counting());
+    const open = (isFollower: boolean) => sessions.open({ ...request(0, 0, [target(0)]), isFollower }, 0);
+    const first = sessionOf(open(true));
+    const consumer = sessionOf(open(false));
+    const second = sessionOf(open(true));
+    expect(sessions.open(request(consumer.id, 1, []), 1)).toMatchObject({ error: ErrorCode.FetchSessionIdNotFound });
+    expect(open(true)).toMatchObject({ kind: 'full', session: undefined });
+    for (const { id } of [first, second]) expect(sessions.open(request(id, 1, []), 1).kind).toBe('incremental');
+  });
+
   it('wraps the epoch to 1, never to 0', () => {
     const sessions = new FetchSessions(1, counting());
     const session = sessionOf(sessions.open(request(0, 0, [target(0)]), 0));

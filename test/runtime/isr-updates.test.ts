@@ -24,19 +24,19 @@ interface Asked {
 class Stage {
   readonly clock = new FakeClock();
   readonly asked: Asked[] = [];
+  readonly log = new StubLog('t', 0, uuid('AAAAAAAAAAAAAAAAAAAAAQ'));
   readonly partition: Partition;
   readonly updates: IsrUpdates;
   #epoch = 0;
 
   constructor(isr: readonly NodeId[]) {
-    const log = new StubLog('t', 0, uuid('AAAAAAAAAAAAAAAAAAAAAQ'));
     const events = { isrDue: (partition: Partition) => this.updates.due(partition) };
     this.partition = new Partition(
       homeOf(events, () => this.clock.now()),
       't',
       ZERO_UUID,
       0,
-      log.asLog,
+      this.log.asLog,
     );
     const brokers = new Map([ME, B, C].map((id) => [id, { fenced: false, draining: false, brokerEpoch: 10 + id }]));
     const submit = (_operation: string, command: unknown) =>
@@ -76,9 +76,9 @@ class Stage {
     this.partition.changed(this.view(isr), 1);
   }
 
-  fetch(id: NodeId): void {
+  fetch(id: NodeId, isFull = false): void {
     const at = { fetchOffset: offset(0), durableOffset: offset(0), logStartOffset: 0 };
-    this.partition.fetchedBy(id, { brokerEpoch: 10 + id, ...at });
+    this.partition.fetchedBy(id, { brokerEpoch: 10 + id, ...at, isFull });
     this.clock.advance(0);
   }
 
@@ -124,6 +124,10 @@ describe('changes of an ISR', () => {
   test.each([
     ['that nobody answers', 'timeout'],
     ['of a process that the controller does not know', { errorCode: ErrorCode.StaleBrokerEpoch, partitions: [] }],
+    [
+      'to a controller that has seen less',
+      { errorCode: ErrorCode.None, partitions: [{ errorCode: ErrorCode.NotController }] },
+    ],
   ])('%s may have been made: they are asked for again, and their members count', async (_, failure) => {
     const stage = new Stage([ME, B]);
     stage.fetch(C);
@@ -147,12 +151,43 @@ describe('changes of an ISR', () => {
     expect(stage.isr.at(-1)).toContain(3);
   });
 
-  test('drop who lags, and give the time that this node itself stood still', () => {
+  test('drop who has no room, as soon as something waits for it, and not again and again while that is decided', () => {
+    const stage = new Stage([ME, B, C]);
+    stage.fetch(C, true);
+    expect(stage.isr).toEqual([]);
+    stage.log.fill(3);
+    stage.clock.advance(0);
+    expect(stage.isr).toEqual([[1, 2]]);
+    stage.fetch(C, true);
+    stage.log.fill(3);
+    stage.clock.advance(0);
+    expect(stage.isr).toHaveLength(1);
+  });
+
+  test('drop who finds no room for what waits for it', () => {
+    const stage = new Stage([ME, B, C]);
+    stage.log.fill(3);
+    stage.fetch(C, true);
+    expect(stage.isr).toEqual([[1, 2]]);
+  });
+
+  test('drop who lags', () => {
     const stage = new Stage([ME, B, C]);
     stage.updates.start();
     stage.clock.advance(LAG_MS);
     expect(stage.isr).toEqual([]);
     stage.clock.advance(LAG_MS);
     expect(stage.isr).toEqual([[1]]);
+  });
+
+  test('give everybody the time that this node itself stood still, also when another follower asks to come in first', () => {
+    const stage = new Stage([ME, B]);
+    stage.updates.start();
+    stage.clock.stall(2 * LAG_MS);
+    stage.fetch(C);
+    expect(stage.isr).toEqual([[1, 2, 3]]);
+    stage.decided([ME, B, C]);
+    stage.clock.advance(LAG_MS);
+    expect(stage.isr).toHaveLength(1);
   });
 });

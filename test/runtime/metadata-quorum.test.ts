@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { IoError, IoErrorCode, Ports } from '#base/ports';
 import { type DiskOperation, FaultDisk } from '#faults/fault-disk';
 import type { MetadataDelta } from '#metadata/delta';
-import type { MetadataRecord } from '#metadata/records';
+import { type MetadataRecord, ResourceType } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
 import { nodeId, type Uuid, uuid } from '#model/ids';
 import { NO_PLANTED_BUGS } from '#model/planted-bugs';
@@ -22,14 +22,19 @@ class Node {
   readonly world: SimWorld;
   readonly failures: string[] = [];
   /** Set while the disk shall fail. */
-  broken: { readonly operation: DiskOperation; readonly code: IoErrorCode } | undefined;
+  broken: { readonly operation: DiskOperation; readonly code: IoErrorCode; readonly path?: RegExp } | undefined;
+  /** What was logged of the log's disk. */
+  readonly saidOfDisk: string[] = [];
   readonly operations: DiskOperation[] = [];
   readonly #inner: MemoryDisk;
   disk!: FaultDisk;
   ports!: Ports;
 
   constructor(seed: number) {
-    this.world = new SimWorld({ seed, codecs });
+    const keep = (_fields: object, message: string): void => {
+      if (message.includes('disk of the metadata log')) this.saidOfDisk.push(message);
+    };
+    this.world = new SimWorld({ seed, codecs, logger: { debug: keep, info: keep, warn: keep, error: keep } });
     this.#inner = this.world.disk('disk');
     this.#boot();
   }
@@ -37,9 +42,10 @@ class Node {
   #boot(): void {
     this.disk = new FaultDisk(this.world.clock, this.#inner, {
       ignoreSync: false,
-      strike: (operation) => {
+      strike: (operation, path) => {
         this.operations.push(operation);
-        return this.broken?.operation === operation ? { fail: this.broken.code } : undefined;
+        const { broken } = this;
+        return broken?.operation === operation && broken.path?.test(path) !== false ? { fail: broken.code } : undefined;
       },
     });
     this.ports = this.world.ports('node', { disks: [this.disk] });
@@ -187,6 +193,24 @@ describe('a proposal', () => {
     expect(quorum.image.topicCount).toBe(0);
   });
 
+  test('of more than a message to another node can hold is refused, and the next one goes through', async () => {
+    const node = new Node(15);
+    const quorum = await node.open();
+    const config = (at: number): MetadataRecord => {
+      return {
+        kind: 'config',
+        resourceType: ResourceType.Topic,
+        resourceName: `t${at}`,
+        key: 'k',
+        value: 'v'.repeat(30_000),
+      };
+    };
+    const many = Array.from({ length: 600 }, (_, at) => config(at));
+    expect(await propose(node, quorum, many)).toBe('tooLarge');
+    expect(await propose(node, quorum, many.slice(0, 500))).toMatchObject({ index: 3 });
+    expect(node.failures).toEqual([]);
+  });
+
   test('without room on the disk changes nothing, and the next one with room goes through', async () => {
     const node = new Node(14);
     const quorum = await node.open();
@@ -198,6 +222,21 @@ describe('a proposal', () => {
     expect([quorum.image.topic('a'), node.failures]).toEqual([undefined, []]);
     await node.crash();
     expect((await node.open()).image.topic('b')).toBeDefined();
+  });
+
+  test('without room is tried again and again, which is said once, and that there is room again', async () => {
+    const node = new Node(16);
+    const quorum = await node.open();
+    node.broken = { operation: 'write', code: 'ENOSPC', path: /\.raft$/ };
+    const before = node.operations.length;
+    expect(await propose(node, quorum, [topic('a', 1)])).toBe('full');
+    await node.world.run(node.world.clock.now() + 60_000);
+    expect(node.operations.slice(before).filter((operation) => operation === 'write').length).toBeGreaterThan(10);
+    expect(node.saidOfDisk).toEqual(['no room on the disk of the metadata log: nothing is appended to it']);
+    node.broken = undefined;
+    await node.world.run(() => quorum.isActive);
+    expect(await propose(node, quorum, [topic('b', 2)])).toBeTypeOf('object');
+    expect(node.saidOfDisk.slice(1)).toEqual(['the disk of the metadata log has room again']);
   });
 
   test('is answered when the quorum closes before it is on disk', async () => {
@@ -252,6 +291,36 @@ describe('a snapshot', () => {
     await propose(node, quorum, [topic('a', 1)]);
     await node.world.run(node.world.clock.now() + 1100);
     expect(quorum.snapshotIndex).toBe(3);
+  });
+
+  /** Its head and its records are written; its end is missing. */
+  async function almostWritten(node: Node): Promise<MetadataQuorum> {
+    const quorum = await node.open({ snapshotIntervalMs: 1000 });
+    const written = () => node.operations.filter((operation) => operation === 'write').length;
+    const before = written();
+    await node.world.run(() => written() === before + 2);
+    return quorum;
+  }
+
+  test('whose very end finds no room is tried again later, too', async () => {
+    const node = new Node(26);
+    const quorum = await almostWritten(node);
+    node.broken = { operation: 'write', code: 'ENOSPC' };
+    await node.world.run(node.world.clock.now() + 100);
+    node.broken = undefined;
+    expect([quorum.snapshotIndex, node.failures]).toEqual([0, []]);
+    await propose(node, quorum, [topic('a', 1)]);
+    await node.world.run(node.world.clock.now() + 1100);
+    expect(quorum.snapshotIndex).toBe(3);
+  });
+
+  test('under way when the log fails does not keep the quorum from closing', async () => {
+    const node = new Node(27);
+    const quorum = await almostWritten(node);
+    node.broken = { operation: 'sync', code: 'EIO', path: /\.raft$/ };
+    expect(await propose(node, quorum, [topic('a', 1)])).toBe('unknown');
+    expect(node.failures).toEqual(['EIO']);
+    await node.world.complete(quorum.close());
   });
 
   test('under way is given up by a close', async () => {

@@ -3,6 +3,7 @@ import type { MetadataDelta, PartitionDelta } from '#metadata/delta';
 import type { MetadataImage } from '#metadata/image';
 import type { Partition as PartitionState } from '#metadata/records';
 import type { BrokerLayers } from '#model/config-layers';
+import { ErrorCode } from '#model/errors';
 import { leaderEpoch, nodeId, offset, type Uuid, uuid } from '#model/ids';
 import { DIRECTORY_UNASSIGNED } from '#model/uuids';
 import type { Partition } from '#runtime/partition';
@@ -282,6 +283,47 @@ describe('a replica for whose log there is no room', () => {
   });
 });
 
+describe('a node that has started without one of its data directories', () => {
+  async function opened(given: Partial<PartitionState>): Promise<Stage> {
+    const harness = await Harness.open({ disks: 2 });
+    await harness.stop();
+    harness.failAll = (disk) => disk === harness.disks[1];
+    await harness.start();
+    const stage = new Stage(harness);
+    stage.apply({ partitions: [stage.change(OLD, stateOf(given))] });
+    await stage.settled();
+    return stage;
+  }
+
+  test.each<readonly [string, Partial<PartitionState>]>([
+    ['that was made since', { partitionEpoch: 0, leader: ME, isr: [ME, OTHER] }],
+    ['that is to come to it', { adding: [ME] }],
+  ])('has a log for a partition %s', async (_, given) => {
+    const stage = await opened(given);
+    expect(stage.replica.log?.logEndOffset).toBe(0);
+  });
+
+  test('serves none of a directory that has failed since', async () => {
+    const stage = new Stage(await Harness.open({ disks: 2 }));
+    const log = await stage.harness.create('t', 0);
+    log.directory.fail('a test');
+    stage.apply({ partitions: [stage.change(log.topicId, stateOf())] });
+    await stage.settled();
+    expect(stage.replica.log).toBeUndefined();
+    expect(stage.told).toEqual(['follow 2 from undefined']);
+  });
+
+  test.each<readonly [string, Partial<PartitionState>]>([
+    ['that it may have had', {}],
+    ['of which it is the last in sync', { leader: ME, isr: [ME] }],
+    ['that has come to it', { adding: [ME], isr: [ME, OTHER] }],
+    ['that had come to it, and that it may lead', { adding: [ME], elr: [ME] }],
+  ])('has none for a partition %s: it may be on the directory that is missing', async (_, given) => {
+    const stage = await opened(given);
+    expect(stage.replica.log).toBeUndefined();
+  });
+});
+
 describe('a cluster that grows', () => {
   const replicas = [ME, OTHER, nodeId(3)];
 
@@ -360,5 +402,38 @@ describe('a leader whose log turns out to be damaged', () => {
   test('stays what it is where nobody else is in sync', async () => {
     const { replica } = await leading([ME]);
     expect([replica.leads, replica.log?.logEndOffset]).toEqual([true, 0]);
+  });
+});
+
+describe('observers of replicas', () => {
+  test('are told again of one that the metadata have come to place in another directory', async () => {
+    const stage = new Stage(await Harness.open());
+    const told: string[] = [];
+    stage.table.observeReplicas({ opened: ({ topic }) => told.push(topic), closing: () => {} });
+    const placed = (directory: Uuid, given: Partial<PartitionState> = {}): void => {
+      const directories = [directory, DIRECTORY_UNASSIGNED];
+      stage.apply({ partitions: [stage.change(OLD, stateOf({ directories, ...given }))] });
+    };
+    placed(NEW);
+    placed(NEW, { isr: [OTHER, ME], partitionEpoch: 2 });
+    await stage.settled();
+    expect(told).toEqual(['t']);
+    // It has gone and come back within one delta: the metadata do not know any more where it is.
+    placed(DIRECTORY_UNASSIGNED, { partitionEpoch: 4 });
+    await stage.settled();
+    expect(told).toEqual(['t', 't']);
+  });
+});
+
+describe('a follower that is asked for what only a leader tells', () => {
+  test('says whose leader epoch is behind, if the client names one (KIP-320)', async () => {
+    const stage = new Stage(await Harness.open());
+    stage.apply({ partitions: [stage.change(OLD, stateOf())] });
+    await stage.settled();
+    const { table } = stage;
+    const asked = [-1, 2, 3, 4].map((epoch) => table.findByName('t', 0, epoch));
+    const { NotLeaderOrFollower, FencedLeaderEpoch, UnknownLeaderEpoch } = ErrorCode;
+    expect(asked).toEqual([NotLeaderOrFollower, FencedLeaderEpoch, NotLeaderOrFollower, UnknownLeaderEpoch]);
+    expect([-1, 2, 3, 4].map((epoch) => table.findById(OLD, 0, epoch))).toEqual(asked);
   });
 });

@@ -65,10 +65,10 @@ describe('acknowledgements of a partition', () => {
     const { log, answers, ask } = setUp();
     log.logEndOffset = offset(6);
     ask(1);
-    ask(3);
+    ask(2);
     ask(5);
     log.reject(2);
-    expect(answers).toEqual(['3: KAFKA_STORAGE_ERROR', '5: KAFKA_STORAGE_ERROR']);
+    expect(answers).toEqual(['2: KAFKA_STORAGE_ERROR', '5: KAFKA_STORAGE_ERROR']);
     log.sync(2);
     expect(answers.at(-1)).toBe('1: NONE');
   });
@@ -183,6 +183,22 @@ describe('appending to a partition', () => {
     expect(partition.lastStableOffset).toBe(0);
   });
 
+  test('a leader whose log is still on its way back tells nobody of a last stable offset that is older than that of the one before it', () => {
+    const { log, partition } = setUp();
+    log.fill(4);
+    partition.follow(leaderEpoch(6));
+    log.isBeingRewound = true;
+    partition.leaderIsAt(offset(4), offset(0));
+    partition.lead(viewOf(7), 1);
+    log.sync();
+    expect([partition.highWatermark, partition.isReady]).toEqual([4, false]);
+    log.isBeingRewound = false;
+    expect([partition.isReady, partition.lastStableOffset]).toEqual([true, 4]);
+    // What is known by then holds, if the log is taken back once more.
+    log.isBeingRewound = true;
+    expect([partition.isReady, partition.lastStableOffset]).toEqual([true, 4]);
+  });
+
   test('of a transaction begins anew with each leader: what was verified before is worth nothing', () => {
     const { partition } = setUp();
     const by = { producerId: producerId(9), producerEpoch: 0, baseSequence: 0, transactional: true };
@@ -288,6 +304,52 @@ describe('readers of a partition', () => {
   });
 });
 
+describe('a leader whose full disk has taken back all of its epoch', () => {
+  test('still tells a follower where their histories part', () => {
+    const log = new StubLog();
+    log.epochs.assign(leaderEpoch(5), offset(0));
+    log.fill(4);
+    const partition = ledPartition(log.asLog, 8);
+    partition.append(...batchOf(1));
+    log.reject(4);
+    log.epochs.truncateFromEnd(offset(4));
+    expect([5, 7, 8].map((epoch) => partition.endOffsetFor(epoch))).toEqual([
+      { epoch: 5, endOffset: 4 },
+      { epoch: 5, endOffset: 4 },
+      { epoch: 8, endOffset: 4 },
+    ]);
+    expect(partition.endOffsetFor(9)).toBeUndefined();
+  });
+});
+
+describe('a follower of a leader whose disk has come to a stand', () => {
+  test('has caught up with what it can be given, and stays in sync: it may be needed soon', () => {
+    class StandingLog extends StubLog {
+      override get writtenOffset() {
+        return offset(2);
+      }
+    }
+    let now = 0;
+    const log = new StandingLog();
+    const partition = new Partition(
+      homeOf({}, () => now),
+      log.topic,
+      log.topicId,
+      log.partition,
+      log.asLog,
+    );
+    const both = [nodeId(1), nodeId(2)];
+    log.fill(2);
+    partition.lead(viewOf(1, { replicas: both, isr: both }), 1);
+    partition.append(...batchOf(3));
+    const at = { fetchOffset: offset(2), durableOffset: offset(2), logStartOffset: 0 };
+    for (; now < 20_000; now += 500) {
+      partition.fetchedBy(nodeId(2), { brokerEpoch: 12, ...at });
+      expect(partition.proposeIsr((id) => 10 + id, 5_000)).toBeUndefined();
+    }
+  });
+});
+
 describe('a follower whose leader was elected uncleanly', () => {
   /** A log that is cut when the test says so. */
   class CuttableLog extends StubLog {
@@ -329,6 +391,20 @@ describe('a follower whose leader was elected uncleanly', () => {
     expect([partition.highWatermark, log.highWatermark]).toEqual([4, 4]);
   });
 
+  test('takes nothing that it wrote as such a leader for committed when it follows again', () => {
+    const log = new CuttableLog();
+    const partition = new Partition(homeOf(), log.topic, log.topicId, log.partition, log.asLog);
+    const both = [nodeId(1), nodeId(2)];
+    partition.follow(leaderEpoch(1));
+    partition.leaderIsAt(offset(9), offset(0));
+    log.fill(5);
+    partition.lead(viewOf(2, { replicas: both, isr: [nodeId(1)] }), 2);
+    partition.append(...batchOf(2));
+    partition.follow(leaderEpoch(3));
+    log.sync();
+    expect([log.durableOffset, partition.highWatermark]).toEqual([7, 5]);
+  });
+
   test('begins anew with what is committed where the leader’s log starts', async () => {
     const [former, anew] = [new CuttableLog(), new CuttableLog()];
     const home = { ...homeOf(), restart: async () => anew.asLog };
@@ -344,6 +420,25 @@ describe('a follower whose leader was elected uncleanly', () => {
     expect([partition.highWatermark, anew.highWatermark]).toEqual([1, 1]);
     partition.leaderIsAt(offset(3), offset(1));
     expect([partition.highWatermark, anew.highWatermark]).toEqual([3, 3]);
+  });
+
+  test('that goes while it is cut keeps nobody waiting', async () => {
+    const { partition } = cutFollower();
+    const whole = partition.whenWhole();
+    partition.retire(ErrorCode.NotLeaderOrFollower);
+    await whole;
+    expect(partition.isBeingCut).toBe(false);
+  });
+
+  test('that goes while it begins anew takes no log any more: another replica may have it', async () => {
+    const [former, anew] = [new CuttableLog(), new CuttableLog()];
+    const home = { ...homeOf(), restart: async () => anew.asLog };
+    const partition = new Partition(home, former.topic, former.topicId, former.partition, former.asLog);
+    partition.follow(leaderEpoch(1));
+    partition.restartAt(offset(1));
+    partition.retire(ErrorCode.NotLeaderOrFollower);
+    await partition.whenRestarted();
+    expect([partition.log, anew.listener]).toEqual([undefined, undefined]);
   });
 
   test('acknowledges as a leader what others have, not what once was', () => {

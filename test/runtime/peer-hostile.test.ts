@@ -195,7 +195,11 @@ describe('a stranger that connects', () => {
 
 describe('a stranger that is dialled', () => {
   it.each<[string, Uint8Array, RegExp]>([
-    ['speaks another protocol', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'), /announced a frame/],
+    [
+      'speaks another protocol',
+      Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'),
+      /^node 5 is not connected: what listens at visitor:9093 is no peer listener of a node \(it announced a frame of \d+ bytes\): check the addresses of the voters$/,
+    ],
     ['answers without a hello', frame(PeerKind.Pong, new Uint8Array(0)), /did not answer with a hello/],
     ['says nonsense for a hello', data(PeerKind.Hello, [1]), /other fields/],
     ['speaks another version', data(PeerKind.Hello, [9]), /speaks version 9/],
@@ -217,6 +221,17 @@ describe('a stranger that is dialled', () => {
     expect(node.peers.reached(VISITOR.id)).toBeUndefined();
   });
 
+  it('and speaks another protocol is told of once, however often it is dialled', async () => {
+    const stage = new Stage();
+    const node = await stage.start(1);
+    await lure(stage, Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    node.peers.setAddress(VISITOR.id, VISITOR.endpoint);
+    node.peers.send(VISITOR.id, Buffer.from('x'));
+    await stage.pass(10_000);
+    expect(node.peers.stats.dials).toBeGreaterThan(5);
+    expect(node.log).toHaveLength(1);
+  });
+
   it('and answers what nobody asked is let be', async () => {
     const stage = new Stage();
     const node = await stage.start(1);
@@ -236,6 +251,8 @@ describe('a stranger that is dialled', () => {
     await stage.pass(1_900);
     expect(node.log).toEqual([]);
     await stage.pass(200);
-    expect(node.log).toEqual(['node 5 is not connected: visitor:9093 does not answer']);
+    expect(node.log).toEqual([
+      'node 5 is not connected: what listens at visitor:9093 says no hello: it stands still, or is no peer listener of a node',
+    ]);
   });
 });

@@ -69,6 +69,7 @@ class Stage {
   readonly clock = new FakeClock();
   readonly asked: FetchRequest[] = [];
   dials = 0;
+  resets = 0;
   readonly fetcher: ReplicaFetcher;
   #receiver: Receiver | undefined;
   #correlationIds: number[] = [];
@@ -85,7 +86,9 @@ class Stage {
       pause: () => {},
       resume: () => {},
       end: () => {},
-      reset: () => {},
+      reset: () => {
+        this.resets += 1;
+      },
     };
     const network: Pick<Network, 'connect'> = {
       connect: (_to, open) => {
@@ -254,6 +257,14 @@ describe('a follower', () => {
     ]);
   });
 
+  test('closes its connection when there is nothing more to follow over it: the leader holds one for each that is open', () => {
+    const stage = new Stage();
+    stage.follow(new FollowerLog('t', 0, T));
+    expect([stage.dials, stage.resets]).toEqual([1, 0]);
+    stage.fetcher.close();
+    expect(stage.resets).toBe(1);
+  });
+
   test('tells by a report what it has synced while its fetch waits', async () => {
     const stage = new Stage();
     const log = new FollowerLog('t', 0, T);
@@ -312,11 +323,33 @@ describe('a follower', () => {
     expect([log.logEndOffset, log.logStartOffset]).toEqual([3, 2]);
   });
 
-  test('whose log is full refuses the first batch that comes all the same no more than once a second', async () => {
+  test('whose log is full tells so at once: its leader need not wait for it', async () => {
     const stage = new Stage();
     const log = new FollowerLog('t', 0, T);
     stage.follow(log);
     log.isFull = true;
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 1) });
+    expect(stage.asked.at(-1)?.topics.flatMap(({ partitions }) => partitions)).toMatchObject([
+      { fetchOffset: 0, partitionMaxBytes: 0 },
+    ]);
+  });
+
+  test('that has lost its end for want of room tells so beside the fetch that waits', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 5) });
+    log.isFull = true;
+    log.reject(2);
+    stage.clock.turn();
+    expect(stage.asked.at(-1)).toMatchObject({ maxBytes: 0, topics: [{ partitions: [{ partitionMaxBytes: 0 }] }] });
+  });
+
+  test('whose log is full refuses what comes all the same no more than once a second', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    log.isFull = true;
+    stage.follow(log);
     for (let ms = 0; ms < 2_500; ms += 1) {
       if (stage.isAsked) await stage.answer({ topicId: T, index: 0, records: batch(0, 1) });
       stage.clock.advance(1);
@@ -415,6 +448,20 @@ describe('a follower', () => {
     });
   });
 
+  test.each<readonly [string, (stage: Stage, partition: Partition) => Promise<void>]>([
+    ['that is not followed any more', async (stage, partition) => stage.fetcher.unfollow(partition)],
+    ['that is cut', (stage) => stage.answer({ topicId: T, index: 0, diverging: { epoch: 3, endOffset: 0 } })],
+  ])('does not count what is not on the disk of a log %s', async (_, go) => {
+    const undurable = new UndurableBytes(UNDURABLE_BYTES_MAX);
+    const stage = new Stage(undurable);
+    const partition = stage.follow(new FollowerLog('t', 0, T));
+    const records = batch(0, 3);
+    await stage.answer({ topicId: T, index: 0, records });
+    expect(undurable.usedBytes).toBe(records.length);
+    await go(stage, partition);
+    expect(undurable.usedBytes).toBe(0);
+  });
+
   test('fetches no more from any leader while too much of one is not on its disk', async () => {
     const undurable = new UndurableBytes(UNDURABLE_BYTES_MAX);
     const [stage, other] = [new Stage(undurable), new Stage(undurable)];
@@ -486,6 +533,26 @@ describe('a follower', () => {
     expect(stage.restarts.map(({ logStartOffset }) => logStartOffset)).toEqual([4]);
     expect(stage.told(1)).toMatchObject([{ fetchOffset: 4, lastFetchedEpoch: -1 }]);
   });
+
+  test.each([
+    ['ends below', 4],
+    ['has other records', 12],
+  ])(
+    'tells the last epoch of records that were deleted, too, and begins anew behind a leader that %s',
+    async (_, endOffset) => {
+      const stage = new Stage();
+      const log = new FollowerLog('t', 0, T);
+      log.epochs.assign(leaderEpoch(2), offset(0));
+      log.fill(9);
+      log.logStartOffset = offset(9);
+      log.epochs.truncateFromStart(offset(9));
+      stage.follow(log);
+      expect(stage.told(0)).toMatchObject([{ fetchOffset: 9, lastFetchedEpoch: 2 }]);
+      await stage.answer({ topicId: T, index: 0, logStartOffset: 1, diverging: { epoch: 1, endOffset } });
+      expect(stage.restarts.map(({ logStartOffset }) => logStartOffset)).toEqual([1]);
+      expect(stage.told(-1)).toMatchObject([{ fetchOffset: 1, lastFetchedEpoch: -1 }]);
+    },
+  );
 
   test('asks no more for what it stopped following before the first answer', async () => {
     const stage = new Stage();

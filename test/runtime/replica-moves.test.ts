@@ -223,6 +223,15 @@ describe('a replica that moves to another data directory', () => {
     expect(await small.move()).toBe(small.log);
   });
 
+  test('starts there where the log does by then: what was deleted meanwhile does not come back', async () => {
+    const stage = await Stage.open(100);
+    stage.beforeReplacing = () => stage.log.deleteRecordsBefore(offset(77));
+    const moved = await stage.move();
+    expect([moved === stage.log, moved?.logStartOffset, moved?.logEndOffset]).toEqual([false, 77, 100]);
+    await stage.harness.crash();
+    expect(stage.harness.store.get('t', 0)?.logStartOffset).toBe(77);
+  });
+
   test('stays where it is if it was cut below what was copied: the histories part there', async () => {
     const stage = await Stage.open(100);
     const { harness, log } = stage;

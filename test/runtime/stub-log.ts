@@ -94,6 +94,12 @@ export class StubLog {
     this.listener?.rejected(this.logEndOffset);
   }
 
+  /** The way back to the last write has ended. */
+  endRewind(): void {
+    this.isBeingRewound = false;
+    this.listener?.rewound();
+  }
+
   truncateTo(end: Offset, done: () => void): void {
     this.endCut = () => {
       this.logEndOffset = offset(Math.min(this.logEndOffset, end));

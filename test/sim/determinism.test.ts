@@ -40,4 +40,29 @@ describe('a seed', { timeout: 120_000 }, () => {
     expect(historyOf(told)).toEqual(historyOf(await run(1)));
     expect(lines.length).toBeGreaterThan(1000);
   });
+
+  it('has the same history whether or not its clients’ is written, also where a rule is broken', async () => {
+    const broken = { durationMs: 60_000, planted: new Set(['serve-above-high-watermark'] as const) };
+    for (const how of [{ durationMs: DURATION_MS }, broken]) {
+      const options = { seed: 1, codecs: createCodecs(), ...how };
+      const lines: string[] = [];
+      const told = await runSeed({ ...options, history: (line) => lines.push(line), goesOn: true });
+      expect(historyOf(told)).toEqual(historyOf(await runSeed(options)));
+      expect(told.violation !== undefined).toBe('planted' in how);
+      expect(lines.length).toBeGreaterThan(100);
+    }
+  });
+
+  it('is struck by the chosen ones of its faults alone, each at the time that was drawn for it', async () => {
+    const faultsOf = async (chosenFaults: readonly number[]) => {
+      const options = { seed: 1, durationMs: DURATION_MS, codecs: createCodecs(), chosenFaults };
+      const { faults, planned } = await runSeed(options);
+      return { struck: [...faults.values()].reduce((sum, count) => sum + count, 0), planned };
+    };
+    const { planned } = await run(1);
+    expect(planned.length).toBeGreaterThan(3);
+    expect(await faultsOf([])).toEqual({ struck: 0, planned });
+    expect(await faultsOf([1, 3])).toEqual({ struck: 2, planned });
+    expect(await faultsOf([...planned.keys()])).toEqual({ struck: planned.length, planned });
+  });
 });

@@ -1,6 +1,7 @@
 import { ErrorCode, errorName } from '#model/errors';
 import type { ProducerId } from '#model/ids';
 import { createCodecs } from '#platform/codecs';
+import type { Call } from '#protocol/calls';
 import { writeAddOffsetsToTxnRequest } from '#protocol/generated/add-offsets-to-txn-request';
 import { readAddOffsetsToTxnResponse } from '#protocol/generated/add-offsets-to-txn-response';
 import { writeAddPartitionsToTxnRequest } from '#protocol/generated/add-partitions-to-txn-request';
@@ -31,7 +32,7 @@ import { readWriteTxnMarkersResponse } from '#protocol/generated/write-txn-marke
 import { isControl, isTransactional, lastOffset, readBatchHeader } from '#protocol/record-batch';
 import { buildBatch } from '#protocol/record-batch-builder';
 import { iterateRecords } from '#protocol/records';
-import { type Call, KafkaClient } from '#sim/workload/kafka-client';
+import { KafkaClient } from '#sim/workload/kafka-client';
 import type { Scenario } from './scenario.ts';
 
 const codecs = createCodecs();

@@ -148,6 +148,7 @@ export function committing(log: PartitionLog): void {
     written: () => {},
     durable: (end) => log.producers.highWatermarkAdvanced(end),
     rejected: () => {},
+    rewound: () => {},
     failed: () => {},
   };
   log.producers.highWatermarkAdvanced(log.durableOffset);

@@ -82,6 +82,7 @@ describe('a full disk', () => {
     await harness.settle();
     expect(listener.rejectedFrom).toEqual([3]);
     expect([log.logEndOffset, log.durableOffset]).toEqual([3, 3]);
+    expect([log.isBeingRewound, listener.rewinds]).toEqual([false, 1]);
     expect(append(log, batch())).toBe('full');
     expect(await harness.bases(log, 0)).toEqual([0, 1, 2]);
     isFull = false;

@@ -125,6 +125,24 @@ describe('retention', () => {
     expect(log.logStartOffset).toBe(20);
   });
 
+  test('spares what is appended while it looks, though the log was committed to its end when it began', async () => {
+    const harness = await Harness.open();
+    await filled(harness, await harness.create('t', 0), 3);
+    // Nothing is known yet of how old the segments are: that is read from the disk.
+    await harness.restart();
+    const log = harness.store.get('t', 0) as PartitionLog;
+    log.updateConfig({ ...log.config, retentionMs: 1000 });
+    appended(log, batch({ timestamp: 2000 }));
+    await harness.settle();
+    log.highWatermark = log.logEndOffset;
+    log.enforceRetention(1_000_000);
+    // It waits for the disk.
+    for (let turns = 0; turns < 10; turns += 1) await undefined;
+    appended(log, batch({ timestamp: 3000 }));
+    await harness.settle();
+    expect([log.highWatermark, log.logStartOffset, log.logEndOffset]).toEqual([31, 20, 32]);
+  });
+
   test('happens by itself, at each retention check', async () => {
     const harness = await Harness.open({ retentionCheckMs: 60_000 });
     const log = await harness.create('t', 0, { retentionBytes: 0, retentionMs: -1 });
@@ -243,5 +261,19 @@ describe('aborted transactions (KIP-98)', () => {
     await harness.restart();
     check(harness.store.get('t', 0) as PartitionLog);
     expect(await files(harness, '.txnindex')).toEqual([0, 3]);
+  });
+
+  test('are told in the order in which they began, whichever ended first', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create();
+    for (const producerId of [1, 2, 3]) appended(log, data(producerId, 0));
+    for (const producerId of [3, 1, 2]) appended(log, batch({ producerId, marker: 'abort' }));
+    await harness.settle();
+    const told = log.abortedTransactions(offset(0), offset(6));
+    expect(told.map(({ firstOffset, lastOffset }) => [firstOffset, lastOffset])).toEqual([
+      [0, 4],
+      [1, 5],
+      [2, 3],
+    ]);
   });
 });

@@ -70,7 +70,7 @@ export class LogModel {
     return states.takeSnapshot();
   }
 
-  /** Those that overlap [from, upTo), in the order of their markers. */
+  /** Those that overlap [from, upTo), in the order in which they began. */
   abortedTransactions(from: number, upTo: number) {
     const open = new Map<number, number>();
     const aborted: { producerId: number; firstOffset: number; lastOffset: number }[] = [];
@@ -84,7 +84,8 @@ export class LogModel {
       else open.delete(producerId);
       if (marker?.aborted && firstOffset !== undefined) aborted.push({ producerId, firstOffset, lastOffset: base });
     }
-    return aborted.filter(({ firstOffset, lastOffset: last }) => last >= from && firstOffset < upTo);
+    const overlapping = aborted.filter(({ firstOffset, lastOffset: last }) => last >= from && firstOffset < upTo);
+    return overlapping.sort((a, b) => a.firstOffset - b.firstOffset);
   }
 
   epochText(): string {

@@ -194,6 +194,7 @@ class Run {
         this.model.cut(from);
         this.#sequences.clear();
       },
+      rewound: () => {},
       failed: () => {
         throw new Error('the disk is sound');
       },
@@ -254,7 +255,9 @@ class Run {
     const { log, model, harness } = this;
     if (this.#isCutting) return;
     const target = offset(log.logStartOffset + Math.floor((log.logEndOffset - log.logStartOffset) * share));
-    model.durableEnd = Math.min(model.durableEnd, target);
+    // The batch that holds the target goes as a whole.
+    const from = model.batches.find(({ next }) => next > target)?.base ?? target;
+    model.durableEnd = Math.min(model.durableEnd, from);
     this.#isCutting = true;
     log.truncateTo(target, () => {
       this.#isCutting = false;
@@ -316,6 +319,17 @@ const histories = [
   fc.integer({ min: 1, max: 2 ** 31 }),
   fc.constantFrom(0, 20_000, 2 ** 20),
 ] as const;
+
+test('a crash while a log is cut within a batch leaves at least what lies before the batch', async () => {
+  const steps: readonly Step[] = [
+    { kind: 'append', batches: [{ count: 2, valueBytes: 0, producer: 0 }] },
+    { kind: 'retention' },
+    { kind: 'truncate', share: 0.5, waits: false },
+    { kind: 'wait', ms: 2 },
+    { kind: 'crash' },
+  ];
+  await history(steps, 295041399, 0);
+});
 
 test(
   'after any history of appends, cuts, crashes, restarts and full disks a log is what a list of batches would be, down to its index files',

@@ -104,6 +104,19 @@ describe('a quarantined log', () => {
     }
   });
 
+  test.each([3, 5, 7])('is one with such a batch above the recovery point too: byte %i of its offset', async (byte) => {
+    const harness = await Harness.open();
+    const log = await harness.create();
+    for (let round = 0; round < 10; round += 1) appended(log, batch({ valueBytes: 100 }));
+    await harness.settle(50);
+    expect(log.durableOffset).toBe(log.logEndOffset);
+    await harness.powerOff();
+    const bytes = await harness.world.complete(readWhole(harness.disks[0] as Disk, SEGMENT));
+    await flipBit(harness, SEGMENT, ((bytes?.length ?? 0) / 10) * 4 + byte);
+    await harness.start();
+    expect(harness.store.quarantined).toMatchObject([{ topic: 't', partition: 0 }]);
+  });
+
   test('of a deleted topic hands its name on, not its recovery point', async () => {
     const harness = await Harness.open();
     const log = await harness.create();
@@ -198,6 +211,32 @@ describe('several data directories', () => {
     await harness.start();
     expect([...harness.store.logs()].map(({ logEndOffset }) => logEndOffset)).toEqual([1, 1]);
   });
+
+  test.each(['begin anew', 'be replaced, being damaged,'])(
+    'while one could not be read at the start a log on another can %s all the same',
+    async (how) => {
+      const harness = await Harness.open({ disks: 2 });
+      const logs = [await harness.create('t', 0), await harness.create('t', 1)];
+      for (const log of logs) appended(log, batch({ count: 2 }));
+      await harness.settle(6000);
+      const kept = logs.find(({ directory }) => directory === harness.store.directories[0]);
+      if (kept === undefined) return expect.unreachable();
+      const { partition } = kept;
+      await harness.stop();
+      harness.failAll = (disk) => disk === harness.disks[1];
+      await harness.start();
+      const { store, world } = harness;
+      const log = store.get('t', partition);
+      if (log === undefined) return expect.unreachable();
+      if (how === 'begin anew') {
+        expect((await world.complete(store.restart(log, offset(5))))?.logStartOffset).toBe(5);
+        return;
+      }
+      await world.complete(store.quarantine(log, 'a test'));
+      const made = store.replaceDamaged('t', TOPIC_ID, partition, defaultLogConfig());
+      expect((await world.complete(made))?.logEndOffset).toBe(0);
+    },
+  );
 });
 
 describe('without room', () => {
@@ -290,6 +329,17 @@ test('what flush.policy=os has acknowledged is synced by the next checkpoint, al
   log.updateConfig({ ...log.config, flushPolicy: 'fsync' });
   await harness.settle(6000);
   expect([log.durableOffset, log.recoveryPoint]).toEqual([1, 1]);
+  await harness.crash();
+  expect(harness.store.get('t', 0)?.logEndOffset).toBe(1);
+});
+
+test('what flush.policy=os has acknowledged is synced at once when the topic comes to ask for fsync: from then on a crash is taken to lose nothing', async () => {
+  const harness = await Harness.open();
+  const log = await harness.create('t', 0, { flushPolicy: 'os' });
+  appended(log, batch());
+  await harness.settle(50);
+  log.updateConfig({ ...log.config, flushPolicy: 'fsync' });
+  await harness.settle(50);
   await harness.crash();
   expect(harness.store.get('t', 0)?.logEndOffset).toBe(1);
 });

@@ -7,6 +7,7 @@ const CHUNKS = ['one', 'two', 'three'].map(payload);
 async function install(world: LogWorld, log: RaftLog, index: number, epoch: number): Promise<void> {
   const writer = await world.complete(log.beginInstall(index, epoch));
   for (const chunk of CHUNKS) await world.complete(writer.append(chunk));
+  await world.complete(writer.finish());
   await world.complete(log.install(writer));
 }
 
@@ -37,6 +38,7 @@ describe('a snapshot from the leader', () => {
       const writer = await world.complete(log.beginInstall(10, 4));
       const whole = (async () => {
         for (const chunk of CHUNKS) await writer.append(chunk);
+        await writer.finish();
         await log.install(writer);
       })();
       whole.catch(() => {});

@@ -52,6 +52,7 @@ export class LogWorld {
   async snapshot(log: RaftLog, index: number, epoch: number, chunks: readonly Uint8Array[]): Promise<void> {
     const writer = await this.complete(log.beginSnapshot(index, epoch));
     for (const chunk of chunks) await this.complete(writer.append(chunk));
+    await this.complete(writer.finish());
     await this.complete(log.compact(writer));
   }
 

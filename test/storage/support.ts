@@ -81,6 +81,7 @@ export function appended(log: PartitionLog, bytes: Uint8Array, epoch: LeaderEpoc
 export class Listener implements LogListener {
   durableEnd = -1;
   rejectedFrom: number[] = [];
+  rewinds = 0;
   failures = 0;
   writtenEnd = -1;
 
@@ -94,6 +95,10 @@ export class Listener implements LogListener {
 
   rejected(from: Offset): void {
     this.rejectedFrom.push(from);
+  }
+
+  rewound(): void {
+    this.rewinds += 1;
   }
 
   failed(): void {
@@ -185,9 +190,13 @@ export class Harness {
 
   /** Power cut and restart. */
   async crash(): Promise<LogStore> {
+    await this.powerOff();
+    return this.start();
+  }
+
+  async powerOff(): Promise<void> {
     this.world.kill('node');
     await this.world.complete(Promise.all(this.faults.map((fault) => fault.crash(this.world.random))));
-    return this.start();
   }
 
   /** Clean shutdown and restart; the machine goes on. */

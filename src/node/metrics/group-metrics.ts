@@ -17,6 +17,10 @@ export function groupMetrics(metrics: Metrics, groups: GroupHost, ends: EndOffse
     const end = ends.of(topic, partition);
     return end === undefined ? undefined : Math.max(0, end - offset);
   };
+  const lagSecondsOf = ({ topic, partition, offset }: Committed): number | undefined => {
+    const presentMs = ends.presentMs(topic, partition, offset);
+    return presentMs === undefined ? undefined : presentMs / 1000;
+  };
   const offsetOf = ({ offset }: Committed): number => offset;
 
   for (const [name, label] of [
@@ -54,6 +58,9 @@ export function groupMetrics(metrics: Metrics, groups: GroupHost, ends: EndOffse
   each('kafka_consumergroup_current_offset', 'consumergroup', committedHelp, offsetOf);
   each('odradek_group_lag_records', 'group', lagHelp, lagOf);
   each('kafka_consumergroup_lag', 'consumergroup', lagHelp, lagOf);
+  const lagSecondsHelp =
+    'How long the first record has been there that a consumer group has not committed; from its coordinator';
+  each('odradek_group_lag_seconds', 'group', lagSecondsHelp, lagSecondsOf);
 
   const summed = (name: string, help: string, read: (committed: Committed) => number | undefined): void =>
     metrics.series(name, help, 'gauge', function* () {

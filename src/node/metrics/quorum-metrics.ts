@@ -23,9 +23,9 @@ export function quorumMetrics(metrics: Metrics, { quorum, peers }: NodeQuorum): 
   ]);
   one(
     ['odradek_quorum_leader', 'kafka_server_raftmetrics_current_leader'],
-    'The leader of the quorum; -1: none is known',
+    'The leader of the quorum; -1: none is heard of',
     'gauge',
-    () => quorum.leaderId ?? -1,
+    () => quorum.heardLeaderId ?? -1,
   );
   one(
     ['odradek_quorum_epoch', 'kafka_server_raftmetrics_current_epoch'],

@@ -59,8 +59,11 @@ interface PartitionHistory {
   readonly topic: string;
   readonly index: number;
   readonly isVolatile: boolean;
-  /** Members whose machines lost their power, and with it what they had not synced: in which broker epochs. */
-  readonly struck: Map<number, number>;
+  /**
+   * Members whose machines lost their power, and with it what they had not synced: in which broker epochs. 'in-passing': the topic had
+   * come to ask for fsync a moment before, and the metadata cannot know of it, until they have everything again.
+   */
+  readonly struck: Map<number, number | 'in-passing'>;
   /** How many must be in sync for anything to be committed, before that changed last, and since. */
   minIsr: { readonly value: number; readonly former: number; readonly at: number };
   /** No leader to come is without what is below. */
@@ -130,7 +133,11 @@ export class ReplicationChecker {
       const seen = history.replicas.get(id);
       // A log that is being given up, or made anew, may be anywhere.
       if (seen?.log === undefined || seen.isWiped || seen.isBeingCut) continue;
-      if (history.state?.replicas.some((replica) => replica === id) !== true) continue;
+      if (history.state?.replicas.some((replica) => replica === id) !== true) {
+        // Whoever comes back to find that it has moved away deletes its log; should it be made a replica again, it begins anew.
+        history.replicas.delete(id);
+        continue;
+      }
       const end = endOf(history.topic, history.index);
       if (end === undefined) continue;
       check(
@@ -141,7 +148,8 @@ export class ReplicationChecker {
       );
       if (end >= seen.durableOffset) continue;
       seen.durableOffset = end;
-      history.struck.set(id, this.#host.reference().brokers.get(id as NodeId)?.brokerEpoch ?? -1);
+      const { brokers } = this.#host.reference();
+      history.struck.set(id, this.#isSynced(history) ? 'in-passing' : (brokers.get(id as NodeId)?.brokerEpoch ?? -1));
       this.#host.sometimes('unsynced records lost');
       this.#judgeLoss(history);
     }
@@ -149,7 +157,7 @@ export class ReplicationChecker {
 
   /**
    * With flush.policy=os what was committed is lost when every member has lost its power before it was synced, and only then; what they
-   * all had synced is there even so.
+   * all had synced is there even so. Or when one leads of which the metadata could not know it.
    */
   #judgeLoss(history: PartitionHistory): void {
     const { state, struck, replicas } = history;
@@ -157,9 +165,11 @@ export class ReplicationChecker {
     const members = [...state.isr, ...state.elr];
     for (const id of struck.keys()) if (!members.some((member) => member === id)) struck.delete(id);
     const left = members.filter((id) => this.#hasDirectory(state, id));
-    if (struck.size === 0 || !left.every((id) => struck.has(id))) return;
-    const ends = left.map((id) => replicas.get(id)?.durableOffset ?? 0);
-    struck.clear();
+    const isInPassing = (id: NodeId): boolean => id === state.leader && struck.get(id) === 'in-passing';
+    const deciding = left.every((id) => struck.has(id)) ? left : left.filter(isInPassing);
+    if (struck.size === 0 || deciding.length === 0) return;
+    const ends = deciding.map((id) => replicas.get(id)?.durableOffset ?? 0);
+    for (const id of deciding) struck.delete(id);
     const floor = Math.min(...ends);
     if (floor >= history.committed) return;
     history.committed = floor;
@@ -274,8 +284,13 @@ export class ReplicationChecker {
     for (const id of [...state.isr, ...state.elr]) {
       const seen = history.replicas.get(id);
       if (seen?.log === undefined || !this.#hasDirectory(state, id)) continue;
+      const struck = history.struck.get(id);
+      if (struck === 'in-passing') {
+        if (seen.durableOffset < committed) continue;
+        history.struck.delete(id);
+      }
       // Nobody can know of it before it registers again.
-      if (history.struck.get(id) === this.#host.reference().brokers.get(id)?.brokerEpoch) continue;
+      if (struck === this.#host.reference().brokers.get(id)?.brokerEpoch) continue;
       check(
         seen.durableOffset >= committed,
         'I6',
@@ -284,6 +299,11 @@ export class ReplicationChecker {
       const fault = faultOfLineage(history.lineage, committed, seen.log);
       check(fault === undefined, 'I1', () => `${seen.name} may lead ${name}, but ${fault}`);
     }
+  }
+
+  /** Whether the metadata take it that nothing of the topic is acknowledged before it is synced. */
+  #isSynced({ topic }: PartitionHistory): boolean {
+    return this.#host.reference().configs(ResourceType.Topic, topic).get('flush.policy') !== 'os';
   }
 
   /** A leader goes by what it knows, and brings something else into effect when its disk lets it. */

@@ -54,6 +54,7 @@ export class SimWorld {
   /** Thrown to end a process, by itself: they end nothing else. */
   readonly #fatal = new WeakSet<Error>();
   #failure: Error | undefined;
+  #bearsFailures = false;
   #running = false;
 
   constructor(options: SimWorldOptions) {
@@ -138,7 +139,13 @@ export class SimWorld {
 
   /** The run ends with this error. */
   fail(error: Error): void {
-    this.#failure ??= error;
+    if (!this.#bearsFailures) this.#failure ??= error;
+  }
+
+  /** Whatever has failed, or will: runs go on. */
+  bearFailures(): void {
+    this.#bearsFailures = true;
+    this.#failure = undefined;
   }
 
   /**

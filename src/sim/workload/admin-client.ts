@@ -1,14 +1,12 @@
 import { assert, at } from '#base/assert';
-import type { Ports, Random } from '#base/ports';
-import type { MetadataImage } from '#metadata/image';
 import { ErrorCode } from '#model/errors';
 import { ZERO_UUID } from '#model/ids';
+import type { Call } from '#protocol/calls';
+import { ALTER_CONFIGS, CREATE_PARTITIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID } from '#protocol/calls';
 import { check } from '../checkers/violation.ts';
-import type { CoveragePoint } from '../coverage.ts';
 import { between } from '../ports/sim-random.ts';
-import { ALTER_CONFIGS, CREATE_PARTITIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID } from './calls.ts';
-import { Connections } from './connections.ts';
-import type { Answer, Call } from './kafka-client.ts';
+import type { Client } from './client.ts';
+import type { Answer } from './kafka-client.ts';
 import { type Outcome, outcomeOf, TopicModel } from './topic-model.ts';
 
 const REQUEST_TIMEOUT_MS = 3000;
@@ -19,62 +17,25 @@ const DELETE = 1;
 /** Any broker config that a topic has too, with values that differ from its default. */
 const KEYS = ['retention.ms', 'segment.bytes', 'max.message.bytes'];
 
-/** What the clients of one cluster have in common. */
-export interface Workload {
-  /** Hosts of the nodes. */
-  readonly nodes: readonly string[];
-  readonly replicationMax: number;
-  /** All producer ids ever given, and by which node. */
-  readonly producerIds: Map<number, string>;
-  /** Everything committed, if the checkers can follow it. */
-  reference(): MetadataImage | undefined;
-  /** Whether faults are being injected. */
-  isRough(): boolean;
-  sometimes(point: CoveragePoint): void;
-  say(who: string, what: string): void;
-}
-
 /**
  * A client that administers topics of its own, one request after the other, at any node: it knows what must be true of them. What is
  * acknowledged is committed at that very moment (if the checkers know what is), and there at the end on every node.
  */
 export class AdminClient {
   readonly topics: TopicModel[] = [];
-  readonly #name: string;
-  readonly #ports: Ports;
-  readonly #random: Random;
-  readonly #workload: Workload;
-  readonly #connections: Connections;
+  readonly client: Client;
   #topicCount = 0;
-  #stopped = false;
-  #idle: Promise<void> = Promise.resolve();
 
-  constructor(name: string, ports: Ports, workload: Workload) {
-    this.#name = name;
-    this.#ports = ports;
-    this.#random = ports.random;
-    this.#workload = workload;
-    this.#connections = new Connections(ports);
+  constructor(client: Client) {
+    this.client = client;
   }
 
-  /** Goes on until it is stopped. */
-  start(fail: (error: Error) => void): void {
-    this.#idle = this.#work().catch(fail);
-  }
-
-  /** No further request; resolves when the last one has its answer, or will have none. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#idle;
-    this.#connections.close();
-  }
-
-  async #work(): Promise<void> {
-    while (!this.#stopped) {
-      await this.#pause(between(this.#random, 20, 400));
+  async work(): Promise<void> {
+    while (!this.client.isStopped) {
+      await this.client.pause(between(this.client.random, 20, 400));
       const live = this.topics.filter(({ exists }) => exists === 'yes');
-      const lot = this.#random.uint32() % 100;
-      const topic = live.length > 0 ? at(live, this.#random.uint32() % live.length) : undefined;
+      const lot = this.client.random.uint32() % 100;
+      const topic = live.length > 0 ? at(live, this.client.random.uint32() % live.length) : undefined;
       if (lot < 25) await this.#initProducerId();
       else if (topic === undefined || (lot < 55 && live.length < LIVE_TOPICS_MAX)) await this.#create();
       else if (lot < 70) await this.#alter(topic);
@@ -85,11 +46,11 @@ export class AdminClient {
 
   async #create(): Promise<void> {
     this.#topicCount += 1;
-    const topic = new TopicModel(`${this.#name}-${this.#topicCount}`);
+    const topic = new TopicModel(`${this.client.name}-${this.#topicCount}`);
     this.topics.push(topic);
-    const numPartitions = 1 + (this.#random.uint32() % 4);
-    const replicationFactor = 1 + (this.#random.uint32() % this.#workload.replicationMax);
-    const configs = this.#random.uint32() % 2 === 0 ? [] : [{ name: 'retention.ms', value: '12345678' }];
+    const numPartitions = 1 + (this.client.random.uint32() % 4);
+    const replicationFactor = 1 + (this.client.random.uint32() % this.client.workload.replicationMax);
+    const configs = this.client.random.uint32() % 2 === 0 ? [] : [{ name: 'retention.ms', value: '12345678' }];
     const request = {
       topics: [{ name: topic.name, numPartitions, replicationFactor, assignments: [], configs }],
       timeoutMs: 2500,
@@ -124,8 +85,9 @@ export class AdminClient {
   }
 
   async #alter(topic: TopicModel): Promise<void> {
-    const name = at(KEYS, this.#random.uint32() % KEYS.length);
-    const value = this.#random.uint32() % 4 === 0 ? null : String(2_000_000 + (this.#random.uint32() % 1000));
+    const name = at(KEYS, this.client.random.uint32() % KEYS.length);
+    const value =
+      this.client.random.uint32() % 4 === 0 ? null : String(2_000_000 + (this.client.random.uint32() % 1000));
     const configs = [{ name, configOperation: value === null ? DELETE : SET, value }];
     const request = { resources: [{ resourceType: TOPIC, resourceName: topic.name, configs }], validateOnly: false };
     const answer = await this.#ask(ALTER_CONFIGS, request);
@@ -143,7 +105,7 @@ export class AdminClient {
     const { response } = answer;
     const outcome = this.#note('ask for a producer id', answer, response?.errorCode);
     if (outcome !== 'done' || response === undefined) return;
-    const { producerIds, nodes, sometimes } = this.#workload;
+    const { producerIds, nodes, sometimes } = this.client.workload;
     const { producerId } = response;
     check(!producerIds.has(producerId), 'producer ids', () => `the producer id ${producerId} was given twice`);
     if (
@@ -157,36 +119,30 @@ export class AdminClient {
 
   /** At a node by lot. */
   async #ask<Q, R>(call: Call<Q, R>, value: Q): Promise<Answer<R> & { readonly node: string; readonly response?: R }> {
-    const { nodes } = this.#workload;
-    const node = at(nodes, this.#random.uint32() % nodes.length);
-    const answer = await this.#connections.ask(node, call, value, REQUEST_TIMEOUT_MS);
+    const node = this.client.anyNode();
+    const answer = await this.client.ask(node, call, value, REQUEST_TIMEOUT_MS);
     return { ...answer, node };
   }
 
   #note(what: string, answer: Answer<unknown> & { readonly node: string }, errorCode: number | undefined): Outcome {
-    const { sometimes, isRough, say } = this.#workload;
+    const { sometimes, isRough } = this.client.workload;
     const outcome = answer.failure === 'refused' ? 'refused' : outcomeOf(errorCode);
     if (outcome === 'done')
       sometimes(isRough() ? 'request acknowledged in the middle of faults' : 'request acknowledged');
     else sometimes(outcome === 'refused' ? 'request refused' : 'request without an answer');
-    say(this.#name, `${what} at ${answer.node}: ${outcome}${errorCode === undefined ? '' : ` (${errorCode})`}`);
+    this.client.say(`${what} at ${answer.node}: ${outcome}${errorCode === undefined ? '' : ` (${errorCode})`}`);
     assert(errorCode !== ErrorCode.InvalidRequest, `the workload asks for sensible things: ${what}`);
     return outcome;
   }
 
   /** Whatever is acknowledged is committed; the present moment is not later than that of the answer. */
   #checkCommitted(topic: TopicModel): void {
-    const reference = this.#workload.reference();
+    const reference = this.client.workload.reference();
     if (reference === undefined) return;
     const found = reference.topic(topic.name);
-    if (found !== undefined && topic.exists === 'maybe') this.#workload.sometimes('unanswered request carried out');
+    if (found !== undefined && topic.exists === 'maybe')
+      this.client.workload.sometimes('unanswered request carried out');
     const fault = topic.faultOf(found && { id: found.id, partitions: found.partitions.length });
     check(fault === undefined, 'acknowledged', () => `in the committed metadata ${fault}`);
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#ports.clock.timer(() => resolve()).arm(ms);
-    });
   }
 }

@@ -1,19 +1,18 @@
 import { at } from '#base/assert';
-import type { Ports } from '#base/ports';
-import { ErrorCode } from '#model/errors';
-import { readBatchHeader } from '#protocol/record-batch';
+import { ErrorCode, errorName } from '#model/errors';
+import { FETCH } from '#protocol/calls';
+import { type BatchHeader, readBatchHeader } from '#protocol/record-batch';
 import { iterateRecords } from '#protocol/records';
 import { check } from '../checkers/violation.ts';
 import { between } from '../ports/sim-random.ts';
-import type { Workload } from './admin-client.ts';
-import { FETCH } from './calls.ts';
-import { Connections } from './connections.ts';
-import type { DataTopic } from './data-topics.ts';
+import type { Client } from './client.ts';
+import { assignAll, type HistoryClient } from './client-history.ts';
+import { type DataTopic, isVolatile } from './data-topics.ts';
 import { Leaders } from './leaders.ts';
 import type { RecordModel } from './record-model.ts';
 
 const REQUEST_TIMEOUT_MS = 1500;
-const FETCH_BYTES = 256 * 1024;
+export const FETCH_BYTES = 256 * 1024;
 const PROBE_EVERY = 10;
 /** No partition comes to so many epochs. */
 const EPOCHS_AHEAD = 1_000_000;
@@ -26,41 +25,32 @@ interface Position {
   lossCount: number;
 }
 
+export interface ReadRecord {
+  readonly offset: number;
+  readonly value: string;
+}
+
 function beginning(): Position {
   return { offset: 0, highWatermark: -1, lossCount: 0 };
 }
 
 /** Reads every partition from its beginning on, at whoever leads it, and tells the model what it has read. */
 export class Consumer {
-  readonly #name: string;
-  readonly #ports: Ports;
+  readonly client: Client;
   readonly #topics: readonly DataTopic[];
   readonly #model: RecordModel;
-  readonly #connections: Connections;
   readonly #leaders: Leaders;
+  readonly #history: HistoryClient;
   readonly #positions = new Map<string, Position>();
   /** By partition and node: the epoch in which that node has served it. */
   readonly #served = new Map<string, number>();
-  #stopped = false;
-  #idle: Promise<void> = Promise.resolve();
 
-  constructor(name: string, ports: Ports, workload: Workload, topics: readonly DataTopic[], model: RecordModel) {
-    this.#name = name;
-    this.#ports = ports;
+  constructor(client: Client, topics: readonly DataTopic[], model: RecordModel) {
+    this.client = client;
     this.#topics = topics;
     this.#model = model;
-    this.#connections = new Connections(ports);
-    this.#leaders = new Leaders(this.#connections, workload.nodes, ports.random);
-  }
-
-  start(fail: (error: Error) => void): void {
-    this.#idle = this.#work().catch(fail);
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#idle;
-    this.#connections.close();
+    this.#leaders = new Leaders(client);
+    this.#history = client.observed({ isolation: 'read_uncommitted' });
   }
 
   /** Everything up to the high watermark of one partition, from its beginning on; undefined while it cannot be read. */
@@ -71,18 +61,24 @@ export class Consumer {
   ): Promise<ReadonlyMap<number, string> | undefined> {
     const log = new Map<number, string>();
     const position = beginning();
+    if (!isVolatile(topic)) this.#history.did('assign', [['assign', `${topic}-${partition}`, 0]]);
     while (!until()) {
       await this.#fetch(topic, partition, position, (offset, value) => log.set(offset, value));
       if (position.highWatermark >= 0 && position.offset >= position.highWatermark) return log;
-      await this.#pause(20);
+      await this.client.pause(20);
     }
     return undefined;
   }
 
-  async #work(): Promise<void> {
-    const { random } = this.#ports;
-    while (!this.#stopped) {
-      await this.#pause(between(random, 50, 300));
+  async work(): Promise<void> {
+    const { random } = this.client;
+    const told = this.#topics.filter(({ name }) => !isVolatile(name));
+    this.#history.did(
+      'assign',
+      told.flatMap(({ name, partitionCount }) => assignAll(name, partitionCount)),
+    );
+    while (!this.client.isStopped) {
+      await this.client.pause(between(random, 50, 300));
       const topic = at(this.#topics, random.uint32() % this.#topics.length);
       if (!topic.exists) continue;
       const partition = random.uint32() % topic.partitionCount;
@@ -91,7 +87,7 @@ export class Consumer {
       this.#positions.set(key, position);
       if (random.uint32() % PROBE_EVERY === 0) await this.#probe(topic.name, partition);
       await this.#fetch(topic.name, partition, position, (offset, value) =>
-        this.#model.read(this.#name, key, offset, value),
+        this.#model.read(this.client.name, key, offset, value),
       );
     }
   }
@@ -101,11 +97,11 @@ export class Consumer {
     const node = this.#leaders.of(topic, partition)?.node;
     const served = this.#served.get(`${topic}-${partition} ${node}`);
     if (node === undefined || served === undefined) return;
-    const isStale = served > 0 && this.#ports.random.uint32() % 2 === 0;
+    const isStale = served > 0 && this.client.random.uint32() % 2 === 0;
     const currentLeaderEpoch = isStale ? served - 1 : served + EPOCHS_AHEAD;
     const asked = { partition, currentLeaderEpoch, fetchOffset: 0, partitionMaxBytes: FETCH_BYTES };
     const request = { maxWaitMs: 0, minBytes: 1, maxBytes: FETCH_BYTES, topics: [{ topic, partitions: [asked] }] };
-    const { response } = await this.#connections.ask(node, FETCH, request, REQUEST_TIMEOUT_MS);
+    const { response } = await this.client.ask(node, FETCH, request, REQUEST_TIMEOUT_MS);
     const answer = response?.responses[0]?.partitions[0];
     if (answer === undefined) return;
     const fault = faultOfProbe(answer.errorCode, answer.records?.reduce((sum, chunk) => sum + chunk.length, 0) ?? 0);
@@ -135,59 +131,71 @@ export class Consumer {
       partitionMaxBytes: FETCH_BYTES,
     };
     const request = { maxWaitMs: 100, minBytes: 1, maxBytes: FETCH_BYTES, topics: [{ topic, partitions: [asked] }] };
-    const { response } = await this.#connections.ask(leader.node, FETCH, request, REQUEST_TIMEOUT_MS);
+    const history = isVolatile(topic) ? undefined : this.#history;
+    history?.begin('poll', [['poll']]);
+    const { response } = await this.client.ask(leader.node, FETCH, request, REQUEST_TIMEOUT_MS);
     if (this.#model.lossCount(key) > lossCount || this.#model.isDisowned(key, leader.epoch))
       return this.#leaders.forget(topic, partition);
     const answer = response?.responses[0]?.partitions[0];
     if (answer === undefined || answer.errorCode !== ErrorCode.None) {
+      history?.fail(answer === undefined ? 'no answer' : errorName(answer.errorCode as ErrorCode));
       check(
         answer?.errorCode !== ErrorCode.OffsetOutOfRange,
         'lost',
-        () => `${this.#name} has read ${key} up to ${position.offset}, which is out of range in epoch ${leader.epoch}`,
+        () =>
+          `${this.client.name} has read ${key} up to ${position.offset}, which is out of range in epoch ${leader.epoch}`,
       );
       return this.#leaders.forget(topic, partition);
     }
     const { highWatermark } = answer;
+    const records = (answer.records ?? []).flatMap((chunk) => this.#recordsOf(chunk));
+    const news = nextOnes(records, position.offset);
+    history?.ok(this.client.workload.history.poll(key, news));
     check(
       highWatermark >= position.highWatermark,
       'high watermark',
-      () => `${this.#name} was told ${highWatermark} of ${key}, and ${position.highWatermark} before`,
+      () => `${this.client.name} was told ${highWatermark} of ${key}, and ${position.highWatermark} before`,
     );
     position.highWatermark = highWatermark;
     this.#served.set(`${key} ${leader.node}`, leader.epoch);
-    for (const chunk of answer.records ?? []) this.#take(chunk, highWatermark, position, read);
-  }
-
-  #take(
-    bytes: Uint8Array,
-    highWatermark: number,
-    position: Position,
-    read: (offset: number, value: string) => void,
-  ): void {
-    for (let start = 0; start < bytes.length; ) {
-      const header = readBatchHeader(bytes, start);
-      if (typeof header === 'string') return;
-      start += header.sizeBytes;
-      const records = iterateRecords(bytes, header, this.#ports.codecs, FETCH_BYTES);
-      check(typeof records !== 'string', 'damaged', () => `${this.#name} was sent a batch that is ${String(records)}`);
-      for (const { offset, value } of records) {
-        if (offset < position.offset) continue;
-        check(offset < highWatermark, 'high watermark', () => `${offset} was read, and ${highWatermark} is committed`);
-        read(offset, Buffer.from(value ?? []).toString());
-        position.offset = offset + 1;
-      }
+    for (const { offset, value } of news) {
+      check(offset < highWatermark, 'high watermark', () => `${offset} was read, and ${highWatermark} is committed`);
+      read(offset, value);
+      position.offset = offset + 1;
     }
   }
 
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#ports.clock.timer(() => resolve()).arm(ms);
-    });
+  #recordsOf(bytes: Uint8Array): readonly ReadRecord[] {
+    const found: ReadRecord[] = [];
+    for (let start = 0; start < bytes.length; ) {
+      const header = readBatchHeader(bytes, start);
+      if (typeof header === 'string') break;
+      start += header.sizeBytes;
+      found.push(...recordsOfBatch(this.client, bytes, header));
+    }
+    return found;
   }
+}
+
+/** A batch comes as a whole, also with what is before the offset that was asked for. */
+export function nextOnes<Read extends { readonly offset: number }>(records: readonly Read[], from: number): Read[] {
+  let next = from;
+  return records.filter(({ offset }) => {
+    if (offset < next) return false;
+    next = offset + 1;
+    return true;
+  });
 }
 
 /** Who asks in an epoch that is not the leader's is told so, and gets nothing: a sentence if not. */
 export function faultOfProbe(errorCode: number, sizeBytes: number): string | undefined {
   if (errorCode === ErrorCode.None) return 'it says no error';
   return sizeBytes > 0 ? `it gives records with error ${errorCode}` : undefined;
+}
+
+/** Which is whole, or a rule is broken. */
+export function recordsOfBatch(client: Client, bytes: Uint8Array, header: BatchHeader): readonly ReadRecord[] {
+  const records = iterateRecords(bytes, header, client.ports.codecs, FETCH_BYTES);
+  check(typeof records !== 'string', 'damaged', () => `${client.name} was sent a batch that is ${String(records)}`);
+  return Array.from(records, ({ offset, value }) => ({ offset, value: Buffer.from(value ?? []).toString() }));
 }

@@ -1,9 +1,6 @@
-import { at } from '#base/assert';
-import type { Ports } from '#base/ports';
 import { ErrorCode } from '#model/errors';
-import type { Workload } from './admin-client.ts';
-import { CREATE_TOPICS } from './calls.ts';
-import { Connections } from './connections.ts';
+import { CREATE_TOPICS } from '#protocol/calls';
+import type { Client } from './client.ts';
 
 const REQUEST_TIMEOUT_MS = 3000;
 
@@ -45,6 +42,15 @@ export function isWeak(topic: string): boolean {
 /** With flush.policy=os at times: what no member in sync had synced when all of them lost their power may be lost. */
 export function isVolatile(topic: string): boolean {
   return topic === VOLATILE_TOPIC;
+}
+
+/**
+ * What an acknowledgement by all in sync promises, as histories know it: where one disk may be all that are in sync, no more than one of
+ * the leader does. Undefined where even that may be lost with the power: no history tells of such a topic.
+ */
+export function promisedAcks(topic: string, acks: 0 | 1 | 'all'): 0 | 1 | 'all' | undefined {
+  if (isVolatile(topic)) return undefined;
+  return acks === 'all' && isWeak(topic) ? 1 : acks;
 }
 
 /** A few kinds: as many replicas as a default has, and fewer; what an acknowledgement means. */
@@ -92,42 +98,27 @@ function settings(name: string, values: readonly string[]): readonly TopicSettin
 
 /** Asks for each until it is there. */
 export class DataTopicMaker {
-  readonly #ports: Ports;
-  readonly #workload: Workload;
-  readonly #connections: Connections;
-  #stopped = false;
-  #idle: Promise<void> = Promise.resolve();
+  readonly client: Client;
+  readonly #topics: readonly DataTopic[];
 
-  constructor(ports: Ports, workload: Workload) {
-    this.#ports = ports;
-    this.#workload = workload;
-    this.#connections = new Connections(ports);
+  constructor(client: Client, topics: readonly DataTopic[]) {
+    this.client = client;
+    this.#topics = topics;
   }
 
-  start(topics: readonly DataTopic[], fail: (error: Error) => void): void {
-    this.#idle = this.#make(topics).catch(fail);
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#idle;
-    this.#connections.close();
-  }
-
-  async #make(topics: readonly DataTopic[]): Promise<void> {
-    const { nodes } = this.#workload;
-    for (const topic of topics) {
-      while (!this.#stopped && !topic.exists) {
-        const node = at(nodes, this.#ports.random.uint32() % nodes.length);
+  async work(): Promise<void> {
+    for (const topic of this.#topics) {
+      while (!this.client.isStopped && !topic.exists) {
+        const node = this.client.anyNode();
         const { name, partitionCount: numPartitions, replicationFactor, configs } = topic;
         const request = {
           topics: [{ name, numPartitions, replicationFactor, assignments: [], configs }],
           timeoutMs: 2500,
         };
-        const { response } = await this.#connections.ask(node, CREATE_TOPICS, request, REQUEST_TIMEOUT_MS);
+        const { response } = await this.client.ask(node, CREATE_TOPICS, request, REQUEST_TIMEOUT_MS);
         const errorCode = response?.topics[0]?.errorCode;
         topic.exists = errorCode === ErrorCode.None || errorCode === ErrorCode.TopicAlreadyExists;
-        if (!topic.exists) await new Promise<void>((resolve) => this.#ports.clock.timer(() => resolve()).arm(100));
+        if (!topic.exists) await this.client.pause(100);
       }
     }
   }

@@ -1,6 +1,6 @@
 import type { Ports } from '#base/ports';
 import { check } from '../checkers/violation.ts';
-import type { Workload } from './admin-client.ts';
+import { Client, type ClientTask, startAll, stopAll, type Workload } from './client.ts';
 import { Consumer } from './consumer.ts';
 import { type DataTopic, DataTopicMaker, dataTopics } from './data-topics.ts';
 import { Mover } from './mover.ts';
@@ -24,42 +24,47 @@ export class DataWorkload {
     const { model } = this;
     const topics = dataTopics(workload.replicationMax);
     this.#topics = topics;
-    this.#maker = new DataTopicMaker(portsOf('maker'), workload);
+    const client = (host: string): Client => new Client(host, portsOf(host), workload);
+    this.#maker = new DataTopicMaker(client('maker'), topics);
     this.#producers = [
-      new Producer('p1', portsOf('p1'), workload, topics, model, true),
-      new Producer('p2', portsOf('p2'), workload, topics, model, false),
+      new Producer(client('p1'), topics, model, true),
+      new Producer(client('p2'), topics, model, false),
     ];
-    this.#mover = new Mover('mover', portsOf('mover'), workload, topics);
-    this.#reader = new Consumer('r1', portsOf('r1'), workload, topics, model);
-    this.#auditor = new Consumer('auditor', portsOf('auditor'), workload, topics, model);
+    this.#mover = new Mover(client('mover'), topics);
+    this.#reader = new Consumer(client('r1'), topics, model);
+    this.#auditor = new Consumer(client('auditor'), topics, model);
   }
 
   start(fail: (error: Error) => void): void {
-    this.#maker.start(this.#topics, fail);
-    for (const producer of this.#producers) producer.start(fail);
-    this.#mover.start(fail);
-    this.#reader.start(fail);
+    startAll(this.#tasks, fail);
   }
 
   /** Nothing is moved or altered any more. */
   async calm(): Promise<void> {
-    await this.#mover.stop();
+    await this.#mover.client.stop();
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#maker, this.#mover, ...this.#producers, this.#reader].map((client) => client.stop()));
+    await stopAll(this.#tasks);
   }
 
   /** After `stop`, on a cluster that is well. */
   async checkFinal(isLost: (topic: string, partition: number) => boolean, until: () => boolean): Promise<void> {
+    const logs = new Map<string, ReadonlyMap<number, string> | undefined>();
     for (const { name, partitionCount, exists } of this.#topics) {
       for (let partition = 0; exists && partition < partitionCount; partition += 1) {
         if (isLost(name, partition)) continue;
-        const log = await this.#auditor.readAll(name, partition, until);
-        check(log !== undefined, 'healing', () => `${name}-${partition} cannot be read to its end`);
-        this.model.checkFinal(`${name}-${partition}`, log);
+        logs.set(`${name}-${partition}`, await this.#auditor.readAll(name, partition, until));
       }
     }
-    await this.#auditor.stop();
+    await this.#auditor.client.stop();
+    for (const [key, log] of logs) {
+      check(log !== undefined, 'healing', () => `${key} cannot be read to its end`);
+      this.model.checkFinal(key, log);
+    }
+  }
+
+  get #tasks(): readonly ClientTask[] {
+    return [this.#maker, ...this.#producers, this.#mover, this.#reader];
   }
 }

@@ -1,15 +1,8 @@
 import type { Connection, Endpoint, Ports, Receiver } from '#base/ports';
+import type { Call } from '#protocol/calls';
 import { readResponseHeader, writeRequestHeader } from '#protocol/headers';
 import { Reader } from '#protocol/reader';
 import { Writer } from '#protocol/writer';
-
-/** How one request of an API is put on the wire, and its answer taken off. */
-export interface Call<Request, Response> {
-  readonly apiKey: number;
-  readonly version: number;
-  readonly write: (writer: Writer, value: Request, version: number) => void;
-  readonly read: (reader: Reader, version: number) => Response;
-}
 
 /** 'refused': nothing was sent. 'lost': the connection broke, or no answer came in time: it was done, or will be, or not. */
 export type Answer<Response> =

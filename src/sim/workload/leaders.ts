@@ -1,7 +1,5 @@
-import { at } from '#base/assert';
-import type { Random } from '#base/ports';
-import { METADATA } from './calls.ts';
-import type { Connections } from './connections.ts';
+import { METADATA } from '#protocol/calls';
+import type { Client } from './client.ts';
 
 export interface Leader {
   readonly node: string;
@@ -12,17 +10,13 @@ const REQUEST_TIMEOUT_MS = 1000;
 
 /** Who leads which partition, as one client has last heard; it never goes back to an earlier leader epoch (KIP-320). */
 export class Leaders {
-  readonly #connections: Connections;
-  readonly #nodes: readonly string[];
-  readonly #random: Random;
+  readonly #client: Client;
   readonly #known = new Map<string, Leader>();
   /** Of the epochs that were heard of, the latest. */
   readonly #epochs = new Map<string, number>();
 
-  constructor(connections: Connections, nodes: readonly string[], random: Random) {
-    this.#connections = connections;
-    this.#nodes = nodes;
-    this.#random = random;
+  constructor(client: Client) {
+    this.#client = client;
   }
 
   of(topic: string, partition: number): Leader | undefined {
@@ -35,9 +29,9 @@ export class Leaders {
 
   /** Asks any node. */
   async refresh(topic: string): Promise<void> {
-    const node = at(this.#nodes, this.#random.uint32() % this.#nodes.length);
+    const node = this.#client.anyNode();
     const request = { topics: [{ name: topic }], allowAutoTopicCreation: false };
-    const { response } = await this.#connections.ask(node, METADATA, request, REQUEST_TIMEOUT_MS);
+    const { response } = await this.#client.ask(node, METADATA, request, REQUEST_TIMEOUT_MS);
     if (response === undefined) return;
     const hosts = new Map(response.brokers.map(({ nodeId, host }) => [nodeId, host]));
     for (const { partitionIndex, leaderId, leaderEpoch } of response.topics[0]?.partitions ?? []) {

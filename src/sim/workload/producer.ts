@@ -1,13 +1,12 @@
-import { at } from '#base/assert';
-import type { Ports, Random } from '#base/ports';
+import { at, unreachable } from '#base/assert';
 import { ErrorCode, errorName } from '#model/errors';
+import { INIT_PRODUCER_ID, PRODUCE } from '#protocol/calls';
 import { buildBatch } from '#protocol/record-batch-builder';
 import { check } from '../checkers/violation.ts';
 import { between } from '../ports/sim-random.ts';
-import type { Workload } from './admin-client.ts';
-import { INIT_PRODUCER_ID, PRODUCE } from './calls.ts';
-import { Connections } from './connections.ts';
-import type { DataTopic } from './data-topics.ts';
+import type { Client } from './client.ts';
+import type { HistoryClient } from './client-history.ts';
+import { type DataTopic, promisedAcks } from './data-topics.ts';
 import { Leaders } from './leaders.ts';
 import type { RecordModel } from './record-model.ts';
 
@@ -15,9 +14,17 @@ const REQUEST_TIMEOUT_MS = 2000;
 const ALL = -1;
 const RECORDS_MAX = 10;
 
-/** What a batch has come to. 'unknown': it may be there, now or later. */
+/** Errors of a batch that was not appended. */
+const NOT_APPENDED: ReadonlySet<number> = new Set([
+  ErrorCode.LeaderNotAvailable,
+  ErrorCode.NetworkException,
+  ErrorCode.NotEnoughReplicas,
+]);
+
+/** What a batch has come to; with acks=0 nobody says where it is. 'unknown': it may be there, now or later. */
 type Sent =
   | { readonly kind: 'acked'; readonly baseOffset: number }
+  | { readonly kind: 'sent' }
   | { readonly kind: 'refused'; readonly errorCode: number }
   | { readonly kind: 'unknown' };
 
@@ -26,68 +33,42 @@ type Sent =
  * acknowledged; the others send once, and with whatever acks.
  */
 export class Producer {
-  readonly #name: string;
-  readonly #ports: Ports;
-  readonly #random: Random;
-  readonly #workload: Workload;
+  readonly client: Client;
   readonly #topics: readonly DataTopic[];
   readonly #model: RecordModel;
   readonly #isIdempotent: boolean;
-  readonly #connections: Connections;
   readonly #leaders: Leaders;
   /** The next sequence, by partition. */
   readonly #sequences = new Map<string, number>();
+  /** By what it is promised. */
+  readonly #histories = new Map<0 | 1 | 'all', HistoryClient>();
   #producerId = -1;
   #valueCount = 0;
-  #stopped = false;
-  #idle: Promise<void> = Promise.resolve();
 
-  constructor(
-    name: string,
-    ports: Ports,
-    workload: Workload,
-    topics: readonly DataTopic[],
-    model: RecordModel,
-    isIdempotent: boolean,
-  ) {
-    this.#name = name;
-    this.#ports = ports;
-    this.#random = ports.random;
-    this.#workload = workload;
+  constructor(client: Client, topics: readonly DataTopic[], model: RecordModel, isIdempotent: boolean) {
+    this.client = client;
     this.#topics = topics;
     this.#model = model;
     this.#isIdempotent = isIdempotent;
-    this.#connections = new Connections(ports);
-    this.#leaders = new Leaders(this.#connections, workload.nodes, ports.random);
+    this.#leaders = new Leaders(client);
   }
 
-  start(fail: (error: Error) => void): void {
-    this.#idle = this.#work().catch(fail);
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#idle;
-    this.#connections.close();
-  }
-
-  async #work(): Promise<void> {
-    while (!this.#stopped) {
-      await this.#pause(between(this.#random, 50, 300));
-      const topic = at(this.#topics, this.#random.uint32() % this.#topics.length);
+  async work(): Promise<void> {
+    while (!this.client.isStopped) {
+      await this.client.pause(between(this.client.random, 50, 300));
+      const topic = at(this.#topics, this.client.random.uint32() % this.#topics.length);
       if (!topic.exists || (this.#isIdempotent && this.#producerId < 0 && !(await this.#initialise()))) continue;
-      const partition = this.#random.uint32() % topic.partitionCount;
-      const values = Array.from({ length: 1 + (this.#random.uint32() % RECORDS_MAX) }, () => this.#newValue());
+      const partition = this.client.random.uint32() % topic.partitionCount;
+      const values = Array.from({ length: 1 + (this.client.random.uint32() % RECORDS_MAX) }, () => this.#newValue());
       if (this.#isIdempotent) await this.#writeOnce(topic.name, partition, values);
       else await this.#writeAndForget(topic.name, partition, values);
     }
   }
 
   async #initialise(): Promise<boolean> {
-    const { nodes } = this.#workload;
-    const node = at(nodes, this.#random.uint32() % nodes.length);
+    const node = this.client.anyNode();
     const request = { transactionalId: null, transactionTimeoutMs: 0 };
-    const { response } = await this.#connections.ask(node, INIT_PRODUCER_ID, request, REQUEST_TIMEOUT_MS);
+    const { response } = await this.client.ask(node, INIT_PRODUCER_ID, request, REQUEST_TIMEOUT_MS);
     if (response?.errorCode === ErrorCode.None) this.#producerId = response.producerId;
     return this.#producerId >= 0;
   }
@@ -95,10 +76,13 @@ export class Producer {
   async #writeOnce(topic: string, partition: number, values: readonly string[]): Promise<void> {
     const key = `${topic}-${partition}`;
     const sequence = this.#sequences.get(key) ?? 0;
+    const history = this.#historyOf(topic, ALL);
+    history?.begin('send', this.client.workload.history.sends(key, values));
     for (;;) {
       const sent = await this.#send(topic, partition, values, ALL, sequence);
       if (sent.kind === 'acked') {
-        this.#model.acked(this.#name, key, sent.baseOffset, values);
+        history?.ok(this.client.workload.history.sends(key, values, sent.baseOffset));
+        this.#model.acked(this.client.name, key, sent.baseOffset, values);
         this.#sequences.set(key, sequence + values.length);
         this.#note(key, values, ALL, `at ${sent.baseOffset}`);
         return;
@@ -111,10 +95,11 @@ export class Producer {
       check(
         !isGap,
         'sequences',
-        () => `${this.#name} was refused sequence ${sequence} of ${key} with ${errorName(errorCode as ErrorCode)}`,
+        () =>
+          `${this.client.name} was refused sequence ${sequence} of ${key} with ${errorName(errorCode as ErrorCode)}`,
       );
-      if (this.#stopped) return;
-      await this.#pause(between(this.#random, 20, 150));
+      if (this.client.isStopped) return history?.info('not acknowledged in time');
+      await this.client.pause(between(this.client.random, 20, 150));
     }
   }
 
@@ -124,12 +109,44 @@ export class Producer {
   }
 
   async #writeAndForget(topic: string, partition: number, values: readonly string[]): Promise<void> {
-    const acks = at([ALL, ALL, 1, 0], this.#random.uint32() % 4);
-    const sent = await this.#send(topic, partition, values, acks, -1);
+    const acks = at([ALL, ALL, 1, 0], this.client.random.uint32() % 4);
     const key = `${topic}-${partition}`;
+    const history = this.#historyOf(topic, acks);
+    history?.begin('send', this.client.workload.history.sends(key, values));
+    const sent = await this.#send(topic, partition, values, acks, -1);
+    this.#tell(history, key, values, sent);
     if (sent.kind !== 'acked') return;
     this.#note(key, values, acks, `at ${sent.baseOffset}`);
-    if (acks === ALL) this.#model.acked(this.#name, key, sent.baseOffset, values);
+    if (acks === ALL) this.#model.acked(this.client.name, key, sent.baseOffset, values);
+  }
+
+  #historyOf(topic: string, acks: number): HistoryClient | undefined {
+    const promised = promisedAcks(topic, acks === ALL ? 'all' : acks === 1 ? 1 : 0);
+    if (promised === undefined) return undefined;
+    let history = this.#histories.get(promised);
+    if (history === undefined) {
+      history = this.client.observed({ acks: promised, idempotent: this.#isIdempotent });
+      this.#histories.set(promised, history);
+    }
+    return history;
+  }
+
+  /** Sent once: an error after the append leaves open whether it stays. */
+  #tell(history: HistoryClient | undefined, key: string, values: readonly string[], sent: Sent): void {
+    switch (sent.kind) {
+      case 'acked':
+        return history?.ok(this.client.workload.history.sends(key, values, sent.baseOffset));
+      case 'sent':
+        return history?.ok();
+      case 'refused': {
+        const error = errorName(sent.errorCode as ErrorCode);
+        return NOT_APPENDED.has(sent.errorCode) ? history?.fail(error) : history?.info(error);
+      }
+      case 'unknown':
+        return history?.info('no answer');
+      default:
+        return unreachable(sent);
+    }
   }
 
   async #send(
@@ -144,7 +161,7 @@ export class Producer {
       await this.#leaders.refresh(topic);
       return { kind: 'refused', errorCode: ErrorCode.LeaderNotAvailable };
     }
-    const { clock, codecs } = this.#ports;
+    const { clock, codecs } = this.client.ports;
     const key = `${topic}-${partition}`;
     const lossCount = this.#model.lossCount(key);
     const records = values.map((value) => ({ timestamp: clock.wall(), key: null, value: Buffer.from(value) }));
@@ -154,36 +171,32 @@ export class Producer {
     const request = { acks, timeoutMs: REQUEST_TIMEOUT_MS - 500, topicData };
     // Nobody answers acks=0: the connection is asked no more before the time is up.
     const timeoutMs = acks === 0 ? 50 : REQUEST_TIMEOUT_MS;
-    const { response, failure } = await this.#connections.ask(leader.node, PRODUCE, request, timeoutMs);
+    const { response, failure } = await this.client.ask(leader.node, PRODUCE, request, timeoutMs);
     const answer = response?.responses[0]?.partitionResponses[0];
     const isLate = this.#model.lossCount(key) > lossCount || this.#model.isDisowned(key, leader.epoch);
     if (answer?.errorCode === ErrorCode.None && !isLate) return { kind: 'acked', baseOffset: answer.baseOffset };
     this.#leaders.forget(topic, partition);
     if (isLate) return { kind: 'unknown' };
     if (answer !== undefined) {
-      if (answer.errorCode === ErrorCode.NotEnoughReplicas) this.#workload.sometimes('produce refused below min ISR');
+      if (answer.errorCode === ErrorCode.NotEnoughReplicas)
+        this.client.workload.sometimes('produce refused below min ISR');
       return { kind: 'refused', errorCode: answer.errorCode };
     }
-    return failure === 'refused' ? { kind: 'refused', errorCode: ErrorCode.NetworkException } : { kind: 'unknown' };
+    if (failure === 'refused') return { kind: 'refused', errorCode: ErrorCode.NetworkException };
+    return acks === 0 ? { kind: 'sent' } : { kind: 'unknown' };
   }
 
   #note(partition: string, values: readonly string[], acks: number, where: string): void {
-    this.#workload.sometimes(
-      this.#workload.isRough() ? 'records acknowledged in the middle of faults' : 'records acknowledged',
+    this.client.workload.sometimes(
+      this.client.workload.isRough() ? 'records acknowledged in the middle of faults' : 'records acknowledged',
     );
-    this.#workload.say(this.#name, `${values[0]}…${values.at(-1)} in ${partition} with acks=${acks}: ${where}`);
+    this.client.say(`${values[0]}…${values.at(-1)} in ${partition} with acks=${acks}: ${where}`);
   }
 
   #newValue(): string {
     this.#valueCount += 1;
-    const value = `${this.#name}.${this.#valueCount}`;
+    const value = `${this.client.name}.${this.#valueCount}`;
     this.#model.sent(value);
     return value;
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#ports.clock.timer(() => resolve()).arm(ms);
-    });
   }
 }

@@ -25,6 +25,7 @@ class Stage {
   readonly gone = new Set<number>();
   /** flush.policy=os */
   readonly #isVolatile: boolean;
+  flushPolicy: 'os' | 'fsync' = 'os';
   now = 60_000;
   readonly losses: unknown[] = [];
   readonly brokerEpochs = [1, 2, 3];
@@ -93,7 +94,11 @@ class Stage {
 
   #reference(): MetadataImage {
     const topics = () => [{ id: TOPIC_ID, name: 'data', partitions: [this.state] }];
-    const configs = () => new Map([['min.insync.replicas', String(MIN_ISR)]]);
+    const configs = () =>
+      new Map([
+        ['min.insync.replicas', String(MIN_ISR)],
+        ['flush.policy', this.flushPolicy],
+      ]);
     const brokers = new Map(this.brokerEpochs.map((brokerEpoch, index) => [index + 1, { brokerEpoch }]));
     return { topics, configs, brokers } as unknown as MetadataImage;
   }
@@ -177,6 +182,17 @@ describe('the checker of replicated partitions is content with', () => {
     for (let look = 0; look < 100; look += 1) stage.look();
     expect(() => stage.checker.crashed(3, () => 0)).not.toThrow();
   });
+
+  test('a replica that moves back to a machine which lost its power while it had moved away', () => {
+    stage.state = stateOf({ replicas: [1, 2], isr: [1, 2] });
+    stage.look();
+    stage.checker.crashed(3, () => undefined);
+    stage.names[2] = 'n3#2';
+    stage.gone.add(3);
+    stage.state = stateOf({ isr: [1, 2], adding: [3] });
+    stage.look();
+    expect(() => stage.checker.crashed(3, () => 0)).not.toThrow();
+  });
 });
 
 describe('the checker of replicated partitions says', () => {
@@ -245,6 +261,25 @@ describe('with flush.policy=os the checker of replicated partitions', () => {
     expect(looking).not.toThrow();
     stage.view(2).highWatermark = 3;
     expect(looking).toThrow(/I3|I11/);
+  });
+
+  test('lets a member that lost it while the topic came to ask for fsync stay one, until it has everything again', () => {
+    stage.flushPolicy = 'fsync';
+    stage.crash(3, 4);
+    stage.register(3);
+    expect(looking).not.toThrow();
+    stage.write(10, 3);
+    expect(looking).not.toThrow();
+    stage.write(9, 3);
+    expect(looking).toThrow(/I6: n3#2 may lead data-0 with 9 on its disk, but 10 was committed/);
+  });
+
+  test('takes for lost what such a member had not synced, when it leads', () => {
+    stage.flushPolicy = 'fsync';
+    stage.crash(3, 4);
+    stage.state = stateOf({ isr: [3], elr: [1], leader: 3, leaderEpoch: 1 });
+    stage.look();
+    expect(stage.losses).toEqual([['data-0', 4, 1]]);
   });
 
   test('lets nobody lose by the death of a process alone', () => {

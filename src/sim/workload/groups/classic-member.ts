@@ -1,5 +1,6 @@
 import { ErrorCode } from '#model/errors';
 import { between } from '../../ports/sim-random.ts';
+import type { Client } from '../client.ts';
 import { HEARTBEAT, JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP } from './group-calls.ts';
 import type { Member, Membership } from './member.ts';
 
@@ -9,11 +10,12 @@ const PROTOCOL = { protocolType: 'simulated', protocolName: 'in-turn' } as const
 
 /** A member of a classic group: joins, is given partitions by the group's leader, commits, leaves, falls asleep. */
 export class ClassicMember {
+  readonly client: Client;
   readonly #member: Member;
   #memberId = '';
-  #idle: Promise<void> = Promise.resolve();
 
   constructor(member: Member) {
+    this.client = member.client;
     this.#member = member;
   }
 
@@ -22,24 +24,15 @@ export class ClassicMember {
     return this.#member.positions.keys();
   }
 
-  start(fail: (error: Error) => void): void {
-    this.#idle = this.#work().catch(fail);
-  }
-
-  async stop(): Promise<void> {
-    this.#member.stopped = true;
-    await this.#idle;
-    this.#member.close();
-  }
-
-  async #work(): Promise<void> {
+  async work(): Promise<void> {
     const member = this.#member;
-    while (!member.stopped) {
-      await member.pause(between(member.random, 100, 500));
+    member.subscribe();
+    while (!this.client.isStopped) {
+      await this.client.pause(between(this.client.random, 100, 500));
       if (!member.topic.exists) continue;
       const generation = await this.#join();
       if (generation === undefined) continue;
-      member.say(`is ${this.#memberId} in generation ${generation}, with ${[...this.owned].join() || 'nothing'}`);
+      this.client.say(`is ${this.#memberId} in generation ${generation}, with ${[...this.owned].join() || 'nothing'}`);
       await this.#belong({ memberId: this.#memberId, generation, protocol: 'classic' });
     }
   }
@@ -48,8 +41,8 @@ export class ClassicMember {
   async #belong(membership: Membership): Promise<void> {
     const member = this.#member;
     const identity = { groupId: member.group, memberId: membership.memberId, generationId: membership.generation };
-    while (!member.stopped) {
-      await member.pause(between(member.random, 200, 600));
+    while (!this.client.isStopped) {
+      await this.client.pause(between(this.client.random, 200, 600));
       const response = await member.ask(HEARTBEAT, identity);
       const errorCode = response?.errorCode;
       if (errorCode === ErrorCode.RebalanceInProgress) {
@@ -69,9 +62,9 @@ export class ClassicMember {
         break;
       }
       // It goes on as if nothing had happened.
-      if (member.chance(40)) await member.pause(SESSION_TIMEOUT_MS + between(member.random, 0, 4000));
+      if (member.chance(40)) await this.client.pause(SESSION_TIMEOUT_MS + between(this.client.random, 0, 4000));
     }
-    member.positions.clear();
+    member.giveUp([...this.owned], membership.generation);
   }
 
   /** The generation that it is a member of, with its partitions taken over. */
@@ -84,7 +77,7 @@ export class ClassicMember {
       rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS,
       memberId: this.#memberId,
       protocolType,
-      protocols: [{ name: protocolName, metadata: Buffer.from(member.name) }],
+      protocols: [{ name: protocolName, metadata: Buffer.from(this.client.name) }],
     };
     const joined = await member.ask(JOIN_GROUP, request, 2 * REBALANCE_TIMEOUT_MS);
     if (joined?.errorCode === ErrorCode.MemberIdRequired) this.#memberId = joined.memberId;

@@ -2,6 +2,7 @@ import { ErrorCode } from '#model/errors';
 import { type Uuid, ZERO_UUID } from '#model/ids';
 import { newUuid } from '#model/uuids';
 import { between } from '../../ports/sim-random.ts';
+import type { Client } from '../client.ts';
 import { CONSUMER_GROUP_HEARTBEAT } from './group-calls.ts';
 import type { Member, Membership } from './member.ts';
 
@@ -13,17 +14,18 @@ const LEAVING = -1;
 
 /** A member of a group by KIP-848: what it is given and what it gives back goes by heartbeats, whose answers may be lost. */
 export class ConsumerMember {
+  readonly client: Client;
   readonly #member: Member;
   readonly #memberId: string;
   #epoch = JOINING;
   #topicId: Uuid = ZERO_UUID;
   /** The next heartbeat says everything: it joins, or an answer was lost. */
   #isFull = true;
-  #idle: Promise<void> = Promise.resolve();
 
   constructor(member: Member) {
+    this.client = member.client;
     this.#member = member;
-    this.#memberId = newUuid(member.random);
+    this.#memberId = newUuid(member.client.random);
   }
 
   /** The partitions that it believes to own. */
@@ -31,26 +33,18 @@ export class ConsumerMember {
     return this.#member.positions.keys();
   }
 
-  start(fail: (error: Error) => void): void {
-    this.#idle = this.#work().catch(fail);
-  }
-
-  async stop(): Promise<void> {
-    this.#member.stopped = true;
-    await this.#idle;
-    this.#member.close();
-  }
-
-  async #work(): Promise<void> {
+  async work(): Promise<void> {
     const member = this.#member;
-    while (!member.stopped) {
-      await member.pause(between(member.random, 100, 500));
+    member.subscribe();
+    while (!this.client.isStopped) {
+      await this.client.pause(between(this.client.random, 100, 500));
       if (!member.topic.exists) continue;
       await this.#heartbeat();
       if (this.#epoch > JOINING && (await member.commit(this.#membership)) === 'over') this.#isFull = true;
       if (member.chance(40)) await this.#leave();
       // It goes on as if nothing had happened.
-      if (member.chance(40)) await member.pause(CONSUMER_SESSION_TIMEOUT_MS + between(member.random, 0, 4000));
+      if (member.chance(40))
+        await this.client.pause(CONSUMER_SESSION_TIMEOUT_MS + between(this.client.random, 0, 4000));
     }
   }
 
@@ -75,12 +69,12 @@ export class ConsumerMember {
     });
     const errorCode = response?.errorCode;
     if (errorCode === ErrorCode.FencedMemberEpoch || errorCode === ErrorCode.UnknownMemberId) {
-      member.workload.sometimes('member fenced');
+      this.client.workload.sometimes('member fenced');
       return this.#beginAnew();
     }
     this.#isFull = response === undefined || member.verdict(errorCode) !== 'done';
     if (response === undefined || this.#isFull) return;
-    if (response.memberEpoch !== this.#epoch) member.say(`is in epoch ${response.memberEpoch} of ${member.group}`);
+    if (response.memberEpoch !== this.#epoch) this.client.say(`is in epoch ${response.memberEpoch} of ${member.group}`);
     this.#epoch = response.memberEpoch;
     if (response.assignment !== null) await this.#reconcile(response.assignment.topicPartitions);
   }
@@ -92,11 +86,13 @@ export class ConsumerMember {
     const member = this.#member;
     const target = assigned.flatMap(({ partitions }) => partitions);
     this.#topicId = assigned[0]?.topicId ?? this.#topicId;
-    for (const partition of [...this.owned]) if (!target.includes(partition)) member.positions.delete(partition);
+    member.giveUp(
+      [...this.owned].filter((partition) => !target.includes(partition)),
+      this.#epoch,
+    );
     const added = target.filter((partition) => !member.positions.has(partition));
     this.#isFull = true;
-    if (!(await member.takeOver(added, this.#membership)))
-      for (const partition of added) member.positions.delete(partition);
+    if (added.length > 0) await member.takeOver(added, this.#membership);
   }
 
   async #leave(): Promise<void> {
@@ -107,7 +103,7 @@ export class ConsumerMember {
   }
 
   #beginAnew(): void {
-    this.#member.positions.clear();
+    this.#member.giveUp([...this.owned], this.#epoch);
     this.#epoch = JOINING;
     this.#isFull = true;
   }

@@ -1,4 +1,6 @@
 /** The requests of a group's members: those of the classic protocol, and those of KIP-848. */
+
+import type { Call } from '#protocol/calls';
 import { ApiKey } from '#protocol/generated/apis';
 import {
   type ConsumerGroupHeartbeatRequestInput,
@@ -20,7 +22,6 @@ import { type OffsetFetchRequestInput, writeOffsetFetchRequest } from '#protocol
 import { type OffsetFetchResponse, readOffsetFetchResponse } from '#protocol/generated/offset-fetch-response';
 import { type SyncGroupRequestInput, writeSyncGroupRequest } from '#protocol/generated/sync-group-request';
 import { readSyncGroupResponse, type SyncGroupResponse } from '#protocol/generated/sync-group-response';
-import type { Call } from '../kafka-client.ts';
 
 export const JOIN_GROUP: Call<JoinGroupRequestInput, JoinGroupResponse> = {
   apiKey: ApiKey.JoinGroup,

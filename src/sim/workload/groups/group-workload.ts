@@ -1,5 +1,5 @@
 import type { Ports } from '#base/ports';
-import type { Workload } from '../admin-client.ts';
+import { Client, startAll, stopAll, type Workload } from '../client.ts';
 import { type DataTopic, DataTopicMaker, SHARED_TOPIC, strongTopic } from '../data-topics.ts';
 import { ClassicMember } from './classic-member.ts';
 import { ConsumerMember } from './consumer-member.ts';
@@ -21,9 +21,10 @@ export class GroupWorkload {
   constructor(portsOf: (host: string) => Ports, workload: Workload) {
     const topic = strongTopic(SHARED_TOPIC, 4);
     this.#topic = topic;
-    this.#maker = new DataTopicMaker(portsOf('group-maker'), workload);
-    const member = (host: string, group: string): Member =>
-      new Member(host, group, portsOf(host), workload, topic, this.model);
+    const client = (host: string): Client => new Client(host, portsOf(host), workload);
+    this.#maker = new DataTopicMaker(client('group-maker'), [topic]);
+    const member = (host: string, group: 'classic' | 'consumer'): Member =>
+      new Member(client(host), group, topic, this.model);
     this.#groups = [
       MEMBERS.classic.map((host) => new ClassicMember(member(host, 'classic'))),
       MEMBERS.consumer.map((host) => new ConsumerMember(member(host, 'consumer'))),
@@ -31,8 +32,7 @@ export class GroupWorkload {
   }
 
   start(fail: (error: Error) => void): void {
-    this.#maker.start([this.#topic], fail);
-    for (const member of this.#groups.flat()) member.start(fail);
+    startAll([this.#maker, ...this.#groups.flat()], fail);
   }
 
   /** G5: whether every partition has an owner in each group, in the eyes of the members. */
@@ -45,6 +45,6 @@ export class GroupWorkload {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#maker, ...this.#groups.flat()].map((client) => client.stop()));
+    await stopAll([this.#maker, ...this.#groups.flat()]);
   }
 }

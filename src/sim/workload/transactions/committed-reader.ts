@@ -1,19 +1,17 @@
-import type { Ports } from '#base/ports';
 import { readEndMarker } from '#log/end-marker';
-import { ErrorCode } from '#model/errors';
+import { ErrorCode, errorName } from '#model/errors';
+import { FETCH } from '#protocol/calls';
 import { isControl, isTransactional, lastOffset, readBatchHeader } from '#protocol/record-batch';
-import { iterateRecords } from '#protocol/records';
 import { check } from '../../checkers/violation.ts';
 import { between } from '../../ports/sim-random.ts';
-import type { Workload } from '../admin-client.ts';
-import { FETCH } from '../calls.ts';
-import { Connections } from '../connections.ts';
+import type { Client } from '../client.ts';
+import { assignAll, type HistoryClient } from '../client-history.ts';
+import { FETCH_BYTES, nextOnes, type ReadRecord, recordsOfBatch } from '../consumer.ts';
 import type { DataTopic } from '../data-topics.ts';
 import { Leaders } from '../leaders.ts';
 import type { TransactionModel } from './transaction-model.ts';
 
 const REQUEST_TIMEOUT_MS = 1500;
-const FETCH_BYTES = 256 * 1024;
 const READ_COMMITTED = 1;
 
 interface Position {
@@ -27,58 +25,46 @@ type Read = (offset: number, value: string) => void;
 
 /** Reads every partition with isolation.level=read_committed, as clients do: what was aborted is sent, and left out here (KIP-98). */
 export class CommittedReader {
-  readonly #name: string;
-  readonly #ports: Ports;
+  readonly client: Client;
   readonly #topic: DataTopic;
   readonly #model: TransactionModel;
-  readonly #connections: Connections;
   readonly #leaders: Leaders;
+  readonly #history: HistoryClient;
   readonly #positions = new Map<string, Position>();
-  #stopped = false;
-  #idle: Promise<void> = Promise.resolve();
 
-  constructor(name: string, ports: Ports, workload: Workload, topic: DataTopic, model: TransactionModel) {
-    this.#name = name;
-    this.#ports = ports;
+  constructor(client: Client, topic: DataTopic, model: TransactionModel) {
+    this.client = client;
     this.#topic = topic;
     this.#model = model;
-    this.#connections = new Connections(ports);
-    this.#leaders = new Leaders(this.#connections, workload.nodes, ports.random);
-  }
-
-  start(fail: (error: Error) => void): void {
-    this.#idle = this.#work().catch(fail);
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#idle;
-    this.#connections.close();
+    this.#leaders = new Leaders(client);
+    this.#history = client.observed({ isolation: 'read_committed' });
   }
 
   /** What is committed of one partition, once nothing in it is undecided; undefined while that is not so, or it cannot be read. */
   async readAll(partition: number, until: () => boolean): Promise<ReadonlyMap<number, string> | undefined> {
     const log = new Map<number, string>();
     const position = { offset: 0, lastStableOffset: -1, highWatermark: -1 };
+    this.#history.did('assign', [['assign', `${this.#topic.name}-${partition}`, 0]]);
     while (!until()) {
       await this.#fetch(partition, position, (offset, value) => log.set(offset, value));
       const { offset, lastStableOffset, highWatermark } = position;
       if (highWatermark >= 0 && offset >= highWatermark && lastStableOffset === highWatermark) return log;
-      await this.#pause(20);
+      await this.client.pause(20);
     }
     return undefined;
   }
 
-  async #work(): Promise<void> {
-    const { random } = this.#ports;
-    while (!this.#stopped) {
-      await this.#pause(between(random, 50, 300));
+  async work(): Promise<void> {
+    const { random } = this.client;
+    this.#history.did('assign', assignAll(this.#topic.name, this.#topic.partitionCount));
+    while (!this.client.isStopped) {
+      await this.client.pause(between(random, 50, 300));
       if (!this.#topic.exists) continue;
       const partition = random.uint32() % this.#topic.partitionCount;
       const key = `${this.#topic.name}-${partition}`;
       const position = this.#positions.get(key) ?? { offset: 0, lastStableOffset: -1, highWatermark: -1 };
       this.#positions.set(key, position);
-      await this.#fetch(partition, position, (offset, value) => this.#model.read(this.#name, key, offset, value));
+      await this.#fetch(partition, position, (offset, value) => this.#model.read(this.client.name, key, offset, value));
     }
   }
 
@@ -99,60 +85,58 @@ export class CommittedReader {
       isolationLevel: READ_COMMITTED,
       topics: [{ topic, partitions: [asked] }],
     };
-    const { response } = await this.#connections.ask(leader.node, FETCH, request, REQUEST_TIMEOUT_MS);
+    this.#history.begin('poll', [['poll']]);
+    const { response } = await this.client.ask(leader.node, FETCH, request, REQUEST_TIMEOUT_MS);
     const answer = response?.responses[0]?.partitions[0];
-    if (answer === undefined || answer.errorCode !== ErrorCode.None) return this.#leaders.forget(topic, partition);
+    if (answer === undefined || answer.errorCode !== ErrorCode.None) {
+      this.#history.fail(answer === undefined ? 'no answer' : errorName(answer.errorCode as ErrorCode));
+      return this.#leaders.forget(topic, partition);
+    }
     const { highWatermark, lastStableOffset } = answer;
+    const aborted = [...(answer.abortedTransactions ?? [])].sort((a, b) => a.firstOffset - b.firstOffset);
+    const { records, end } = this.#committedOf(Buffer.concat(answer.records ?? []), aborted);
+    const news = nextOnes(records, position.offset);
+    this.#history.ok(this.client.workload.history.poll(`${topic}-${partition}`, news));
     check(
       lastStableOffset >= position.lastStableOffset,
       'last stable offset',
-      () => `${this.#name} was told ${lastStableOffset} of ${topic}-${partition}, ${position.lastStableOffset} before`,
+      () =>
+        `${this.client.name} was told ${lastStableOffset} of ${topic}-${partition}, ${position.lastStableOffset} before`,
     );
     check(lastStableOffset <= highWatermark, 'last stable offset', () => `${lastStableOffset} above ${highWatermark}`);
     Object.assign(position, { highWatermark, lastStableOffset });
-    const aborted = [...(answer.abortedTransactions ?? [])].sort((a, b) => a.firstOffset - b.firstOffset);
-    this.#take(Buffer.concat(answer.records ?? []), aborted, position, read);
+    for (const { offset, value } of news) {
+      check(
+        offset < lastStableOffset,
+        'last stable offset',
+        () => `${offset} was read, and ${lastStableOffset} is the end of what is decided`,
+      );
+      read(offset, value);
+    }
+    position.offset = Math.max(position.offset, end);
   }
 
-  #take(
+  /** What is left when what was aborted is left out, and where it ends. */
+  #committedOf(
     bytes: Uint8Array,
     aborted: { readonly producerId: number; readonly firstOffset: number }[],
-    position: Position,
-    read: Read,
-  ): void {
+  ): { readonly records: readonly ReadRecord[]; readonly end: number } {
+    const found: ReadRecord[] = [];
+    let end = 0;
     const leftOut = new Set<number>();
     for (let start = 0; start < bytes.length; ) {
       const header = readBatchHeader(bytes, start);
-      if (typeof header === 'string') return;
+      if (typeof header === 'string') break;
       start += header.sizeBytes;
       const last = lastOffset(header);
       while (aborted[0] !== undefined && aborted[0].firstOffset <= last) leftOut.add(aborted.shift()?.producerId ?? -1);
       if (isControl(header)) {
         if (readEndMarker(bytes, header)?.aborted) leftOut.delete(header.producerId);
       } else if (!isTransactional(header) || !leftOut.has(header.producerId)) {
-        const records = iterateRecords(bytes, header, this.#ports.codecs, FETCH_BYTES);
-        check(
-          typeof records !== 'string',
-          'damaged',
-          () => `${this.#name} was sent a batch that is ${String(records)}`,
-        );
-        for (const { offset, value } of records) {
-          if (offset < position.offset) continue;
-          check(
-            offset < position.lastStableOffset,
-            'last stable offset',
-            () => `${offset} was read, and ${position.lastStableOffset} is the end of what is decided`,
-          );
-          read(offset, Buffer.from(value ?? []).toString());
-        }
+        found.push(...recordsOfBatch(this.client, bytes, header));
       }
-      position.offset = Math.max(position.offset, last + 1);
+      end = last + 1;
     }
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#ports.clock.timer(() => resolve()).arm(ms);
-    });
+    return { records: found, end };
   }
 }

@@ -1,7 +1,5 @@
-import { at } from '#base/assert';
-import type { Random } from '#base/ports';
 import { ErrorCode } from '#model/errors';
-import type { Connections } from '../connections.ts';
+import type { Client } from '../client.ts';
 import { FIND_COORDINATOR } from './transaction-calls.ts';
 
 const REQUEST_TIMEOUT_MS = 1000;
@@ -11,24 +9,20 @@ export type CoordinatorKind = keyof typeof KEY_TYPES;
 
 /** Who coordinates what, as one client has last heard. */
 export class Coordinators {
-  readonly #connections: Connections;
-  readonly #nodes: readonly string[];
-  readonly #random: Random;
+  readonly #client: Client;
   readonly #known = new Map<string, string>();
 
-  constructor(connections: Connections, nodes: readonly string[], random: Random) {
-    this.#connections = connections;
-    this.#nodes = nodes;
-    this.#random = random;
+  constructor(client: Client) {
+    this.#client = client;
   }
 
   /** The node's host; any node is asked if none is known. Undefined: try again later. */
   async of(kind: CoordinatorKind, key: string): Promise<string | undefined> {
     const known = this.#known.get(`${kind} ${key}`);
     if (known !== undefined) return known;
-    const node = at(this.#nodes, this.#random.uint32() % this.#nodes.length);
+    const node = this.#client.anyNode();
     const request = { keyType: KEY_TYPES[kind], coordinatorKeys: [key] };
-    const { response } = await this.#connections.ask(node, FIND_COORDINATOR, request, REQUEST_TIMEOUT_MS);
+    const { response } = await this.#client.ask(node, FIND_COORDINATOR, request, REQUEST_TIMEOUT_MS);
     const found = response?.coordinators[0];
     if (found?.errorCode !== ErrorCode.None) return undefined;
     this.#known.set(`${kind} ${key}`, found.host);

@@ -1,4 +1,7 @@
 /** The requests of transactional clients: those of the first protocol (KIP-98), and those of the second (KIP-890). */
+
+import type { Call } from '#protocol/calls';
+import { INIT_PRODUCER_ID, PRODUCE } from '#protocol/calls';
 import {
   type AddOffsetsToTxnRequestInput,
   writeAddOffsetsToTxnRequest,
@@ -36,8 +39,6 @@ import {
   readTxnOffsetCommitResponse,
   type TxnOffsetCommitResponse,
 } from '#protocol/generated/txn-offset-commit-response';
-import { INIT_PRODUCER_ID, PRODUCE } from '../calls.ts';
-import type { Call } from '../kafka-client.ts';
 
 export const FIND_COORDINATOR: Call<FindCoordinatorRequestInput, FindCoordinatorResponse> = {
   apiKey: ApiKey.FindCoordinator,

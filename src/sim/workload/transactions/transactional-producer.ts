@@ -1,10 +1,9 @@
-import type { Ports, Random } from '#base/ports';
 import { ErrorCode, errorName } from '#model/errors';
 import { buildBatch } from '#protocol/record-batch-builder';
 import { check } from '../../checkers/violation.ts';
 import { between } from '../../ports/sim-random.ts';
-import type { Workload } from '../admin-client.ts';
-import { Connections } from '../connections.ts';
+import type { Client } from '../client.ts';
+import type { HistoryClient } from '../client-history.ts';
 import type { DataTopic } from '../data-topics.ts';
 import { Leaders } from '../leaders.ts';
 import { Coordinators } from './coordinators.ts';
@@ -40,76 +39,51 @@ interface Session {
  * what came of it; some fall asleep in a transaction for longer than its time-out.
  */
 export class TransactionalProducer {
-  readonly #name: string;
+  readonly client: Client;
   readonly #id: string;
-  readonly #ports: Ports;
-  readonly #random: Random;
-  readonly #workload: Workload;
   readonly #topic: DataTopic;
   readonly #model: TransactionModel;
-  readonly #connections: Connections;
   readonly #leaders: Leaders;
   readonly #coordinators: Coordinators;
+  readonly #history: HistoryClient;
   #valueCount = 0;
-  #stopped = false;
-  #idle: Promise<void> = Promise.resolve();
 
-  constructor(
-    name: string,
-    transactionalId: string,
-    ports: Ports,
-    workload: Workload,
-    topic: DataTopic,
-    model: TransactionModel,
-  ) {
-    this.#name = name;
+  constructor(client: Client, transactionalId: string, topic: DataTopic, model: TransactionModel) {
+    this.client = client;
     this.#id = transactionalId;
-    this.#ports = ports;
-    this.#random = ports.random;
-    this.#workload = workload;
     this.#topic = topic;
     this.#model = model;
-    this.#connections = new Connections(ports);
-    this.#leaders = new Leaders(this.#connections, workload.nodes, ports.random);
-    this.#coordinators = new Coordinators(this.#connections, workload.nodes, ports.random);
+    this.#leaders = new Leaders(client);
+    this.#coordinators = new Coordinators(client);
+    this.#history = client.observed({ acks: 'all', idempotent: true, group: transactionalId });
   }
 
-  start(fail: (error: Error) => void): void {
-    this.#idle = this.#work().catch(fail);
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#idle;
-    this.#connections.close();
-  }
-
-  async #work(): Promise<void> {
-    while (!this.#stopped) {
-      await this.#pause(between(this.#random, 200, 3000));
+  async work(): Promise<void> {
+    while (!this.client.isStopped) {
+      await this.client.pause(between(this.client.random, 200, 3000));
       if (!this.#topic.exists) continue;
       const session = await this.#begin(this.#chance(2) ? 2 : 1);
       if (session === undefined) continue;
-      const count = 1 + (this.#random.uint32() % TRANSACTIONS_MAX);
-      for (let done = 0; done < count && !this.#stopped && !session.isUnsure; done += 1)
+      const count = 1 + (this.client.random.uint32() % TRANSACTIONS_MAX);
+      for (let done = 0; done < count && !this.client.isStopped && !session.isUnsure; done += 1)
         if (!(await this.#transact(session))) break;
     }
   }
 
   async #begin(version: TransactionVersion): Promise<Session | undefined> {
     const request = { transactionalId: this.#id, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS };
-    for (let tries = 0; tries < TRIES_MAX && !this.#stopped; tries += 1) {
+    for (let tries = 0; tries < TRIES_MAX && !this.client.isStopped; tries += 1) {
       const node = await this.#coordinators.of('transaction', this.#id);
       const answer =
-        node && (await this.#connections.ask(node, PROTOCOLS[version].initProducerId, request, REQUEST_TIMEOUT_MS));
+        node && (await this.client.ask(node, PROTOCOLS[version].initProducerId, request, REQUEST_TIMEOUT_MS));
       const response = answer === undefined || answer === '' ? undefined : answer.response;
       if (response?.errorCode === ErrorCode.None) {
         const { producerId, producerEpoch: epoch } = response;
-        this.#say(`has ${producerId} in epoch ${epoch}`);
+        this.client.say(`has ${producerId} in epoch ${epoch}`);
         return { version, producerId, epoch, sequences: new Map(), isUnsure: false };
       }
       if (this.#verdict(response?.errorCode, 'transaction', this.#id) === 'over') return undefined;
-      await this.#pause(between(this.#random, 20, 150));
+      await this.client.pause(between(this.client.random, 20, 150));
     }
     return undefined;
   }
@@ -120,7 +94,11 @@ export class TransactionalProducer {
     const partitions = Array.from({ length: this.#topic.partitionCount }, (_, partition) => partition).filter(
       (partition) => partition === transaction.number % this.#topic.partitionCount || this.#chance(2),
     );
-    if (session.version === 1 && (await this.#add(session, partitions)) !== 'done') return false;
+    this.#history.begin('txn', []);
+    if (session.version === 1 && (await this.#add(session, partitions)) !== 'done') {
+      this.#history.fail('given up before anything was written');
+      return false;
+    }
     for (const partition of partitions)
       if ((await this.#write(session, transaction, partition)) !== 'done') {
         // Its sequences are used up, or not: with the first protocol only another epoch begins at 0 again.
@@ -129,7 +107,8 @@ export class TransactionalProducer {
       }
     if (this.#chance(2) && (await this.#storeOffset(session, transaction)) !== 'done')
       return await this.#end(session, transaction, false);
-    if (this.#chance(20)) await this.#pause(between(this.#random, TRANSACTION_TIMEOUT_MS, 2 * TRANSACTION_TIMEOUT_MS));
+    if (this.#chance(20))
+      await this.client.pause(between(this.client.random, TRANSACTION_TIMEOUT_MS, 2 * TRANSACTION_TIMEOUT_MS));
     return await this.#end(session, transaction, !this.#chance(4));
   }
 
@@ -142,7 +121,7 @@ export class TransactionalProducer {
       v3AndBelowTopics: [{ name: this.#topic.name, partitions }],
     };
     return await this.#insist(session, 'transaction', this.#id, async (node) => {
-      const { response } = await this.#connections.ask(node, ADD_PARTITIONS, request, REQUEST_TIMEOUT_MS);
+      const { response } = await this.client.ask(node, ADD_PARTITIONS, request, REQUEST_TIMEOUT_MS);
       const results = response?.resultsByTopicV3AndBelow.flatMap(({ resultsByPartition }) => resultsByPartition);
       return results?.map(({ partitionErrorCode }) => partitionErrorCode);
     });
@@ -151,11 +130,12 @@ export class TransactionalProducer {
   async #write(session: Session, transaction: Transaction, partition: number): Promise<Verdict> {
     const topic = this.#topic.name;
     const key = `${topic}-${partition}`;
-    const values = Array.from({ length: 1 + (this.#random.uint32() % RECORDS_MAX) }, () => this.#newValue());
+    const values = Array.from({ length: 1 + (this.client.random.uint32() % RECORDS_MAX) }, () => this.#newValue());
     for (const value of values) this.#model.writes(transaction, key, value);
+    this.#history.also(key, this.client.workload.history.sends(key, values));
     const sequence = session.sequences.get(key) ?? 0;
     session.sequences.set(key, sequence + values.length);
-    const { clock, codecs } = this.#ports;
+    const { clock, codecs } = this.client.ports;
     const batch = buildBatch(
       {
         baseOffset: 0,
@@ -174,25 +154,30 @@ export class TransactionalProducer {
       timeoutMs: REQUEST_TIMEOUT_MS - 500,
       topicData: [{ name: topic, partitionData: [{ index: partition, records: [batch] }] }],
     };
-    for (let tries = 0; tries < TRIES_MAX && !this.#stopped; tries += 1) {
+    for (let tries = 0; tries < TRIES_MAX && !this.client.isStopped; tries += 1) {
       const leader = this.#leaders.of(topic, partition);
       if (leader === undefined) await this.#leaders.refresh(topic);
       else {
         const { produce } = PROTOCOLS[session.version];
-        const { response, failure } = await this.#connections.ask(leader.node, produce, request, REQUEST_TIMEOUT_MS);
-        const errorCode = response?.responses[0]?.partitionResponses[0]?.errorCode;
-        if (errorCode === ErrorCode.None) return 'done';
+        const { response, failure } = await this.client.ask(leader.node, produce, request, REQUEST_TIMEOUT_MS);
+        const answer = response?.responses[0]?.partitionResponses[0];
+        if (answer?.errorCode === ErrorCode.None) {
+          this.#history.also(key, this.client.workload.history.sends(key, values, answer.baseOffset));
+          return 'done';
+        }
+        const errorCode = answer?.errorCode;
         if (failure === 'lost') session.isUnsure ||= session.version === 1;
         // It has one batch under way at a time, and every one before was acknowledged.
         check(
           errorCode !== ErrorCode.OutOfOrderSequenceNumber && errorCode !== ErrorCode.UnknownProducerId,
           'sequences',
-          () => `${this.#name} was refused sequence ${sequence} of ${key} with ${errorName(errorCode as ErrorCode)}`,
+          () =>
+            `${this.client.name} was refused sequence ${sequence} of ${key} with ${errorName(errorCode as ErrorCode)}`,
         );
         if (this.#verdict(errorCode, 'transaction', this.#id) === 'over') return 'over';
         this.#leaders.forget(topic, partition);
       }
-      await this.#pause(between(this.#random, 20, 150));
+      await this.client.pause(between(this.client.random, 20, 150));
     }
     return 'over';
   }
@@ -204,7 +189,7 @@ export class TransactionalProducer {
     if (version === 1) {
       const added = await this.#insist(session, 'transaction', this.#id, async (node) => {
         const request = { ...identity, groupId: this.#id };
-        const { response } = await this.#connections.ask(node, ADD_OFFSETS, request, REQUEST_TIMEOUT_MS);
+        const { response } = await this.client.ask(node, ADD_OFFSETS, request, REQUEST_TIMEOUT_MS);
         return response && [response.errorCode];
       });
       if (added !== 'done') return added;
@@ -213,9 +198,10 @@ export class TransactionalProducer {
     const request = { ...identity, groupId: this.#id, topics: [{ name: this.#topic.name, partitions: [offset] }] };
     // It is a part of the transaction from the first attempt on.
     transaction.hasOffset = true;
+    this.#history.also('offset', [['commit', `${this.#topic.name}-0`, transaction.number]]);
     return await this.#insist(session, 'group', this.#id, async (node) => {
       const { txnOffsetCommit } = PROTOCOLS[version];
-      const { response } = await this.#connections.ask(node, txnOffsetCommit, request, REQUEST_TIMEOUT_MS);
+      const { response } = await this.client.ask(node, txnOffsetCommit, request, REQUEST_TIMEOUT_MS);
       return response?.topics.flatMap(({ partitions }) => partitions.map(({ errorCode }) => errorCode));
     });
   }
@@ -232,25 +218,29 @@ export class TransactionalProducer {
     if (committed) this.#model.commitAsked(transaction);
     const verdict = await this.#insist(session, 'transaction', this.#id, async (node) => {
       const { endTxn } = PROTOCOLS[session.version];
-      const { response } = await this.#connections.ask(node, endTxn, request, REQUEST_TIMEOUT_MS);
+      const { response } = await this.client.ask(node, endTxn, request, REQUEST_TIMEOUT_MS);
       if (response?.errorCode === ErrorCode.None && session.version === 2) {
         const { producerId, producerEpoch } = response;
         check(
           producerId !== session.producerId || producerEpoch > session.epoch,
           'epoch of the next transaction',
-          () => `${this.#name} ended a transaction in epoch ${session.epoch} and was given ${producerEpoch}`,
+          () => `${this.client.name} ended a transaction in epoch ${session.epoch} and was given ${producerEpoch}`,
         );
         Object.assign(session, { producerId, epoch: producerEpoch });
         session.sequences.clear();
       }
       return response && [response.errorCode];
     });
-    this.#say(`transaction ${transaction.number}, to be ${outcome}: ${verdict}`);
+    this.client.say(`transaction ${transaction.number}, to be ${outcome}: ${verdict}`);
+    if (committed && verdict === 'done') this.#history.ok();
+    else if (committed) this.#history.info('no answer says what came of its commit');
+    // Nobody else asks for its commit.
+    else this.#history.fail('aborted');
     if (verdict !== 'done') return false;
     this.#model.ended(transaction, outcome);
-    const { sometimes } = this.#workload;
+    const { sometimes } = this.client.workload;
     sometimes(committed ? 'transaction committed' : 'transaction aborted');
-    if (this.#workload.isRough()) sometimes('transaction ended in the middle of faults');
+    if (this.client.workload.isRough()) sometimes('transaction ended in the middle of faults');
     return true;
   }
 
@@ -261,7 +251,7 @@ export class TransactionalProducer {
     key: string,
     ask: (node: string) => Promise<readonly number[] | undefined>,
   ): Promise<Verdict> {
-    for (let tries = 0; tries < TRIES_MAX && !this.#stopped; tries += 1) {
+    for (let tries = 0; tries < TRIES_MAX && !this.client.isStopped; tries += 1) {
       const node = await this.#coordinators.of(kind, key);
       if (node !== undefined) {
         const errorCodes = await ask(node);
@@ -270,7 +260,7 @@ export class TransactionalProducer {
         if (verdicts.includes('over')) return 'over';
         if (!verdicts.includes('again')) return 'done';
       }
-      await this.#pause(between(this.#random, 20, 150));
+      await this.client.pause(between(this.client.random, 20, 150));
     }
     return 'over';
   }
@@ -286,7 +276,7 @@ export class TransactionalProducer {
         return 'again';
       case ErrorCode.InvalidProducerEpoch:
       case ErrorCode.ProducerFenced:
-        this.#workload.sometimes('transactional producer fenced');
+        this.client.workload.sometimes('transactional producer fenced');
         return 'over';
       case ErrorCode.CoordinatorLoadInProgress:
       case ErrorCode.ConcurrentTransactions:
@@ -307,21 +297,11 @@ export class TransactionalProducer {
 
   #newValue(): string {
     this.#valueCount += 1;
-    return `${this.#name}.${this.#valueCount}`;
+    return `${this.client.name}.${this.#valueCount}`;
   }
 
   /** One in so many. */
   #chance(of: number): boolean {
-    return this.#random.uint32() % of === 0;
-  }
-
-  #say(what: string): void {
-    this.#workload.say(this.#name, what);
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#ports.clock.timer(() => resolve()).arm(ms);
-    });
+    return this.client.random.uint32() % of === 0;
   }
 }

@@ -1,0 +1,54 @@
+/** Disks and clocks that fail under a running node, which runs as struck-node-main.ts for that time. */
+import { join } from 'node:path';
+import type { Member } from '../../test/support/cluster/cluster.ts';
+import { publishedMain } from '../../test/support/odradek-process.ts';
+import type { Fault } from './fault.ts';
+
+const STRIKE = 'SIGUSR2';
+
+/** The node's own command, but for what is run. */
+function struckCommand({ command }: Member, strike: string, seed: number): readonly string[] {
+  const main = command.indexOf(publishedMain);
+  const [start] = command.slice(main + 1, main + 2);
+  if (main < 0 || start !== 'start') throw new Error('the node is not run by the published bin');
+  const struck = join(import.meta.dirname, 'struck-node-main.ts');
+  return [...command.slice(0, main), struck, strike, String(seed), ...command.slice(main + 2)];
+}
+
+function strike(name: string, what: string, expected: string): Fault {
+  return {
+    name,
+    what,
+    expected,
+    needsHosts: false,
+    mixes: false,
+    prepare: async ({ cluster, random }, id) => {
+      cluster.signal(id, 'SIGTERM');
+      await cluster.ended(id);
+      cluster.spawn(id, struckCommand(cluster.member(id), name, random.uint32()));
+      await cluster.inSync();
+    },
+    begin: async ({ cluster }, id) => cluster.signal(id, STRIKE),
+    end: async ({ cluster }, id) => {
+      if (cluster.runs(id)) cluster.signal(id, STRIKE);
+      else cluster.spawn(id);
+    },
+    tidy: async ({ cluster }, id) => {
+      cluster.signal(id, 'SIGTERM');
+      await cluster.heal(id);
+      await cluster.inSync();
+    },
+  };
+}
+
+export const STRUCK_FAULTS: readonly Fault[] = [
+  strike(
+    'power-cut',
+    'unsynced writes are lost, kept or torn at a sector, and the process is gone',
+    'what was acknowledged is on its disk',
+  ),
+  strike('disk-full', 'no write of a node has room', 'it refuses writes, and recovers by itself when there is room'),
+  strike('write-error', 'every write fails with EIO', 'its only disk is given up: it ends, others take over'),
+  strike('sync-error', 'every fsync fails with EIO', 'it never tries again: it ends, others take over'),
+  strike('clock-jump', 'the wall clock jumps by an hour', 'nothing: no decision is made by it'),
+];

@@ -1,0 +1,94 @@
+import type { Anomaly, Findings } from '../anomalies.ts';
+import { explain, versionText } from '../explain.ts';
+import { type History, NONE, Row } from '../history.ts';
+import type { VersionOrder } from '../version-order.ts';
+
+interface Place {
+  readonly rank: number;
+  readonly version: number;
+  readonly op: number;
+}
+
+/** Where a process is in each key, by its last operation that was ok. */
+interface Reader {
+  /** And may be told late of a rebalance. */
+  subscribed: boolean;
+  readonly places: Map<number, Place>;
+}
+
+/**
+ * A reader goes through a key one by one, within an operation and from one to the next. Keys of which the rebalance log speaks begin
+ * anew; assign and subscribe begin all anew. Who subscribes may be sent back or past by a rebalance of which it is told late, so that
+ * between its operations nothing fails, unless it says that it is told in order. An operation that failed has moved nothing: its consumer
+ * goes back.
+ */
+export function checkPolls(history: History, order: VersionOrder, findings: Findings): void {
+  const readers = new Map<number, Reader>();
+  for (let op = 0; op < history.operations; op += 1) {
+    const p = history.process.at(op);
+    let reader = readers.get(p);
+    const client = history.clients.get(p);
+    if (reader === undefined) {
+      // The same consumer goes on as another process.
+      const before = client?.after === undefined ? undefined : readers.get(client.after);
+      reader = { subscribed: before?.subscribed ?? false, places: new Map(before?.places) };
+      readers.set(p, reader);
+    }
+    const f = history.f(op);
+    if (f === 'assign' || f === 'subscribe') {
+      reader.places.clear();
+      reader.subscribed = f === 'subscribe' && client?.ordered !== true;
+    } else if (f === 'poll' || f === 'txn') {
+      checkOperation(history, order, findings, op, reader);
+    }
+  }
+}
+
+function checkOperation(history: History, order: VersionOrder, findings: Findings, op: number, reader: Reader): void {
+  const rebalanced = rebalancedKeys(history, op);
+  for (const key of rebalanced) reader.places.delete(key);
+  const readsCommitted = history.readsCommitted(op);
+  const places = new Map<number, Place>();
+  for (let row = history.firstRow.at(op); row < history.endRow(op); row += 1) {
+    if (history.rowKind.at(row) !== Row.Read) continue;
+    const version = history.rowSubject.at(row);
+    const key = history.versionKey.at(version);
+    if (rebalanced.has(key)) continue;
+    const position = order.positionOfRead(version, history.rowOffset.at(row));
+    const rank = order.rank(key, position, readsCommitted);
+    if (rank === NONE) continue;
+    const within = places.get(key);
+    const before = within ?? reader.places.get(key);
+    if (before !== undefined && rank !== before.rank + 1) {
+      const anomaly = anomalyOf(rank > before.rank, within !== undefined, reader.subscribed);
+      findings.add(anomaly, () => {
+        const how =
+          rank > before.rank ? `${rank - before.rank - 1} between them are skipped` : 'which does not come after it';
+        const sentence = `${anomaly}: ${versionText(history, before.version)}, then ${versionText(history, version)}: ${how}`;
+        const skipped = skippedWriters(history, order, before.version, version);
+        return explain(history, sentence, [before.op, op, ...skipped], [key]);
+      });
+    }
+    places.set(key, { rank, version, op });
+  }
+  if (history.outcome(op) === 'ok') for (const [key, place] of places) reader.places.set(key, place);
+}
+
+function anomalyOf(skips: boolean, within: boolean, subscribed: boolean): Anomaly {
+  if (within) return skips ? 'int-poll-skip' : 'int-nonmonotonic-poll';
+  if (subscribed) return skips ? 'subscribed-poll-skip' : 'subscribed-nonmonotonic-poll';
+  return skips ? 'poll-skip' : 'nonmonotonic-poll';
+}
+
+function rebalancedKeys(history: History, op: number): ReadonlySet<number> {
+  const told = history.rebalancesOf.get(op) ?? [];
+  return new Set(told.flatMap(({ assigned, revoked }) => [...assigned.keys(), ...revoked]));
+}
+
+/** Who wrote the first that lies between two versions. */
+function skippedWriters(history: History, order: VersionOrder, from: number, to: number): readonly number[] {
+  const key = history.versionKey.at(from);
+  const next = order.nextCommitted(key, order.position(from));
+  if (next === NONE || next >= order.position(to)) return [];
+  return [history.versionWriter.at(order.versionAt(key, next))];
+}

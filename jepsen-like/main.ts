@@ -1,0 +1,100 @@
+/**
+ * `make jepsen`: six nodes in three racks, each a process in a network namespace of its own; clients whose every operation is recorded;
+ * one fault after the other, then a mix of them; and Jepsen's checker over what was recorded. docs/jepsen.md tells the faults.
+ * FAULT=name,… and WORKLOAD=name,… choose; SEED draws the same schedule; FAULT_S (8) and CALM_S (3) are the length of a fault and the
+ * time before and after it; LONG=1 goes on with further seeds for HOURS (8), to the end of the trial then under way, in an order that each
+ * seed draws, and with more mixes; MARKDOWN=FILE for the table, which is written after every trial.
+ * The exit status is 1 if an anomaly fails, or the cluster does not become whole.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { SimRandom } from '#sim/ports/sim-random';
+import { Hosts, insideOwnNetwork } from '../test/support/cluster/hosts.ts';
+import { loopbackSites } from '../test/support/cluster/sites.ts';
+import { repositoryRoot } from '../test/support/odradek-process.ts';
+import { findPython, toolChain } from '../test/support/tool-chains.ts';
+import type { Fault } from './faults/fault.ts';
+import { FAULTS } from './faults/table.ts';
+import { hasFailed, type Summary, summary, table } from './report.ts';
+import { round } from './round.ts';
+import { longRound } from './schedule.ts';
+import { findVerifiableClients } from './workloads/verifiable-client.ts';
+import { type ToolChains, WORKLOADS } from './workloads/workload.ts';
+
+const NODES = 6;
+const HOUR_MS = 3_600_000;
+
+const { FAULT, WORKLOAD, SEED, MARKDOWN, LONG, HOURS = '8', FAULT_S = '8', CALM_S = '3' } = process.env;
+
+/** All of them without names. */
+function named<T extends { readonly name: string }>(all: readonly T[], names: string | undefined): readonly T[] {
+  if (names === undefined || names === '') return all;
+  return names.split(',').map((name) => {
+    const found = all.find((one) => one.name === name);
+    if (found === undefined) throw new Error(`there is no ${name}: ${all.map((one) => one.name).join(', ')}`);
+    return found;
+  });
+}
+
+async function run(hosts: Hosts | undefined): Promise<readonly Summary[]> {
+  const chosen = named(FAULTS, FAULT);
+  const faults: Fault[] = [];
+  for (const fault of chosen) {
+    const missing = fault.needsHosts && hosts === undefined ? 'on loopback no packet is lost' : fault.missing?.(hosts);
+    if (missing === undefined) faults.push(fault);
+    else console.error(`${fault.name} is left out: ${missing}`);
+  }
+  const toolChains: ToolChains = {
+    python: await toolChain('workloads of librdkafka', findPython),
+    java: await toolChain("workload of Java's clients", findVerifiableClients),
+  };
+  const workloads = named(WORKLOADS, WORKLOAD).filter(
+    ({ needs }) => needs === undefined || toolChains[needs] !== undefined,
+  );
+  if (workloads.length === 0) {
+    console.error('none of these workloads can run here');
+    return [];
+  }
+  const folder = join(repositoryRoot, '.work/jepsen');
+  const sites = hosts?.sites(NODES) ?? loopbackSites(NODES);
+  const [calmMs, faultMs] = [CALM_S, FAULT_S].map((text) => Number(text) * 1_000) as [number, number];
+  const endsAt = performance.now() + (LONG === undefined ? 0 : Number(HOURS) * HOUR_MS);
+  const trials: Summary[] = [];
+  const firstSeed = Number(SEED ?? Date.now() % 1_000_000);
+  for (let seed = firstSeed; seed === firstSeed || performance.now() < endsAt; seed += 1) {
+    console.error(`SEED=${seed}`);
+    const plan = {
+      sites,
+      links: hosts,
+      faults: LONG === undefined ? faults : longRound(faults, new SimRandom(`${seed}-order`)),
+      workloads,
+      toolChains,
+      seed: String(seed),
+      folder,
+      calmMs,
+      faultMs,
+    };
+    for await (const done of round({ ...plan, progress: console.error })) {
+      trials.push(summary(done));
+      if (MARKDOWN !== undefined) writeFileSync(MARKDOWN, `${table(trials)}\n`);
+      if (LONG !== undefined && performance.now() > endsAt) break;
+    }
+  }
+  return trials;
+}
+
+async function main(): Promise<number> {
+  const status = await insideOwnNetwork();
+  if (typeof status === 'number') return status;
+  if (status !== undefined) console.error(`on loopback: ${status}`);
+  const hosts = status === undefined ? await Hosts.create() : undefined;
+  try {
+    const trials = await run(hosts);
+    console.log(table(trials));
+    return trials.some(hasFailed) ? 1 : 0;
+  } finally {
+    hosts?.close();
+  }
+}
+
+process.exitCode = await main();

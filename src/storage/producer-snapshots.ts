@@ -1,0 +1,55 @@
+import { segmentFileName } from '#log/file-names';
+import type { Offset } from '#model/ids';
+import { joinPath, writeNew } from './files.ts';
+import type { LogState } from './log-state.ts';
+
+/** At most so much is replayed for the producer state after a crash, above what the recovery point asks for. */
+const SNAPSHOT_BYTES = 1024 * 1024;
+/** Of those that no segment begins with; the newest may tell of more than the recovery point covers. */
+const INTERIM_SNAPSHOTS = 2;
+
+/** The snapshots of one log's producer states: one where each segment begins, and the newest ones between. */
+export class ProducerSnapshots {
+  /** Ascending. Recovery takes away those that prove useless. */
+  readonly offsets: Offset[];
+  readonly #log: LogState;
+  #writtenAtBytes = 0;
+
+  constructor(log: LogState, offsets: Offset[]) {
+    this.#log = log;
+    this.offsets = offsets;
+  }
+
+  get isDue(): boolean {
+    return this.#log.appendedBytes - this.#writtenAtBytes >= SNAPSHOT_BYTES;
+  }
+
+  /**
+   * `bytes` is the producer state as of `offset`; what it has forgotten of transactions is durable before it. Those of rolls are
+   * synced: once the segments before them are deleted, nothing else tells of their producers.
+   */
+  async write(offset: Offset, bytes: Uint8Array, sync: boolean): Promise<void> {
+    const { segments, folder, directory, appendedBytes } = this.#log;
+    this.#writtenAtBytes = appendedBytes;
+    const { disk } = directory;
+    for (const segment of segments) await segment.flushTransactions(disk);
+    const newest = this.offsets.at(-1) ?? -1;
+    // One that is there may not be there for good.
+    if (newest > offset || (newest === offset && !sync)) return;
+    await writeNew(disk, joinPath(folder, segmentFileName(offset, '.snapshot')), bytes, sync);
+    if (sync) await disk.syncDir(folder);
+    if (newest < offset) this.offsets.push(offset);
+    await this.dropUseless();
+  }
+
+  async dropUseless(): Promise<void> {
+    const { segments, folder, directory } = this.#log;
+    const bases = new Set(segments.map(({ baseOffset }) => baseOffset));
+    const interim = this.offsets.filter((offset) => !bases.has(offset));
+    const useless = new Set(interim.slice(0, Math.max(0, interim.length - INTERIM_SNAPSHOTS)));
+    for (const offset of useless) {
+      this.offsets.splice(this.offsets.indexOf(offset), 1);
+      await directory.disk.remove(joinPath(folder, segmentFileName(offset, '.snapshot')));
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Fault } from '#chaos/fault';
+import { ChaosCluster } from '#cli/chaos-cluster';
+import { isHeld, writeClusterFile } from '#cli/cluster-file';
+import { planCluster } from '#cli/cluster-plan';
+import { DirectoryLock } from '#platform/directory-lock';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const kill: Fault = { kind: 'kill', node: { kind: 'node', id: 2 } };
+const full: Fault = { kind: 'disk-full', node: { kind: 'node', id: 2 } };
+const rack: Fault = { kind: 'lose-rack', rack: 'z', how: 'kill' };
+
+describe('the cluster that odradek chaos has hold of', () => {
+  let folder: ReturnType<typeof temporaryFolder>;
+  let lock: DirectoryLock;
+
+  beforeEach(async () => {
+    folder = temporaryFolder('chaos');
+    lock = await DirectoryLock.take(folder.path);
+  });
+  afterEach(async () => {
+    await lock.release();
+    folder[Symbol.dispose]();
+  });
+
+  /** Of which nothing runs but `up`, which this process stands for. */
+  async function cluster(token: string | undefined): Promise<ChaosCluster> {
+    const shape = { brokers: 3, racks: ['a', 'b', 'c'], port: 9092, chaos: token !== undefined };
+    const nodes = planCluster({ ...shape, dataDir: folder.path });
+    for (const { dataDir } of nodes) mkdirSync(dataDir, { recursive: true });
+    writeClusterFile(folder.path, { nodes, token });
+    return await ChaosCluster.in(folder.path);
+  }
+
+  test('is none in a folder where none is, or none runs any more', async () => {
+    const sentence = /^no cluster of several brokers runs in .*: `odradek up --chaos` starts one, --data-dir says/;
+    await expect(ChaosCluster.in(join(folder.path, 'nowhere'))).rejects.toThrow(sentence);
+    await expect(ChaosCluster.in(folder.path)).rejects.toThrow(sentence);
+    await cluster('token');
+    await lock.release();
+    await expect(ChaosCluster.in(folder.path)).rejects.toMatchObject({ name: 'Unreachable' });
+    lock = await DirectoryLock.take(folder.path);
+  });
+
+  test('without --chaos is killed, paused and healed, and the rest says how to get it', async () => {
+    const plain = await cluster(undefined);
+    plain.check([kill, { ...kill, kind: 'pause' }]);
+    expect(() => plain.check([kill, full, { ...full, kind: 'delay', ms: 5 }, full])).toThrow(
+      'disk-full, delay: the cluster was started without --chaos, and only kill, pause and heal work then; start it with `odradek up --chaos`',
+    );
+    (await cluster('token')).check([kill, full]);
+  });
+
+  test('has no nodes and racks but its own', async () => {
+    const { check } = ChaosCluster.prototype;
+    const known = await cluster('token');
+    const stranger: Fault = { kind: 'kill', node: { kind: 'node', id: 4 } };
+    expect(() => check.call(known, [kill, stranger])).toThrow('there is no node 4: there are 1, 2, 3');
+    expect(() => check.call(known, [rack])).toThrow('there is no rack z: there are a, b, c');
+    await expect(known.heal(9)).rejects.toThrow('there is no node 9: there are 1, 2, 3');
+  });
+
+  test('is told where a node that is meant does not run', async () => {
+    const dead = await cluster('token');
+    for (const fault of [kill, full]) {
+      await expect(dead.inject(fault, undefined)).rejects.toThrow(
+        'node 2 does not run: `odradek chaos heal 2` brings it back',
+      );
+    }
+    expect(isHeld(folder.path, 2)).toBe(false);
+  });
+
+  test('keeps down what of a lost rack is down already', async () => {
+    const dead = await cluster('token');
+    await dead.inject({ ...rack, rack: 'b' }, undefined);
+    expect([1, 2, 3].map((id) => isHeld(folder.path, id))).toEqual([false, true, false]);
+  });
+});

@@ -1,0 +1,150 @@
+import { describe, expect, test } from 'vitest';
+import { ErrorCode } from '#model/errors';
+import { type NodeId, nodeId, uuidFromBytes } from '#model/ids';
+import { NO_PLANTED_BUGS } from '#model/planted-bugs';
+import { BrokerSessions } from '#runtime/broker-sessions';
+import type { PeerHello } from '#runtime/peer-types';
+import { FakeClock } from './fake-clock.ts';
+
+const SESSION_MS = 2_000;
+const HEARTBEAT_MS = 200;
+/** On three racks: those of one are found gone together. */
+const BROKERS = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(nodeId);
+const RACK = [7, 8, 9].map(nodeId);
+
+const incarnationOf = (id: NodeId) => uuidFromBytes(Uint8Array.from({ length: 16 }, () => id));
+const epochOf = (id: NodeId) => 100 + id;
+
+interface Entry {
+  readonly brokers: readonly number[];
+  answer(decided: object | string): void;
+}
+
+/** The active controller's sessions; the test decides what comes of its commands, and who answers probes. */
+class Stage {
+  readonly clock = new FakeClock();
+  readonly entries: Entry[] = [];
+  readonly dead = new Set<NodeId>();
+  readonly sessions: BrokerSessions;
+  #roleChanged: () => void = () => {};
+
+  constructor(replicasOfEach = 100) {
+    const brokers = new Map(
+      BROKERS.map((id) => [
+        id,
+        { id, brokerEpoch: epochOf(id), incarnation: incarnationOf(id), fenced: false, directories: [] },
+      ]),
+    );
+    const self = { id: nodeId(1) };
+    const quorum = {
+      self,
+      isActive: true,
+      leaderId: self.id,
+      leaderHeardAt: 0,
+      mayChangeVoters: false,
+      image: { brokers, replicaCountOf: () => replicasOfEach },
+      publisher: { subscribe: () => {} },
+      onRole: (run: () => void) => {
+        this.#roleChanged = run;
+      },
+    };
+    const controller = {
+      submit: (_operation: string, command: { readonly brokers: readonly { readonly id: NodeId }[] }) =>
+        new Promise((answer) => this.entries.push({ brokers: command.brokers.map(({ id }) => id), answer })),
+    };
+    const peers = {
+      addressOf: (id: NodeId) => ({ id }),
+      probe: async ({ id }: { readonly id: NodeId }) =>
+        this.dead.has(id) ? 'refused' : { hello: { id, incarnation: incarnationOf(id) } },
+    };
+    const options = { sessionMs: SESSION_MS, heartbeatMs: HEARTBEAT_MS, planted: NO_PLANTED_BUGS };
+    this.sessions = new BrokerSessions(this.clock, { quorum, controller, peers } as never, options);
+  }
+
+  async start(): Promise<this> {
+    this.#roleChanged();
+    await this.settle();
+    return this;
+  }
+
+  async settle(ms = 0): Promise<void> {
+    for (let turns = 0; turns < 20; turns += 1) await undefined;
+    this.clock.advance(ms);
+    for (let turns = 0; turns < 20; turns += 1) await undefined;
+  }
+
+  /** Its process is gone, and its connections break; found by two probes. */
+  die(id: NodeId): void {
+    this.dead.add(id);
+    this.sessions.lost({ id, incarnation: incarnationOf(id) } as PeerHello);
+  }
+
+  hear(id: NodeId): void {
+    const heartbeat = { id, brokerEpoch: epochOf(id), incarnation: incarnationOf(id), appliedIndex: 1000 };
+    expect(this.sessions.heard({ ...heartbeat, wantsWork: true }).errorCode).toBe(ErrorCode.None);
+  }
+
+  /** The oldest entry is committed, or is not. */
+  async answer(place: number, decided: object | string = {}): Promise<void> {
+    this.entries[place]?.answer(decided);
+    await this.settle();
+  }
+
+  get fenced(): readonly (readonly number[])[] {
+    return this.entries.map(({ brokers }) => brokers);
+  }
+}
+
+describe('brokers that are found gone', () => {
+  test('in the same turn are fenced in one entry, as those of a rack whose connections break together', async () => {
+    const stage = await new Stage().start();
+    for (const id of RACK) stage.die(id);
+    for (let tries = 0; tries < 5; tries += 1) await stage.settle(20);
+    expect(stage.fenced).toEqual([[7, 8, 9]]);
+  });
+
+  test('in the same turn by their silence, too', async () => {
+    const stage = await new Stage().start();
+    for (let ms = 0; ms < SESSION_MS; ms += HEARTBEAT_MS) {
+      for (const id of BROKERS) if (!RACK.includes(id)) stage.hear(id);
+      await stage.settle(HEARTBEAT_MS);
+    }
+    await stage.settle();
+    expect(stage.fenced).toEqual([[7, 8, 9]]);
+  });
+
+  test('while an entry is on its way share the next one', async () => {
+    const stage = await new Stage().start();
+    for (const id of RACK) {
+      stage.die(id);
+      for (let tries = 0; tries < 5; tries += 1) await stage.settle(20);
+    }
+    expect(stage.fenced).toEqual([[7]]);
+    await stage.answer(0);
+    expect(stage.fenced).toEqual([[7], [8, 9]]);
+    await stage.answer(1);
+    expect(stage.fenced).toHaveLength(2);
+  });
+
+  test('are more entries if there is much to decide: this node must not lose its place over it', async () => {
+    const stage = await new Stage(4_000).start();
+    for (const id of RACK) stage.die(id);
+    for (let tries = 0; tries < 5; tries += 1) await stage.settle(20);
+    expect(stage.fenced).toEqual([[7, 8]]);
+    await stage.answer(0);
+    expect(stage.fenced).toEqual([[7, 8], [9]]);
+  });
+
+  test('are fenced later if it comes to nothing, unless they are heard of', async () => {
+    const stage = await new Stage().start();
+    for (const id of RACK) stage.die(id);
+    for (let tries = 0; tries < 5; tries += 1) await stage.settle(20);
+    await stage.answer(0, 'busy');
+    stage.hear(nodeId(8));
+    await stage.settle(HEARTBEAT_MS);
+    expect(stage.fenced).toEqual([
+      [7, 8, 9],
+      [7, 9],
+    ]);
+  });
+});
