@@ -32,6 +32,7 @@ import {
   TransactionState,
 } from './transaction-state.ts';
 import {
+  abortForSuccessor,
   abortUnasked,
   addPartitions,
   completed,
@@ -127,7 +128,7 @@ export class TransactionShard {
     if (typeof next === 'number') return refused(next);
     if (next === 'abort-first') {
       assert(entry !== undefined, 'somebody has a transaction to be aborted');
-      const aborted = abortUnasked(entry, context);
+      const aborted = abortForSuccessor(entry, context);
       if (typeof aborted === 'number') return refused(aborted);
       return this.#step(transactionalId, aborted, { errorCode: ErrorCode.ConcurrentTransactions, ...NOBODY });
     }

@@ -30,9 +30,12 @@ import {
 /** A transactional id as the log and memory know it. */
 export interface Known {
   readonly transaction: Transaction;
-  /** The epoch before the last bump, if a request that still names it is taken for a repetition; -1: none is. Memory only. */
+  /** The epoch before the last bump, if a request that still names it is taken for a repetition; else negative. Memory only. */
   readonly lastEpoch: number;
 }
+
+/** As `lastEpoch`: a successor's coming has bumped the epoch, so that whoever had the one before is fenced, and repeats nothing. */
+const FENCED_BY_SUCCESSOR = -2;
 
 /** A new producer id; undefined: there is none now, but there will be. */
 export type TakeProducerId = () => number | undefined;
@@ -88,7 +91,7 @@ export function nextProducer(
   }
   const isCurrent = expected === undefined || identityError(transaction, expected) === ErrorCode.None;
   // A repetition of a request whose answer got lost: somebody new would have left no last epoch behind.
-  const isRepeated = !isCurrent && expected.producerEpoch === lastEpoch;
+  const isRepeated = !isCurrent && lastEpoch >= 0 && expected.producerEpoch === lastEpoch;
   if (!isCurrent && !isRepeated) return ErrorCode.ProducerFenced;
   let identity: ProducerIdentity = transaction;
   if (isCurrent && isExhausted(transaction.producerEpoch)) {
@@ -178,11 +181,12 @@ function endWithoutBump(known: Known, command: EndTransactionCommand, context: S
  * An abort is always possible: a producer may not know whether the coordinator has heard of its partitions.
  */
 function endWithBump(known: Known, command: EndTransactionCommand, context: StepContext): Known | ErrorCode {
-  const { transaction } = known;
+  const { transaction, lastEpoch } = known;
   const { state } = transaction;
   if (isPrepared(state)) return ErrorCode.ConcurrentTransactions;
   const isComplete = state === TransactionState.CompleteCommit || state === TransactionState.CompleteAbort;
-  const isRepeated = isComplete && isRepetition(transaction, command);
+  // Kafka 4.3 takes the abort of a fenced producer for one, and gives it the epoch that its successor is waiting to get past.
+  const isRepeated = isComplete && lastEpoch !== FENCED_BY_SUCCESSOR && isRepetition(transaction, command);
   if (!isRepeated) {
     const error = identityError(transaction, command);
     if (error !== ErrorCode.None) return error;
@@ -209,7 +213,13 @@ function completeState(isCommit: boolean): TransactionState {
   return isCommit ? TransactionState.CompleteCommit : TransactionState.CompleteAbort;
 }
 
-/** The coordinator's own abort, of a transaction that has run too long or whose producer has a successor: the producer is fenced. */
+/** The abort of a transaction whose producer has a successor: it may not go on, as long as this coordinator knows. */
+export function abortForSuccessor(known: Known, context: StepContext): Known | ErrorCode {
+  const aborted = abortUnasked(known, context);
+  return typeof aborted === 'number' ? aborted : { ...aborted, lastEpoch: FENCED_BY_SUCCESSOR };
+}
+
+/** The coordinator's own abort of a transaction that has run too long; with transaction.version 2 its producer may abort it too, and go on. */
 export function abortUnasked(known: Known, context: StepContext): Known | ErrorCode {
   const { transaction } = known;
   assert(transaction.state === TransactionState.Ongoing, 'only an open transaction is aborted unasked');
