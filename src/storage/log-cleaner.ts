@@ -28,6 +28,13 @@ export const DEFAULT_CLEANER: CleanerSettings = {
 const DEDUPE_BYTES_MIN = 1024 * 1024;
 const REST_MS_MIN = 100;
 
+/** The logs of a node. */
+export interface CleanedLogs {
+  all(): Iterable<PartitionLog>;
+  /** A copy of the log grows elsewhere: it would miss a tombstone that goes before it comes there, and keep what that has deleted. */
+  isCopied(log: PartitionLog): boolean;
+}
+
 /** Since the start of the node. */
 export interface CleanerCounts {
   runs: number;
@@ -49,7 +56,7 @@ export class LogCleaner {
   readonly #seed: HashSeed;
   readonly #throttle: IoThrottle;
   readonly #timer: Timer;
-  readonly #logs: () => Iterable<PartitionLog>;
+  readonly #logs: CleanedLogs;
   readonly #fail: (error: Error) => never;
   #round: Promise<void> = Promise.resolve();
   #isClosed = false;
@@ -57,7 +64,7 @@ export class LogCleaner {
   constructor(
     ports: Pick<Ports, 'clock' | 'logger' | 'random' | 'fatal'>,
     settings: () => CleanerSettings,
-    logs: () => Iterable<PartitionLog>,
+    logs: CleanedLogs,
   ) {
     this.#clock = ports.clock;
     this.#logger = ports.logger;
@@ -77,7 +84,7 @@ export class LogCleaner {
   /** Logs that cannot be compacted. */
   get uncleanableCount(): number {
     let count = 0;
-    for (const { compaction } of this.#logs()) if (compaction.uncleanable !== undefined) count += 1;
+    for (const { compaction } of this.#logs.all()) if (compaction.uncleanable !== undefined) count += 1;
     return count;
   }
 
@@ -85,7 +92,7 @@ export class LogCleaner {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#timer.disarm();
-    await Promise.all(Array.from(this.#logs(), ({ compaction }) => compaction.stop()));
+    await Promise.all(Array.from(this.#logs.all(), ({ compaction }) => compaction.stop()));
     await this.#round;
   }
 
@@ -116,13 +123,14 @@ export class LogCleaner {
     let dirtiest: PartitionLog | undefined;
     let ratio = -1;
     let highest = 0;
-    for (const log of [...this.#logs()]) {
+    for (const log of [...this.#logs.all()]) {
       if (this.#isClosed) return undefined;
       // What cannot be read now may be read at the next round.
       const state = await log.compaction.state(nowMs).catch(() => undefined);
       if (state === undefined) continue;
       highest = Math.max(highest, state.range.dirtyRatio);
       if (!state.isDue || log.compaction.isRunning || tried.has(log) || state.range.dirtyRatio <= ratio) continue;
+      if (this.#logs.isCopied(log)) continue;
       dirtiest = log;
       ratio = state.range.dirtyRatio;
     }

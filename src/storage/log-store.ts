@@ -67,7 +67,10 @@ export class LogStore {
     this.#ports = ports;
     this.#options = options;
     this.#cache = new TailCache(options.tailCacheBytes);
-    this.cleaner = new LogCleaner(ports, options.cleaner ?? (() => DEFAULT_CLEANER), () => this.#logs.values());
+    this.cleaner = new LogCleaner(ports, options.cleaner ?? (() => DEFAULT_CLEANER), {
+      all: () => this.#logs.values(),
+      isCopied: (log) => this.#futures.isCopied(log),
+    });
     this.#directories = new DataDirectories(ports, {
       ...options,
       onOffline: () => this.onDirectoryOffline(),

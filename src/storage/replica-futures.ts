@@ -23,7 +23,8 @@ export interface FoundFuture {
 /** Logs that grow in another data directory until they take the place of one that is served there. */
 export class ReplicaFutures {
   readonly #host: MovingHost;
-  readonly #futures = new Set<PartitionLog>();
+  /** By future: the log that it is a copy of. */
+  readonly #futures = new Map<PartitionLog, PartitionLog>();
   /** Of those, the ones that were found at the start, by the log that they are of, until their growth goes on. */
   readonly #unclaimed = new Map<PartitionLog, PartitionLog>();
 
@@ -32,19 +33,21 @@ export class ReplicaFutures {
   }
 
   all(): IterableIterator<PartitionLog> {
-    return this.#futures.values();
+    return this.#futures.keys();
   }
 
   has(future: PartitionLog): boolean {
     return this.#futures.has(future);
   }
 
+  isCopied(log: PartitionLog): boolean {
+    for (const copied of this.#futures.values()) if (copied === log) return true;
+    return false;
+  }
+
   /** See LogStore.createFuture. */
-  async create(
-    { topic, topicId, partition, config }: PartitionLog,
-    directory: LogDirectory,
-    startOffset: Offset,
-  ): Promise<PartitionLog | undefined> {
+  async create(log: PartitionLog, directory: LogDirectory, startOffset: Offset): Promise<PartitionLog | undefined> {
+    const { topic, topicId, partition, config } = log;
     await this.#host.removals.released(partitionName(topic, partition));
     const folder = renamedLogDirName(topic, partition, this.#host.removals.uniqueHex(), '-future');
     if (directory.isOffline) return undefined;
@@ -52,7 +55,7 @@ export class ReplicaFutures {
       await directory.forgetOffsets(topic, partition);
       const found = { folder, topic, partition, topicId };
       const future = await createLog(directory, found, config, startOffset, this.#host.shared(directory));
-      this.#futures.add(future);
+      this.#futures.set(future, log);
       return future;
     } catch (failure) {
       directory.caught(`creation of ${folder}`, failure);
@@ -71,7 +74,7 @@ export class ReplicaFutures {
         const shared = { ...this.#host.shared(directory), config: log.config };
         const loaded = await loadLog(directory, { ...found, topic: log.topic }, { ...point, isClean: false }, shared);
         if (loaded instanceof PartitionLog) {
-          this.#futures.add(loaded);
+          this.#futures.set(loaded, log);
           this.#unclaimed.set(log, loaded);
           return;
         }
@@ -105,7 +108,7 @@ export class ReplicaFutures {
 
   /** Given up, their folders left to the next start. */
   async abandonAll(): Promise<void> {
-    const futures = [...this.#futures];
+    const futures = [...this.#futures.keys()];
     this.#futures.clear();
     for (const future of futures) await future.abandon();
   }

@@ -310,6 +310,25 @@ describe('the node’s cleaner', () => {
     expect(log.compaction.cleanedOffset).toBe(3);
   });
 
+  test('waits until no copy of the log grows elsewhere: what a tombstone has deleted would come back with the copy', async () => {
+    const harness = await Harness.open({ disks: 2 });
+    const log = await harness.create('t', 0, { ...COMPACT, minCleanableDirtyRatio: 0.1, deleteRetentionMs: 0 });
+    committing(log);
+    put(log, 'a=1');
+    put(log, 'a=');
+    log.roll();
+    const elsewhere = harness.store.directories.find((directory) => directory !== log.directory);
+    if (elsewhere === undefined) return expect.unreachable();
+    const { store, world } = harness;
+    const copy = await world.complete(store.createFuture(log, elsewhere, offset(0)));
+    if (copy === undefined) return expect.unreachable();
+    await harness.settle(40_000);
+    expect(await words(harness, log)).toBe('0:a=1 1:a=');
+    await world.complete(store.dropFuture(copy));
+    await harness.settle(40_000);
+    expect(await words(harness, log)).toBe('1:a=');
+  });
+
   test('leaves a log alone whose records cannot be read, and says so', async () => {
     const { harness, log } = await opened({ minCleanableDirtyRatio: 0 });
     const bytes = batch({ count: 2 });
