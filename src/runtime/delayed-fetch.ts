@@ -4,6 +4,7 @@ import type { AbortedTransaction } from '#log/transaction-index';
 import { ErrorCode } from '#model/errors';
 import { type NodeId, type Offset, offset } from '#model/ids';
 import { lastOffset, readBatchHeader } from '#protocol/record-batch';
+import type { PartitionLog } from '#storage/partition-log';
 import type { FetchTarget } from './fetch-sessions.ts';
 import type { Partition } from './partition.ts';
 import type { WatchedEnd, Watcher } from './partition-waiters.ts';
@@ -190,7 +191,7 @@ export class DelayedFetch implements Watcher {
       if (from >= upTo || (maxBytes === 0 && !minOneBatch)) continue;
       const cached = partition.log?.readCached(from, upTo, maxBytes, minOneBatch);
       if (cached !== undefined) {
-        results[place] = { ...nothing, ...cached };
+        results[place] = this.#withAborted({ ...nothing, ...cached }, partition.log);
         attempt.sizeBytes += cached.sizeBytes;
         claimedBytes += cached.sizeBytes;
         continue;
@@ -213,13 +214,20 @@ export class DelayedFetch implements Watcher {
     range: ReadRange,
     done: (result: PartitionFetch) => void,
   ): void {
+    const { log } = partition;
     this.#budget.reserve(range.maxBytes);
     this.#reservedBytes += range.maxBytes;
-    partition.log?.read(range.from, range.upTo, range.maxBytes, range.minOneBatch, (result) => {
+    log?.read(range.from, range.upTo, range.maxBytes, range.minOneBatch, (result) => {
       if (result === 'failed') done(failure(nothing.target, partition, ErrorCode.KafkaStorageError));
       else if (result === 'out-of-range') done(failure(nothing.target, partition, ErrorCode.OffsetOutOfRange));
-      else done({ ...nothing, ...result });
+      else done(this.#withAborted({ ...nothing, ...result }, log));
     });
+  }
+
+  /** Of the log that was read, at once: retention may delete what it knows of it, and a failed disk takes it away. */
+  #withAborted(result: PartitionFetch, log: PartitionLog | undefined): PartitionFetch {
+    if (this.#plan.reader !== 'read-committed' || log === undefined || result.sizeBytes === 0) return result;
+    return withAborted(result, log);
   }
 
   #readLimit(partition: Partition): Offset {
@@ -275,7 +283,7 @@ export class DelayedFetch implements Watcher {
     for (const partition of this.#watched) partition.unwatch(this, this.#watchedEnd);
     this.#watched = [];
     if (this.#deadline !== undefined) this.#deadlines.cancel(this.#deadline);
-    this.#done(this.#plan.reader === 'read-committed' ? results.map(withAborted) : results);
+    this.#done(results);
   }
 
   #releaseReserved(): void {
@@ -285,10 +293,13 @@ export class DelayedFetch implements Watcher {
 }
 
 /** All that began below what was read are decided, since nothing is read beyond the last stable offset: the log knows how. */
-function withAborted(result: PartitionFetch): PartitionFetch {
-  const { target, partition, sizeBytes, chunks, limit } = result;
-  const log = partition?.log;
-  if (sizeBytes === 0 || log === undefined) return result;
+function withAborted(result: PartitionFetch, log: PartitionLog): PartitionFetch {
+  const { target, partition, chunks, limit, lease } = result;
+  if (log.logStartOffset > target.fetchOffset) {
+    // It was deleted while it was read, and with it, perhaps, what was known of its transactions.
+    lease?.release();
+    return failure(target, partition, ErrorCode.OffsetOutOfRange);
+  }
   const end = endOf(at(chunks, chunks.length - 1)) ?? limit;
   return { ...result, aborted: log.abortedTransactions(offset(target.fetchOffset), offset(end)) };
 }

@@ -195,6 +195,45 @@ describe('a read_committed fetch (KIP-98)', () => {
     stage.fetch();
     expect(only(only(stage.answers)).aborted).toBeUndefined();
   });
+
+  test('is refused what was deleted while it was read: nobody knows any longer who has aborted it', () => {
+    const stage = setUp();
+    const log = only(stage.logs);
+    begin(stage, 7);
+    end(stage, 7, true);
+    log.fill(1);
+    log.isCold = true;
+    stage.fetch({ reader: 'read-committed' });
+    let released = 0;
+    const lease = {
+      bytes: new Uint8Array(0),
+      release: () => {
+        released += 1;
+      },
+    };
+    log.aborted.truncateTo(offset(0));
+    log.logStartOffset = offset(2);
+    const read = log.reads.shift();
+    read?.done({ ...log.batches(0, 3, 1000, true), lease });
+    expect(only(only(stage.answers))).toMatchObject({ error: ErrorCode.OffsetOutOfRange, sizeBytes: 0, chunks: [] });
+    expect([released, stage.budget.usedBytes]).toEqual([1, 0]);
+  });
+
+  test('is told who has aborted what it reads, also if its disk fails before its other partitions are read', () => {
+    const stage = setUp(2);
+    begin(stage, 7);
+    end(stage, 7, true);
+    for (const log of stage.logs) {
+      log.fill(1);
+      log.isCold = true;
+    }
+    stage.fetch({ reader: 'read-committed' });
+    stage.logs[0]?.completeRead();
+    stage.partitions[0]?.failed();
+    stage.logs[1]?.completeRead();
+    const [first] = only(stage.answers);
+    expect(first).toMatchObject({ sizeBytes: 300, aborted: [{ producerId: 7 }] });
+  });
 });
 
 describe('an error of one partition', () => {
