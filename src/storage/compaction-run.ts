@@ -31,7 +31,7 @@ export interface CleanedLog {
   readonly aborted: readonly AbortedTransaction[];
   readonly lastOfProducers: ReadonlyMap<number, LastOfProducer>;
   readonly epochs: readonly EpochStart[];
-  /** The log was closed or cut: what was begun is of no use. */
+  /** The log was closed or cut, or is not to be compacted any more: what was begun is of no use. */
   isOver(): boolean;
   /** Puts the finished segment in the place of its sources; false if these are not what they were. */
   replace(sources: readonly Segment[], cleaned: CleanedSegment, segment: Segment): Promise<boolean>;

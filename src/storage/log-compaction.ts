@@ -133,7 +133,12 @@ export class LogCompaction {
       aborted: this.#host.state.abortedTransactions(first.baseOffset, range.end),
       lastOfProducers: producers.lastOfEach(),
       epochs: epochs.cache.entries,
-      isOver: () => this.#stopped || cuts !== this.#cuts || this.#host.isBusy() || directory.isOffline,
+      isOver: () =>
+        this.#stopped ||
+        cuts !== this.#cuts ||
+        this.#host.isBusy() ||
+        directory.isOffline ||
+        !isCompacted(this.#host.state.config),
       replace: (sources, cleaned, segment) =>
         this.#host.work.queued(async () => !log.isOver() && (await this.#replace(sources, cleaned, segment))),
     };

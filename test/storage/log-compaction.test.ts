@@ -98,6 +98,18 @@ describe('a compacted log', () => {
     expect(harness.lines.filter(({ level }) => level === 'error')).toEqual([]);
   });
 
+  test('is left as it is from the moment on that its policy is another', async () => {
+    const { harness, log } = await opened();
+    put(log, 'a=1 a=2');
+    const run = await prepared(harness, log);
+    if (run === undefined) return expect.unreachable();
+    const running = run();
+    log.updateConfig({ ...log.config, cleanupPolicy: 'delete' });
+    expect((await harness.world.complete(running))?.cleanedTo).toBeUndefined();
+    expect(await words(harness, log)).toBe('0:a=1 1:a=2');
+    expect((await names(harness)).filter((name) => name.includes('cleaned'))).toEqual([]);
+  });
+
   test('stays in the codec of its batches', async () => {
     for (const codec of [Codec.Gzip, Codec.Snappy, Codec.Lz4, Codec.Zstd]) {
       const { harness, log } = await opened();
