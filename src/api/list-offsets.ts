@@ -2,7 +2,7 @@ import { ErrorCode } from '#model/errors';
 import { type ListOffsetsRequest, readListOffsetsRequest } from '#protocol/generated/list-offsets-request';
 import { writeListOffsetsResponse } from '#protocol/generated/list-offsets-response';
 import type { Partition } from '#runtime/partition';
-import type { FoundTimestamp } from '#storage/log-reader';
+import type { FoundTimestamp } from '#storage/timestamp-lookup';
 import { api } from './api.ts';
 
 const LIST_OFFSETS = 2;

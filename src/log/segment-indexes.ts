@@ -78,6 +78,20 @@ export class SegmentIndexes {
   }
 
   /**
+   * The highest timestamp of the batches before `position`, and the last offset of the first batch that has it (-1 and the base offset if there
+   * are none); the batch at `position` lies below `offset`, at most an interval before it.
+   */
+  highestBefore(offset: Offset): { readonly timestamp: Timestamp; readonly offset: Offset; readonly position: number } {
+    const { offset: last, position } = this.offsets.lookup((offset - 1) as Offset);
+    const known = this.times.lastUpTo(last);
+    return {
+      timestamp: known?.timestamp ?? NO_TIMESTAMP,
+      offset: known?.offset ?? this.offsets.baseOffset,
+      position,
+    };
+  }
+
+  /**
    * Drops what batches at and above `offset` left here. Returns the position from which the batches that remain are to be
    * added again: the last one with an entry, because what followed it was only counted.
    */

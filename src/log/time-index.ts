@@ -90,6 +90,12 @@ export class TimeIndex {
     return low < 0 ? undefined : this.#entry(low);
   }
 
+  /** The last entry at or below `offset`. */
+  lastUpTo(offset: Offset): TimestampOffset | undefined {
+    const slot = lastInt32AtMost(this.#entries, OFFSET_AT, offset - this.baseOffset);
+    return slot < 0 ? undefined : this.#entry(slot);
+  }
+
   /** Drops the entries at and above `offset`. */
   truncateTo(offset: Offset): void {
     this.#entries.truncate(lastInt32AtMost(this.#entries, OFFSET_AT, offset - this.baseOffset - 1) + 1);

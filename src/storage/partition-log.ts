@@ -12,7 +12,7 @@ import { LogCheckpoint } from './log-checkpoint.ts';
 import { type CompactionHost, LogCompaction } from './log-compaction.ts';
 import type { LogConfig } from './log-config.ts';
 import type { DirectoryLog, LogDirectory } from './log-directory.ts';
-import { type FoundTimestamp, LogReader } from './log-reader.ts';
+import { LogReader } from './log-reader.ts';
 import { LogRetention } from './log-retention.ts';
 import { LogRewind } from './log-rewind.ts';
 import { type LogParts, LogState } from './log-state.ts';
@@ -20,6 +20,7 @@ import { LogWork } from './log-work.ts';
 import { LogWriter, type WriterOwner } from './log-writer.ts';
 import { ProducerSnapshots } from './producer-snapshots.ts';
 import { LogTail, NOTHING_READ, type ReadResult } from './tail-cache.ts';
+import { type FoundTimestamp, TimestampLookup } from './timestamp-lookup.ts';
 
 /** Called in the turn in which it happens; the log may be asked anything meanwhile. */
 export interface LogListener {
@@ -63,6 +64,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   readonly #tail: LogTail;
   readonly #writer: LogWriter;
   readonly #reader: LogReader;
+  readonly #timestamps: TimestampLookup;
   readonly #rewind: LogRewind;
   readonly #retention: LogRetention;
   readonly #checkpoint: LogCheckpoint;
@@ -122,6 +124,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#tail = tail;
     this.#writer = writer;
     this.#reader = reader;
+    this.#timestamps = new TimestampLookup(state);
     this.#rewind = rewind;
     this.#retention = retention;
     this.#checkpoint = new LogCheckpoint(state, snapshots, writer, rewind);
@@ -239,14 +242,12 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     upTo: Offset,
     done: (found: FoundTimestamp | undefined | 'failed') => void,
   ): void {
-    this.#reader
-      .offsetForTimestamp(timestamp, this.#state.startOffset, upTo)
-      .then(done, (failure) => this.#readFailed(failure, done));
+    this.#timestamps.offsetFor(timestamp, upTo).then(done, (failure) => this.#readFailed(failure, done));
   }
 
-  /** The first record with the log's highest timestamp (KIP-734), if it is below `upTo`. `done` runs in a later turn. */
+  /** The first with the highest timestamp of all records below `upTo`, a batch's end (KIP-734; Kafka's must be the log's). As above. */
   maxTimestamp(upTo: Offset, done: (found: FoundTimestamp | undefined | 'failed') => void): void {
-    this.#reader.maxTimestamp(this.#state.startOffset, upTo).then(done, (failure) => this.#readFailed(failure, done));
+    this.#timestamps.latest(upTo).then(done, (failure) => this.#readFailed(failure, done));
   }
 
   /**
@@ -269,7 +270,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
       this.deleteRecordsBefore(Math.min(offset, this.durableOffset) as Offset);
   }
 
-  /** Deletes segments by age and size; nothing at or above the high watermark. */
+  /** By age and size; nothing at or above the high watermark. */
   enforceRetention(nowMs: Timestamp): void {
     this.#retention.enforce(nowMs);
   }

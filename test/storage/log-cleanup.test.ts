@@ -197,13 +197,53 @@ describe('lookups by timestamp', () => {
     expect(await find()).toBeUndefined();
     await filled(harness, log, 5, (round) => (round === 2 ? 5000 : 100 * round));
     expect(await find()).toMatchObject({ offset: 29, timestamp: 5009 });
-    expect(await find(offset(29))).toBeUndefined();
+    expect(await find(offset(20))).toMatchObject({ offset: 19, timestamp: 109 });
+    expect(await find(offset(0))).toBeUndefined();
     await harness.restart();
     const again = harness.store.get('t', 0) as PartitionLog;
     const found = await harness.world.complete(
       new Promise((resolve) => again.maxTimestamp(again.logEndOffset, resolve)),
     );
     expect(found).toMatchObject({ offset: 29, timestamp: 5009 });
+  });
+
+  test('give the highest timestamp of what is left when the record that had it was deleted, also within its segment', async () => {
+    for (const segmentBytes of [1500, 1e6]) {
+      const harness = await Harness.open();
+      const log = await harness.create('t', 0, { segmentBytes, indexIntervalBytes: 100 });
+      const find = (upTo = log.logEndOffset) =>
+        harness.world.complete(new Promise((resolve) => log.maxTimestamp(upTo, resolve)));
+      for (const timestamp of [0, 100, 5000, 300, 400, 500])
+        appended(log, batch({ count: 10, valueBytes: 100, timestamp }));
+      await harness.settle();
+      log.deleteRecordsBefore(offset(25));
+      expect(await find()).toMatchObject({ offset: 29, timestamp: 5009 });
+      log.deleteRecordsBefore(offset(30));
+      await harness.settle();
+      expect(await find()).toMatchObject({ offset: 59, timestamp: 509 });
+      expect(await find(offset(50))).toMatchObject({ offset: 49, timestamp: 409 });
+      log.deleteRecordsBefore(offset(60));
+      expect(await find()).toBeUndefined();
+    }
+  });
+
+  test('go on in what is left when retention takes the segment that they look into', async () => {
+    const harness = await Harness.open({ tailCacheBytes: 0 });
+    const log = await harness.create('t', 0, { fileDeleteDelayMs: 0 });
+    await filled(harness, log, 5, (round) => 100 * round);
+    const indexed = new Set<string>();
+    harness.strike = (operation, path) => {
+      if (operation === 'open' && path.endsWith('.index')) indexed.add(path);
+      return operation === 'open' && path.endsWith('00.index') ? { delayMs: 100 } : undefined;
+    };
+    let found: unknown = 'nothing';
+    log.offsetForTimestamp(3, log.logEndOffset, (result) => {
+      found = result;
+    });
+    log.deleteRecordsBefore(offset(20));
+    await harness.settle(1_000);
+    expect(indexed.size).toBeGreaterThan(0);
+    expect(found).toMatchObject({ offset: 20, timestamp: 200 });
   });
 });
 

@@ -48,10 +48,10 @@ export class LogModel {
     return Buffer.concat(this.batches.filter(({ next }) => next > from).map(({ bytes }) => bytes));
   }
 
-  /** The first record with the highest timestamp. Those of a batch rise by one. */
-  latestRecord(): { offset: number; timestamp: number; leaderEpoch: number } | undefined {
+  /** The first record with the highest timestamp of those in [from, upTo). Those of a batch rise by one. */
+  latestRecord(from: number, upTo: number): { offset: number; timestamp: number; leaderEpoch: number } | undefined {
     let latest: { offset: number; timestamp: number; leaderEpoch: number } | undefined;
-    for (const { bytes, next } of this.batches) {
+    for (const { bytes, next } of this.batches.filter((each) => each.next > from && each.next <= upTo)) {
       const { maxTimestamp, partitionLeaderEpoch } = headersOf(bytes)[0] as BatchHeader;
       if (latest !== undefined && maxTimestamp <= latest.timestamp) continue;
       latest = { offset: next - 1, timestamp: maxTimestamp, leaderEpoch: partitionLeaderEpoch };
