@@ -101,6 +101,13 @@ export class LeaderState {
     return this.#proposed !== undefined;
   }
 
+  /** Whether somebody else is in sync, and will be whatever becomes of the proposal. */
+  get hasSuccessor(): boolean {
+    const { isr } = this.#view;
+    const proposed = this.#proposed?.isr.map(({ id }) => id) ?? isr;
+    return isr.some((id) => id !== this.#self && proposed.includes(id));
+  }
+
   /** Whether what is on the leader's disk waits for a member that has no room for it. */
   get isHeldUp(): boolean {
     return this.#view.isr.some((id) => this.#isStuck(id));

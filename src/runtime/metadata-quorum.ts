@@ -144,6 +144,7 @@ export class MetadataQuorum {
       },
       full: () => this.#diskFull(),
       snapshotStored: (position) => this.#input(() => this.#raft.snapshotStored(position)),
+      installHeldUp: () => this.#foundNoRoom(),
       snapshotInstalled: (covers) => {
         this.#foundRoom();
         this.#input(() => this.#snapshotInstalled(covers));
@@ -533,10 +534,7 @@ export class MetadataQuorum {
   }
 
   #diskFull(): void {
-    // It is tried again and again: told once.
-    if (!this.#isDiskFull)
-      this.#ports.logger.warn({}, 'no room on the disk of the metadata log: nothing is appended to it');
-    this.#isDiskFull = true;
+    this.#foundNoRoom();
     this.#input((now) => {
       this.#raft.diskFull(now);
       if (this.#raft.lastIndex === 0) this.#firstQuorum.dropped(now);
@@ -544,6 +542,13 @@ export class MetadataQuorum {
       // With other voters it has left for them, and they may commit it.
       this.#proposals.giveUp(this.#raft.durableIndex + 1, this.voters.length === 1 ? 'full' : 'unknown');
     });
+  }
+
+  /** It is tried again and again: told once. */
+  #foundNoRoom(): void {
+    if (!this.#isDiskFull)
+      this.#ports.logger.warn({}, 'no room on the disk of the metadata log: nothing is appended to it');
+    this.#isDiskFull = true;
   }
 
   #foundRoom(): void {

@@ -90,7 +90,10 @@ export class PartitionTable {
       rate: () => parts.moveBytesPerSecond(),
       replicasOf: () => ['*'],
     });
-    const replaceLog: ReplicaMovesParts['replaceLog'] = (...args) => this.#replaceLog(...args);
+    // A leader that has proposed another ISR would not know of it any more with another log.
+    const canMove = ({ isBeingCut, leadership }: Partition): boolean => !isBeingCut && leadership?.isProposing !== true;
+    const replaceLog: ReplicaMovesParts['replaceLog'] = (partition, replace) =>
+      this.#replaceLog(partition, () => canMove(partition), replace);
     this.moves = new ReplicaMoves({ store, logger, clock, throttle, replaceLog });
     store.onRoom = () => this.#openMissing();
   }
@@ -197,11 +200,12 @@ export class PartitionTable {
 
   /**
    * The log of a leader has turned out to be damaged: if others are in sync, one of them is to lead. It is not served any more, and handled
-   * as one that was found damaged at the start. In turn with the deltas; nothing happens if it cannot now.
+   * as one that was found damaged at the start. In turn with the deltas; nothing happens if nobody else is in sync by then. What it has
+   * proposed may still be decided: it leads on with nothing that it would have to know it for.
    */
   async quarantine(partition: Partition, reason: string): Promise<void> {
-    if (!partition.leadership?.view.isr.some((id) => id !== this.#node)) return;
-    await this.#replaceLog(partition, async (log) => {
+    const canGo = (): boolean => partition.leadership?.hasSuccessor === true;
+    await this.#replaceLog(partition, canGo, async (log) => {
       await this.#store.quarantine(log, reason);
       return undefined;
     });
@@ -321,11 +325,11 @@ export class PartitionTable {
 
   /**
    * Between two deltas: the replica stands still, as one that is not here, while `replace` runs, and goes on with the log that it gives,
-   * or with none. A leader leads on in its epoch, with all that it had appended; false if it cannot now: the log is being cut, or the leader
-   * has proposed another ISR, of which it would not know any more.
+   * or with none. A leader leads on in its epoch, with all that it had appended. False if that cannot be now, by `isAble` in its turn.
    */
   #replaceLog(
     partition: Partition,
+    isAble: () => boolean,
     replace: (log: PartitionLog) => Promise<PartitionLog | undefined>,
   ): Promise<boolean> {
     let isNow = true;
@@ -335,7 +339,7 @@ export class PartitionTable {
       const state = entry?.states[index];
       const { log } = partition;
       if (state === undefined || entry?.partitions[index] !== partition || log === undefined) return;
-      isNow = !partition.isBeingCut && partition.leadership?.isProposing !== true;
+      isNow = isAble();
       if (!isNow) return;
       entry.partitions[index] = undefined;
       this.#retire(partition, ErrorCode.NotLeaderOrFollower);

@@ -13,6 +13,8 @@ export interface QuorumLogEvents {
   /** There is no room: every entry and piece that was handed over and is not durable has been dropped. */
   full(): void;
   snapshotStored(position: number): void;
+  /** There is no room for the snapshot to take the place of the log: it waits for some, and all else for it. Told at each attempt. */
+  installHeldUp(): void;
   snapshotInstalled(covers: LogPosition): void;
   /** The disk failed, and nothing more is written. Once. */
   failed(failure: IoError): void;
@@ -22,6 +24,7 @@ type Operation =
   | { readonly kind: 'append'; readonly entries: readonly RaftEntry[]; readonly generation: number }
   | { readonly kind: 'truncate'; readonly from: number }
   | { readonly kind: 'store'; readonly piece: SnapshotPiece }
+  | { readonly kind: 'install'; readonly writer: RaftSnapshotWriter }
   | { readonly kind: 'compact'; readonly writer: RaftSnapshotWriter; readonly done: (isDone: boolean) => void };
 
 /**
@@ -37,7 +40,10 @@ export class QuorumLog {
   #isBusy = false;
   #savingState = false;
   #nextState: HardState | undefined;
-  #install: RaftSnapshotWriter | undefined;
+  /** Of the snapshot whose pieces come. */
+  #storing: RaftSnapshotWriter | undefined;
+  /** The complete one that is to take the place of the log, from when it is tried until it has. */
+  #installing: RaftSnapshotWriter | undefined;
   /** Counts the times that the disk was full: what was asked before is void. */
   #drops = 0;
   #stopped = false;
@@ -55,6 +61,8 @@ export class QuorumLog {
     if (truncateFrom !== undefined) this.#operations.push({ kind: 'truncate', from: truncateFrom });
     if (append.length > 0) this.#operations.push({ kind: 'append', entries: append, generation });
     for (const piece of storeSnapshot) this.#operations.push({ kind: 'store', piece });
+    // As the hard state: without room it is tried again when something happens next.
+    if (this.#installing !== undefined && !this.#isBusy) this.#alone({ kind: 'install', writer: this.#installing });
     this.#next();
   }
 
@@ -74,11 +82,11 @@ export class QuorumLog {
       await new Promise<void>((resolve) => {
         this.#idle = resolve;
       });
-    await this.#install?.abandon().catch(() => {});
+    await this.#storing?.abandon().catch(() => {});
   }
 
   #next(): void {
-    while (!this.#isBusy && !this.#stopped && this.#operations.length > 0) {
+    while (!this.#isBusy && !this.#stopped && this.#installing === undefined && this.#operations.length > 0) {
       const isAppend = this.#operations.peek()?.kind === 'append';
       if (!isAppend && this.#appending > 0) return;
       const operation = this.#operations.shift();
@@ -106,7 +114,9 @@ export class QuorumLog {
     this.#run(operation).then(
       () => this.#ended(),
       (failure: IoError) => {
-        if (!this.#stopped && failure.code === 'ENOSPC' && operation.kind === 'store') this.#dropAll();
+        const lacksRoom = !this.#stopped && failure.code === 'ENOSPC';
+        if (lacksRoom && this.#installing !== undefined) this.#events.installHeldUp();
+        else if (lacksRoom && operation.kind === 'store') this.#dropAll();
         else this.#fail(failure);
         this.#ended();
       },
@@ -125,6 +135,8 @@ export class QuorumLog {
         return await this.#log.truncateFrom(operation.from);
       case 'store':
         return await this.#store(operation.piece);
+      case 'install':
+        return await this.#install(operation.writer);
       case 'compact': {
         const isNews = operation.writer.covers.index > this.#log.snapshotIndex;
         if (isNews) await this.#log.compact(operation.writer);
@@ -136,10 +148,10 @@ export class QuorumLog {
 
   async #store({ index, epoch, position, payload, last }: SnapshotPiece): Promise<void> {
     if (position === 0) {
-      await this.#install?.abandon();
-      this.#install = await this.#log.beginInstall(index, epoch);
+      await this.#storing?.abandon();
+      this.#storing = await this.#log.beginInstall(index, epoch);
     }
-    const writer = this.#install;
+    const writer = this.#storing;
     assert(writer !== undefined && writer.covers.index === index, 'a piece belongs to the snapshot that was begun');
     await writer.append(payload);
     if (!last) {
@@ -147,8 +159,14 @@ export class QuorumLog {
       return;
     }
     await writer.finish();
-    this.#install = undefined;
+    this.#storing = undefined;
+    await this.#install(writer);
+  }
+
+  async #install(writer: RaftSnapshotWriter): Promise<void> {
+    this.#installing = writer;
     await this.#log.install(writer);
+    this.#installing = undefined;
     if (!this.#stopped) this.#events.snapshotInstalled(writer.covers);
   }
 

@@ -218,9 +218,9 @@ class Copy {
   async begin(to: LogDirectory): Promise<string | undefined> {
     const { logStartOffset, logEndOffset } = this.#log;
     const first = await this.#read(logStartOffset, logEndOffset, 1);
-    const header = first === undefined ? 'corrupt' : readBatchHeader(first, 0);
-    if (header === 'corrupt') return 'its first batch cannot be read';
-    const start = offset(header === 'incomplete' ? logStartOffset : Math.min(header.baseOffset, logStartOffset));
+    if (first === undefined && this.#log.logStartOffset > logStartOffset) return await this.begin(to);
+    if (first === undefined) return 'its first batch cannot be read';
+    const start = offset(Math.min(baseOffsetOf(first) ?? logStartOffset, logStartOffset));
     this.#future = await this.#parts.store.createFuture(this.#log, to, start);
     if (this.#future === undefined) return 'the other data directory does not take it';
     this.#listen(this.#future);
@@ -248,11 +248,22 @@ class Copy {
     future.listener = { written: () => {}, durable: wake, rejected: refuse, rewound: () => {}, failed: refuse };
   }
 
-  /** Copies some batches more, if there are any that end below `upTo`; durable when it resolves. */
+  /**
+   * Copies some batches more, if there are any that end below `upTo`; durable when it resolves. A copy that ends below the log's start by
+   * now begins anew there.
+   */
   async advance(upTo: Offset): Promise<string | undefined> {
     const { future } = this;
-    const bytes = await this.#read(future.logEndOffset, upTo, CHUNK_BYTES);
-    if (bytes === undefined) return 'it cannot be read any more where the copy ends';
+    const log = this.#log;
+    const from = offset(Math.max(future.logEndOffset, log.logStartOffset));
+    const bytes = await this.#read(from, upTo, CHUNK_BYTES);
+    if (log.logStartOffset > from) return await this.advance(upTo);
+    if (bytes === undefined) return 'it cannot be read where the copy ends';
+    if (bytes.length === 0 && from < log.logEndOffset) return undefined;
+    if (from > future.logEndOffset && baseOffsetOf(bytes) !== future.logEndOffset) {
+      await this.drop();
+      return await this.begin(future.directory);
+    }
     if (bytes.length === 0) return undefined;
     const epoch = this.#log.epochs.latest()?.epoch ?? 0;
     if (!this.#parts.store.isGrowing(future)) return 'the node stops';
@@ -270,16 +281,15 @@ class Copy {
 
   /** Nothing is appended to the log any more: the copy becomes all that it is. */
   async complete(): Promise<string | undefined> {
-    const { future } = this;
     const log = this.#log;
     if (!this.#isPrefix()) return 'it was cut below the end of the copy';
-    while (future.logEndOffset < log.logEndOffset) {
-      const end = future.logEndOffset;
+    while (this.end < log.logEndOffset) {
+      const { end } = this;
       const failure = await this.advance(log.logEndOffset);
       if (failure !== undefined) return failure;
-      if (future.logEndOffset === end) return 'its end cannot be read';
+      if (this.end === end) return 'its end cannot be read';
     }
-    future.deleteRecordsBefore(log.logStartOffset);
+    this.future.deleteRecordsBefore(log.logStartOffset);
     return undefined;
   }
 
@@ -307,4 +317,10 @@ class Copy {
       });
     });
   }
+}
+
+/** Of the first batch; undefined if there is none. */
+function baseOffsetOf(bytes: Uint8Array): number | undefined {
+  const header = readBatchHeader(bytes, 0);
+  return typeof header === 'object' ? header.baseOffset : undefined;
 }

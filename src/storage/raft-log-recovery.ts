@@ -101,22 +101,29 @@ async function withoutLeftovers(disk: Disk, folder: string, crc32c: Crc32c): Pro
   return names.filter((name) => !leftovers.includes(name));
 }
 
-/** From where a complete snapshot lies beside the log to where it is the log, with an empty segment behind it; can be done again after a crash. */
+/**
+ * From where a complete snapshot lies beside the log to where it is the log, with an empty segment behind it. Can be done again after a
+ * crash, or where it has failed in between.
+ */
 export async function finishInstall(
   disk: Disk,
   folder: string,
   covers: { readonly index: number; readonly epoch: number },
   crc32c: Crc32c,
 ): Promise<void> {
-  for (const name of await disk.list(folder)) {
-    if (parseSegmentName(name) !== undefined || parseSnapshotName(name) !== undefined)
-      await disk.remove(`${folder}/${name}`);
+  const snapshot = snapshotName(covers.index, covers.epoch);
+  const names = await disk.list(folder);
+  // Else it is the log already, and only that may not be durable.
+  if (names.includes(`${snapshot}${INSTALL_SUFFIX}`)) {
+    for (const name of names) {
+      if (parseSegmentName(name) !== undefined || parseSnapshotName(name) !== undefined)
+        await disk.remove(`${folder}/${name}`);
+    }
+    // Its directory sync also makes the removals durable, before the snapshot counts.
+    const next = covers.index + 1;
+    await replaceFile(disk, folder, segmentName(next), [encodeSegmentHeader(next, crc32c)]);
+    await disk.rename(`${folder}/${snapshot}${INSTALL_SUFFIX}`, `${folder}/${snapshot}`);
   }
-  // Its directory sync also makes the removals durable, before the snapshot counts.
-  const next = covers.index + 1;
-  await replaceFile(disk, folder, segmentName(next), [encodeSegmentHeader(next, crc32c)]);
-  const name = snapshotName(covers.index, covers.epoch);
-  await disk.rename(`${folder}/${name}${INSTALL_SUFFIX}`, `${folder}/${name}`);
   await disk.syncDir(folder);
 }
 

@@ -25,6 +25,7 @@ export class RaftSnapshotWriter {
   #sizeBytes = 0;
   #chunks = 0;
   #isFinished = false;
+  #isRenamed = false;
 
   private constructor(
     disk: Disk,
@@ -64,20 +65,24 @@ export class RaftSnapshotWriter {
   async finish(): Promise<void> {
     await this.#write([encodeSnapshotEnd(this.#chunks, this.#crc32c)]);
     await syncFile(this.#file);
+    await this.#file.close();
     this.#isFinished = true;
   }
 
-  /** Called by the log, of a finished snapshot: it is durable under its name, with this suffix, when it resolves. */
+  /**
+   * Called by the log, of a finished snapshot: it is durable under its name, with this suffix, when it resolves. Goes on where an earlier
+   * call has found no room.
+   */
   async commit(suffix: '' | typeof INSTALL_SUFFIX): Promise<void> {
     assert(this.#isFinished, 'a snapshot is complete before it takes its place');
-    await this.#file.close();
-    await this.#disk.rename(this.#path, `${this.#path.slice(0, -ASIDE_SUFFIX.length)}${suffix}`);
+    if (!this.#isRenamed) await this.#disk.rename(this.#path, `${this.#path.slice(0, -ASIDE_SUFFIX.length)}${suffix}`);
+    this.#isRenamed = true;
     await this.#disk.syncDir(this.#folder);
   }
 
-  /** Gives up before `commit` has succeeded. */
+  /** Gives up before `commit` was called. */
   async abandon(): Promise<void> {
-    await this.#file.close();
+    if (!this.#isFinished) await this.#file.close();
     await this.#disk.remove(this.#path);
   }
 

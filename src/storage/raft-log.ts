@@ -192,12 +192,14 @@ export class RaftLog {
     return RaftSnapshotReader.open(this.#disk, this.#folder, this.#snapshot, this.#crc32c);
   }
 
-  /** The finished snapshot takes the place of the whole log; durable when it resolves. No append may be in flight, and none may come before. */
+  /**
+   * The finished snapshot takes the place of the whole log; durable when it resolves. No append may be in flight, and none may come before.
+   * Rejects with ENOSPC for want of room: the log is not to be used any more but to call this again, which goes on where it stands.
+   */
   async install(snapshot: RaftSnapshotWriter): Promise<void> {
     assert(!this.#busy && this.#waiting.length === 0, 'a snapshot is installed between appends');
     await snapshot.commit(INSTALL_SUFFIX);
-    for (const { file } of this.#segments) await file.close();
-    this.#segments.length = 0;
+    for (const { file } of this.#segments.splice(0)) await file.close();
     const { index, epoch } = snapshot.covers;
     await finishInstall(this.#disk, this.#folder, snapshot.covers, this.#crc32c);
     const firstIndex = index + 1;

@@ -381,10 +381,13 @@ describe('a directory that fails', () => {
 });
 
 describe('a leader whose log turns out to be damaged', () => {
-  async function leading(isr: readonly (typeof ME)[]): Promise<Stage> {
+  const inSync = (isr: readonly (typeof ME)[]) => stateOf({ leader: ME, isr: [...isr] });
+
+  async function leading(isr: readonly (typeof ME)[], meanwhile = (_: Stage): void => {}): Promise<Stage> {
     const stage = new Stage(await Harness.open());
-    stage.apply({ partitions: [stage.change(OLD, stateOf({ leader: ME, isr: [...isr] }))] });
+    stage.apply({ partitions: [stage.change(OLD, inSync(isr))] });
     await stage.settled();
+    meanwhile(stage);
     await stage.harness.world.complete(stage.table.quarantine(stage.replica, 'the checksum does not match'));
     return stage;
   }
@@ -402,6 +405,34 @@ describe('a leader whose log turns out to be damaged', () => {
   test('stays what it is where nobody else is in sync', async () => {
     const { replica } = await leading([ME]);
     expect([replica.leads, replica.log?.logEndOffset]).toEqual([true, 0]);
+  });
+
+  test('stays what it is where the last other one leaves before its turn', async () => {
+    const { replica } = await leading([ME, OTHER], (stage) => {
+      stage.apply({ partitions: [stage.change(OLD, { ...inSync([ME]), partitionEpoch: 2 })] });
+    });
+    expect(replica.leads).toBe(true);
+  });
+
+  test('does not wait for the decision on a newcomer that it has proposed', async () => {
+    const third = nodeId(3);
+    const state = { ...inSync([ME, OTHER]), replicas: [ME, OTHER, third] };
+    const { replica } = await leading([ME, OTHER], (stage) => {
+      stage.apply({ partitions: [stage.change(OLD, { ...state, partitionEpoch: 2 })] });
+      void stage.table.settled().then(() => {
+        const fetch = { brokerEpoch: 7, fetchOffset: offset(0), durableOffset: offset(0), logStartOffset: 0 };
+        stage.replica.fetchedBy(third, fetch);
+        expect(stage.replica.proposeIsr(() => 7, 10_000)?.isr).toHaveLength(3);
+      });
+    });
+    expect([replica.leads, replica.log]).toEqual([false, undefined]);
+  });
+
+  test('stays what it is while it proposes to go on without the last other one', async () => {
+    const { replica } = await leading([ME, OTHER], ({ replica }) => {
+      expect(replica.proposeIsr(() => 7, -1)?.isr).toHaveLength(1);
+    });
+    expect(replica.leads).toBe(true);
   });
 });
 

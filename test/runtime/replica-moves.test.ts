@@ -232,6 +232,32 @@ describe('a replica that moves to another data directory', () => {
     expect(stage.harness.store.get('t', 0)?.logStartOffset).toBe(77);
   });
 
+  test.each([
+    ['far beyond it', () => 1203],
+    ['within the batch that would come next', (copiedEnd: number) => copiedEnd + 3],
+    ['all', () => 1500],
+  ])('goes on from the new start where records were deleted beyond what was copied: %s', async (_, startAbove) => {
+    const stage = await Stage.open(0);
+    const { harness, log, moves, partition } = stage;
+    for (let made = 0; made < 1500; made += 5) appended(log, batch({ valueBytes: 400, count: 5 }, made % 251));
+    await harness.settle();
+    stage.bytesPerSecond = 100_000;
+    moves.begin(partition, stage.other);
+    await stage.begun();
+    const copiedEnd = [...harness.store.futures()][0]?.logEndOffset ?? 0;
+    expect(copiedEnd).toBeGreaterThan(0);
+    const start = startAbove(copiedEnd);
+    expect(start).toBeGreaterThan(copiedEnd);
+    log.deleteRecordsBefore(offset(start));
+    await harness.settle(60_000);
+    const moved = harness.store.get('t', 0);
+    if (moved === undefined) return expect.unreachable();
+    expect([moved.directory === stage.other, moved.logStartOffset, moved.logEndOffset]).toEqual([true, start, 1500]);
+    await harness.crash();
+    expect(harness.store.get('t', 0)?.logStartOffset).toBe(start);
+    expect([...harness.store.futures()]).toEqual([]);
+  });
+
   test('stays where it is if it was cut below what was copied: the histories part there', async () => {
     const stage = await Stage.open(100);
     const { harness, log } = stage;
