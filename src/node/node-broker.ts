@@ -33,6 +33,7 @@ import { ReplicationThrottle } from '#runtime/replication-throttle';
 import { TopicCreator } from '#runtime/topic-creator';
 import { TransactionHost, transactionsTopic } from '#runtime/transaction-host';
 import type { LogStore } from '#storage/log-store';
+import { interBrokerEndpoint } from './inter-broker-endpoint.ts';
 import { NodeError } from './node-error.ts';
 import type { NodeIdentity, NodeQuorum } from './node-quorum.ts';
 
@@ -255,11 +256,6 @@ export async function joinAsBroker({ broker, lifecycle, isr }: NodeBroker, { quo
   lifecycle.wantWork();
   await unfenced;
   await partitions.settled();
-}
-
-/** Where brokers reach it: the named listener, else the first. */
-function interBrokerEndpoint(listeners: readonly BrokerListener[], name: string | undefined): Endpoint | undefined {
-  return (name === undefined ? undefined : listeners.find((listener) => listener.name === name)) ?? listeners[0];
 }
 
 /** Binds every address; what clients are told is the advertised address, else the bound one. */

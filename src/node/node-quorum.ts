@@ -20,6 +20,7 @@ import { MetadataQuorum } from '#runtime/metadata-quorum';
 import { PeerNetwork } from '#runtime/peer-network';
 import type { PeerHello } from '#runtime/peer-types';
 import type { LogStore } from '#storage/log-store';
+import { interBrokerEndpoint } from './inter-broker-endpoint.ts';
 import { LeaderlessWarning } from './leaderless.ts';
 import { NodeError } from './node-error.ts';
 
@@ -120,7 +121,12 @@ export async function openQuorum(
   const sessions = new BrokerSessions(
     ports.clock,
     { quorum, controller, peers },
-    { sessionMs: config.brokerSessionTimeoutMs, heartbeatMs: config.brokerHeartbeatIntervalMs, planted },
+    {
+      sessionMs: config.brokerSessionTimeoutMs,
+      heartbeatMs: config.brokerHeartbeatIntervalMs,
+      planted,
+      endpointOf: (listeners) => interBrokerEndpoint(listeners, config.interBrokerListenerName),
+    },
   );
   opened.push(async () => sessions.stop());
   const upkeep = new ControllerUpkeep(

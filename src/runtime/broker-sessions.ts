@@ -1,6 +1,7 @@
-import type { Clock, Timer } from '#base/ports';
+import type { Clock, Endpoint, Timer } from '#base/ports';
 import { BrokerLiveness } from '#metadata/broker-liveness';
 import type { BrokerCommand } from '#metadata/broker-states';
+import type { BrokerListener } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
 import type { NodeId, Uuid } from '#model/ids';
 import type { PlantedBugs } from '#model/planted-bugs';
@@ -15,6 +16,8 @@ export interface BrokerSessionsOptions {
   readonly sessionMs: number;
   readonly heartbeatMs: number;
   readonly planted: PlantedBugs;
+  /** Where other brokers reach one that has these listeners. */
+  readonly endpointOf: (listeners: readonly BrokerListener[]) => Endpoint | undefined;
 }
 
 const PROBE_MS = 300;
@@ -38,6 +41,7 @@ export class BrokerSessions {
   readonly #controller: MetadataController;
   readonly #peers: PeerNetwork;
   readonly #planted: PlantedBugs;
+  readonly #endpointOf: BrokerSessionsOptions['endpointOf'];
   readonly #liveness: BrokerLiveness;
   readonly #timer: Timer;
   readonly #votersTimer: Timer;
@@ -67,6 +71,7 @@ export class BrokerSessions {
     this.#controller = parts.controller;
     this.#peers = parts.peers;
     this.#planted = options.planted;
+    this.#endpointOf = options.endpointOf;
     this.#liveness = new BrokerLiveness(options);
     this.#timer = clock.timer((lateMs) => {
       if (!this.#isActive) return;
@@ -211,12 +216,23 @@ export class BrokerSessions {
   async #probeOnce(id: NodeId): Promise<'alive' | 'refused' | 'silent'> {
     const address = this.#peers.addressOf(id);
     const registered = this.#quorum.image.brokers.get(id);
-    if (address === undefined || registered === undefined) return 'silent';
+    if (registered === undefined) return 'silent';
+    if (address === undefined) return this.#knock(registered.listeners);
     const result = await this.#peers.probe(address, PROBE_MS);
     if (result === 'refused') return 'refused';
     if (typeof result === 'string') return 'silent';
     if (result.hello.id !== id) return 'refused';
     return result.hello.incarnation === registered.incarnation ? 'alive' : 'refused';
+  }
+
+  /**
+   * A broker that is no voter greets only who leads: a node that has just become the leader may never have met it, and if it was lost with
+   * the former leader, as of the same rack, never will. Its address among the peers is not known, but where brokers reach it is.
+   */
+  async #knock(listeners: readonly BrokerListener[]): Promise<'refused' | 'silent'> {
+    const at = this.#endpointOf(listeners);
+    const isRefused = at !== undefined && (await this.#peers.knock(at, PROBE_MS)) === 'refused';
+    return isRefused ? 'refused' : 'silent';
   }
 
   async #unfence(id: NodeId, brokerEpoch: number): Promise<void> {

@@ -7,6 +7,7 @@ import { MemoryBudget } from '#net/memory-budget';
 import type { PeerConnection } from '#net/peer-connection';
 import { MESSAGE_BYTES_MAX } from '#net/peer-frames';
 import { PeerListener } from '#net/peer-listener';
+import { knock } from './knock.ts';
 import { PeerDataEncoder } from './peer-data.ts';
 import { PeerDial } from './peer-dial.ts';
 import { intruderSentence, mistakenSentence } from './peer-greeting.ts';
@@ -43,7 +44,7 @@ export class PeerNetwork {
   readonly #links = new Map<NodeId, PeerLink>();
   /** By the id of the node that has dialled. */
   readonly #sessions = new Map<NodeId, PeerSession>();
-  /** What ends each probe that is under way; at most PROBES_MAX. */
+  /** What ends each probe and knock that is under way; at most PROBES_MAX. */
   readonly #probes = new Set<() => void>();
   readonly #handlers = new Map<string, PeerHandler>();
   /** By node; at most REFUSALS_MAX. */
@@ -174,6 +175,18 @@ export class PeerNetwork {
         dial.reset('forgotten');
         give('error');
       };
+      this.#probes.add(stop);
+    });
+  }
+
+  /** Whether anybody listens at an address that is no peer's: nobody says hello there. */
+  knock(at: Endpoint, timeoutMs: number): Promise<'refused' | 'error'> {
+    if (this.#closed || this.#probes.size >= PROBES_MAX) return Promise.resolve('error');
+    return new Promise((resolve) => {
+      const stop = knock(this.#ports, at, timeoutMs, (result) => {
+        this.#probes.delete(stop);
+        resolve(result);
+      });
       this.#probes.add(stop);
     });
   }

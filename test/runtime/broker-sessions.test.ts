@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import type { Endpoint } from '#base/ports';
+import type { BrokerListener } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
 import { type NodeId, nodeId, uuidFromBytes } from '#model/ids';
 import { NO_PLANTED_BUGS } from '#model/planted-bugs';
@@ -25,6 +27,8 @@ class Stage {
   readonly clock = new FakeClock();
   readonly entries: Entry[] = [];
   readonly dead = new Set<NodeId>();
+  /** They have not greeted this node yet. */
+  readonly strangers = new Set<NodeId>();
   readonly sessions: BrokerSessions;
   #roleChanged: () => void = () => {};
 
@@ -32,7 +36,14 @@ class Stage {
     const brokers = new Map(
       BROKERS.map((id) => [
         id,
-        { id, brokerEpoch: epochOf(id), incarnation: incarnationOf(id), fenced: false, directories: [] },
+        {
+          id,
+          brokerEpoch: epochOf(id),
+          incarnation: incarnationOf(id),
+          fenced: false,
+          directories: [],
+          listeners: [{ host: '', port: id }],
+        },
       ]),
     );
     const self = { id: nodeId(1) };
@@ -53,11 +64,13 @@ class Stage {
         new Promise((answer) => this.entries.push({ brokers: command.brokers.map(({ id }) => id), answer })),
     };
     const peers = {
-      addressOf: (id: NodeId) => ({ id }),
+      addressOf: (id: NodeId) => (this.strangers.has(id) ? undefined : { id }),
+      knock: async ({ port }: Endpoint) => (this.dead.has(nodeId(port)) ? 'refused' : 'error'),
       probe: async ({ id }: { readonly id: NodeId }) =>
         this.dead.has(id) ? 'refused' : { hello: { id, incarnation: incarnationOf(id) } },
     };
-    const options = { sessionMs: SESSION_MS, heartbeatMs: HEARTBEAT_MS, planted: NO_PLANTED_BUGS };
+    const endpointOf = ([first]: readonly BrokerListener[]) => first;
+    const options = { sessionMs: SESSION_MS, heartbeatMs: HEARTBEAT_MS, planted: NO_PLANTED_BUGS, endpointOf };
     this.sessions = new BrokerSessions(this.clock, { quorum, controller, peers } as never, options);
   }
 
@@ -124,6 +137,16 @@ describe('brokers that are found gone', () => {
     expect(stage.fenced).toEqual([[7], [8, 9]]);
     await stage.answer(1);
     expect(stage.fenced).toHaveLength(2);
+  });
+
+  test('before they have ever met this node, where nobody listens at their Kafka address either', async () => {
+    const stage = new Stage();
+    const [dead, living] = [nodeId(8), nodeId(9)];
+    stage.strangers.add(dead).add(living);
+    stage.dead.add(dead);
+    await stage.start();
+    for (let tries = 0; tries < 5; tries += 1) await stage.settle(20);
+    expect(stage.fenced).toEqual([[8]]);
   });
 
   test('are more entries if there is much to decide: this node must not lose its place over it', async () => {
