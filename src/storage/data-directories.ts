@@ -159,7 +159,11 @@ export class DataDirectories {
     }
   }
 
-  #opened(disk: Disk, directoryId: Uuid, { journalGeneration, savedNames }: DirectoryContent): LogDirectory {
+  #opened(
+    disk: Disk,
+    directoryId: Uuid,
+    { journalGeneration, savedNames, wasCompacted }: DirectoryContent,
+  ): LogDirectory {
     const { minFreeBytes, journalFileBytes = JOURNAL_FILE_BYTES, journalAbove = JOURNAL_ABOVE } = this.#options;
     const { planted = NO_PLANTED_BUGS, onRoom } = this.#options;
     return new LogDirectory(this.#ports, disk, directoryId, {
@@ -168,6 +172,7 @@ export class DataDirectories {
       journalAbove,
       journalGeneration,
       savedNames,
+      wasCompacted,
       planted,
       onOffline: (_directory, reason) => this.#wentOffline(reason),
       onRoom,
@@ -185,6 +190,7 @@ export class DataDirectories {
         planted: NO_PLANTED_BUGS,
         journalGeneration: 0,
         savedNames: new Set(),
+        wasCompacted: false,
         onOffline: () => {},
         onRoom: () => {},
       });

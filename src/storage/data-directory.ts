@@ -43,6 +43,8 @@ export interface DirectoryContent {
   readonly doomed: readonly string[];
   /** Logs that the offset checkpoints speak of, whether or not they are there. */
   readonly savedNames: ReadonlySet<string>;
+  /** The cleaner's checkpoint speaks of some. */
+  readonly wasCompacted: boolean;
   pointOf(topic: string, partition: number): LoadPoint;
   readonly journalGeneration: number;
   /** See LogStore. */
@@ -125,6 +127,7 @@ export async function openDirectory({ codecs, logger }: StoragePorts, disk: Disk
       return suffix === '-delete' || (suffix === '-future' && !isFuture.has(name));
     }),
     savedNames: new Set([...recoveryPoints.keys(), ...logStarts.keys(), ...cleaned.keys()]),
+    wasCompacted: cleaned.size > 0,
     pointOf(topic, partition) {
       const name = partitionName(topic, partition);
       const recoveryPoint = recoveryPoints.get(name) ?? offset(0);

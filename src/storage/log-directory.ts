@@ -21,6 +21,8 @@ export interface LogDirectoryOptions {
   readonly journalFileBytes: number;
   /** Logs that the directory's offset checkpoints speak of, by partition name. */
   readonly savedNames: ReadonlySet<string>;
+  /** Some of them were compacted, by its checkpoint. */
+  readonly wasCompacted: boolean;
   /** The journal's first generation is above it. */
   readonly journalGeneration: number;
   readonly planted: PlantedBugs;
@@ -84,8 +86,8 @@ export class LogDirectory {
   #checkpointing: Promise<void> = Promise.resolve();
   #savedRecoveryPoints: string | undefined;
   #savedLogStarts: string | undefined;
-  /** There is no such file while nothing was ever compacted. */
-  #savedCleaned: string;
+  /** There is no such file while nothing was ever compacted; one that an earlier run has left may speak of logs that are no more. */
+  #savedCleaned: string | undefined;
   #savedNames: ReadonlySet<string>;
   #nameSync: Promise<void> = Promise.resolve();
   #nextNameSync: Promise<void> | undefined;
@@ -95,7 +97,7 @@ export class LogDirectory {
     this.#ports = ports;
     this.#options = options;
     this.#savedNames = options.savedNames;
-    this.#savedCleaned = offsetCheckpointText([]);
+    this.#savedCleaned = options.wasCompacted ? undefined : offsetCheckpointText([]);
     this.disk = disk;
     this.id = id;
     this.clock = ports.clock;

@@ -7,8 +7,10 @@ import {
   batchesOf,
   COMPACT,
   clean,
+  committedOf,
   committedRecords,
   committing,
+  type FoundBatch,
   type FoundRecord,
   keyed,
 } from './compaction-support.ts';
@@ -28,7 +30,7 @@ type Step =
       readonly codec: number;
     }
   | { readonly kind: 'end'; readonly producer: number; readonly marker: 'abort' | 'commit' }
-  | { readonly kind: 'roll' | 'restart' | 'crash' }
+  | { readonly kind: 'roll' | 'restart' | 'crash' | 'replay' }
   | { readonly kind: 'wait'; readonly ms: number }
   | { readonly kind: 'clean'; readonly dedupeBytes: number; readonly segmentBytes: number };
 
@@ -55,7 +57,10 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('roll' as const) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('restart' as const, 'crash' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constantFrom('restart' as const, 'crash' as const, 'replay' as const) }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(100, 9000, 21_000) }) },
   {
     weight: 4,
@@ -113,10 +118,13 @@ class Run {
       case 'wait':
         return this.#harness.settle(step.ms);
       case 'restart':
+      case 'replay':
       case 'crash': {
         await this.#harness.settle(500);
         const before = this.#log.producers.lastOfEach();
-        await (step.kind === 'crash' ? this.#harness.crash() : this.#harness.restart());
+        if (step.kind === 'crash') await this.#harness.crash();
+        else if (step.kind === 'restart') await this.#harness.restart();
+        else await this.#restartFromBatches();
         expect(this.#harness.store.quarantined).toEqual([]);
         const log = this.#harness.store.get('t', 0);
         if (log === undefined) {
@@ -150,6 +158,17 @@ class Run {
     }
   }
 
+  /** What is left of the batches has to tell everything. */
+  async #restartFromBatches(): Promise<void> {
+    await this.#harness.settle(6000);
+    await this.#harness.stop(async (disk) => {
+      for (const name of await disk.list('t-0'))
+        if (/\.(snapshot|txnindex|timeindex)$/.test(name)) await disk.remove(`t-0/${name}`);
+      await disk.syncDir('t-0');
+    });
+    await this.#harness.start();
+  }
+
   async check(nowMs = this.#harness.world.clock.wall()): Promise<void> {
     const batches = await batchesOf(this.#harness, this.#log);
     const found = batches.flatMap(({ records }) => records);
@@ -176,6 +195,22 @@ class Run {
       if (!mayGo) expect(there.has(record.offset), `${record.offset}:${record.key}`).toBe(true);
     }
     await this.#checkCommitted(decided);
+    this.#checkRanges(batches);
+  }
+
+  /** Whoever reads some batches, read_committed, is told of all that was aborted in them, wherever it begins. */
+  #checkRanges(batches: readonly FoundBatch[]): void {
+    const end = this.#log.producers.firstUnstableOffset ?? this.#log.logEndOffset;
+    const aborted = new Set(this.#written.flatMap(({ state, offset: at }) => (state === 'aborted' ? [at] : [])));
+    const stable = batches.filter(({ last }) => last < end);
+    for (const [from] of stable.entries()) {
+      for (const count of [1, 2, 3, stable.length - from]) {
+        const range = stable.slice(from, from + count);
+        const seen = committedOf(range, this.#log).map(({ offset: at }) => at);
+        const there = range.flatMap(({ records }) => records).map(({ offset: at }) => at);
+        expect(seen).toEqual(there.filter((at) => !aborted.has(at)));
+      }
+    }
   }
 
   /** Whoever reads it all, read_committed, ends with the last committed value of each key, and sees nothing that was aborted. */

@@ -112,15 +112,25 @@ export async function words(harness: Harness, log: PartitionLog): Promise<string
   return (await recordsOf(harness, log)).map(({ offset: at, key, value }) => `${at}:${key}=${value ?? ''}`).join(' ');
 }
 
-/** What a read_committed consumer makes of it: as the Java client does, by the aborted transactions that the broker tells. */
+/** What a read_committed consumer makes of all below `upTo`. */
 export async function committedRecords(harness: Harness, log: PartitionLog, upTo: number): Promise<FoundRecord[]> {
+  const batches = await batchesOf(harness, log);
+  return committedOf(
+    batches.filter(({ last }) => last < upTo),
+    log,
+  );
+}
+
+/** What a read_committed consumer makes of these batches: as the Java client does, by the aborted transactions that the broker tells. */
+export function committedOf(batches: readonly FoundBatch[], log: PartitionLog): FoundRecord[] {
+  const [first, final] = [batches[0], batches.at(-1)];
+  if (first === undefined || final === undefined) return [];
   const coming = log
-    .abortedTransactions(log.logStartOffset, offset(upTo))
+    .abortedTransactions(offset(first.base), offset(final.last + 1))
     .toSorted((a, b) => a.firstOffset - b.firstOffset);
   const aborted = new Set<number>();
   const seen: FoundRecord[] = [];
-  for (const batch of await batchesOf(harness, log)) {
-    if (batch.last >= upTo) break;
+  for (const batch of batches) {
     while (coming[0] !== undefined && coming[0].firstOffset <= batch.last) aborted.add(coming.shift()?.producerId ?? 0);
     if (batch.control === 'abort') aborted.delete(batch.producerId);
     if (batch.control !== undefined || (batch.transactional && aborted.has(batch.producerId))) continue;

@@ -249,6 +249,21 @@ describe('an idempotent producer', () => {
   });
 });
 
+describe('what the cleaner’s checkpoint says', () => {
+  test('of a log that was deleted is not said of the next one with its name', async () => {
+    const { harness, log } = await opened();
+    put(log, 'a=1 a=2 a=3');
+    await clean(harness, log);
+    await harness.world.complete(harness.store.delete(log));
+    await harness.crash();
+    const next = await harness.create('t', 0, COMPACT);
+    put(next, 'k=1 k= b=1 b=2');
+    await harness.settle(6000);
+    const again = (await harness.crash()).get('t', 0) as PartitionLog;
+    expect(again.compaction.cleanedOffset).toBe(0);
+  });
+});
+
 describe('compact,delete', () => {
   test('is compacted and expires', async () => {
     const { harness, log } = await opened({ cleanupPolicy: 'compact,delete', retentionMs: 1000, retentionBytes: -1 });
