@@ -171,8 +171,8 @@ export class ReplicaFetcher {
       replicaState: { replicaId: self, replicaEpoch: this.#options.brokerEpoch() },
       maxWaitMs: isReport ? 0 : waitMaxMs,
       minBytes,
-      // A report has room for nothing.
-      maxBytes: isReport ? 0 : responseMaxBytes,
+      // A report has room for nothing, and no fetch must look like one: the first batch comes whole, however little is asked for.
+      maxBytes: isReport ? 0 : Math.max(1, responseMaxBytes),
       ...this.#session.next(),
       topics,
     };
@@ -221,7 +221,7 @@ export class ReplicaFetcher {
       lastFetchedEpoch: this.#options.planted.has('fetch-without-last-epoch') ? -1 : lastEpochOf(log),
       logStartOffset,
       // A leader that knows does not wait for this replica; where its log starts it tells all the same, which may make room.
-      partitionMaxBytes: directory.isFull ? 0 : this.#options.partitionMaxBytes,
+      partitionMaxBytes: directory.isFull ? 0 : Math.max(1, this.#options.partitionMaxBytes),
       // PLANTED BUG report-before-sync: what was fetched is told as if it were on the disk.
       durableOffset: this.#options.planted.has('report-before-sync') ? logEndOffset : durableOffset,
     };

@@ -78,7 +78,7 @@ class Stage {
   /** Where logs were begun anew. */
   readonly restarts: FollowerLog[] = [];
 
-  constructor(undurable = new UndurableBytes(UNDURABLE_BYTES_MAX)) {
+  constructor(undurable = new UndurableBytes(UNDURABLE_BYTES_MAX), maxBytes = { partition: 1000, response: 5000 }) {
     const connection: Connection = {
       remote: { host: 'h', port: 1 },
       queuedBytes: 0,
@@ -104,8 +104,8 @@ class Stage {
       leader: LEADER,
       waitMaxMs: 500,
       minBytes: 1,
-      partitionMaxBytes: 1000,
-      responseMaxBytes: 5000,
+      partitionMaxBytes: maxBytes.partition,
+      responseMaxBytes: maxBytes.response,
       undurable,
       planted: NO_PLANTED_BUGS,
       throttle: new ReplicationThrottle({
@@ -255,6 +255,13 @@ describe('a follower', () => {
     expect(stage.told(1)).toEqual([
       { topicId: T, partition: 0, fetchOffset: 3, durableOffset: 0, lastFetchedEpoch: 3 },
     ]);
+  });
+
+  test('asks for something also where the configs allow for no bytes: to ask for none says that there is no room', () => {
+    const stage = new Stage(undefined, { partition: 0, response: 0 });
+    stage.follow(new FollowerLog('t', 0, T));
+    expect(stage.asked[0]?.maxBytes).toBe(1);
+    expect(stage.asked[0]?.topics[0]?.partitions).toMatchObject([{ partitionMaxBytes: 1 }]);
   });
 
   test('closes its connection when there is nothing more to follow over it: the leader holds one for each that is open', () => {
@@ -553,6 +560,21 @@ describe('a follower', () => {
       expect(stage.told(-1)).toMatchObject([{ fetchOffset: 1, lastFetchedEpoch: -1 }]);
     },
   );
+
+  test('goes on where it ends behind a leader that misses only an epoch in which nothing was written', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    log.epochs.assign(leaderEpoch(1), offset(0));
+    log.fill(9);
+    log.logStartOffset = offset(9);
+    log.epochs.truncateFromStart(offset(9));
+    log.epochs.assign(leaderEpoch(2), offset(9));
+    stage.follow(log);
+    expect(stage.told(0)).toMatchObject([{ fetchOffset: 9, lastFetchedEpoch: 2 }]);
+    await stage.answer({ topicId: T, index: 0, logStartOffset: 4, diverging: { epoch: 1, endOffset: 9 } });
+    expect(stage.restarts.map(({ logStartOffset }) => logStartOffset)).toEqual([9]);
+    expect(stage.told(-1)).toMatchObject([{ fetchOffset: 9, lastFetchedEpoch: -1 }]);
+  });
 
   test('asks no more for what it stopped following before the first answer', async () => {
     const stage = new Stage();
