@@ -87,9 +87,10 @@ export class LogRetention {
   async #expire(nowMs: Timestamp | undefined): Promise<void> {
     const { state, snapshots, writer, rewind } = this.#log;
     const { directory, folder, segments } = state;
-    if (this.#log.isClosed() || rewind.isPending || directory.isOffline) return;
+    const isOver = (): boolean => this.#log.isClosed() || rewind.isPending || directory.isOffline;
+    if (isOver()) return;
     if (nowMs !== undefined) await learnTimestamps(directory, segments, state.config, nowMs);
-    if (rewind.isPending || directory.isOffline) return;
+    if (isOver()) return;
     // The log has gone on meanwhile. From here to its new start it is one turn: nothing is judged by where it was.
     const { startOffset: logStartOffset, endOffset: logEndOffset } = state;
     const durableOffset = Math.min(writer.durableOffset, logEndOffset) as Offset;

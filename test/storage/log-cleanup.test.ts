@@ -143,6 +143,17 @@ describe('retention', () => {
     expect([log.highWatermark, log.logStartOffset, log.logEndOffset]).toEqual([31, 20, 32]);
   });
 
+  test('takes nothing from a log that was closed while it looked', async () => {
+    const harness = await Harness.open();
+    await filled(harness, await harness.create('t', 0), 3);
+    await harness.restart();
+    const log = harness.store.get('t', 0) as PartitionLog;
+    log.updateConfig({ ...log.config, retentionMs: 1000 });
+    log.enforceRetention(1e9);
+    await harness.world.complete(log.close());
+    expect(log.logStartOffset).toBe(0);
+  });
+
   test('happens by itself, at each retention check', async () => {
     const harness = await Harness.open({ retentionCheckMs: 60_000 });
     const log = await harness.create('t', 0, { retentionBytes: 0, retentionMs: -1 });
