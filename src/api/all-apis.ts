@@ -23,6 +23,7 @@ import { findCoordinatorApi } from './find-coordinator.ts';
 import { deleteGroupsApi, describeGroupsApi, listGroupsApi } from './group-admin.ts';
 import { heartbeatApi, joinGroupApi, leaveGroupApi, syncGroupApi } from './group-membership.ts';
 import { initProducerIdApi } from './init-producer-id.ts';
+import { listConfigResourcesApi } from './list-config-resources.ts';
 import { listOffsetsApi } from './list-offsets.ts';
 import { listTransactionsApi } from './list-transactions.ts';
 import { metadataApi } from './metadata.ts';
@@ -84,6 +85,7 @@ export const ALL_APIS: readonly Api[] = [
   listTransactionsApi,
   consumerGroupHeartbeatApi,
   consumerGroupDescribeApi,
+  listConfigResourcesApi,
   describeTopicPartitionsApi,
   addRaftVoterApi,
   removeRaftVoterApi,

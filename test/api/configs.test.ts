@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { alterConfigsApi, incrementalAlterConfigsApi } from '#api/alter-configs';
 import { describeConfigsApi } from '#api/describe-configs';
+import { listConfigResourcesApi } from '#api/list-config-resources';
 import { AlterOperation } from '#metadata/configs';
 import { ResourceType } from '#metadata/records';
 import { ErrorCode } from '#model/errors';
@@ -10,10 +11,13 @@ import { writeDescribeConfigsRequest } from '#protocol/generated/describe-config
 import { readDescribeConfigsResponse } from '#protocol/generated/describe-configs-response';
 import { writeIncrementalAlterConfigsRequest } from '#protocol/generated/incremental-alter-configs-request';
 import { readIncrementalAlterConfigsResponse } from '#protocol/generated/incremental-alter-configs-response';
+import { writeListConfigResourcesRequest } from '#protocol/generated/list-config-resources-request';
+import { readListConfigResourcesResponse } from '#protocol/generated/list-config-resources-response';
 import { ApiStage, versionsOf } from './api-stage.ts';
 
 const alter = { write: writeAlterConfigsRequest, read: readAlterConfigsResponse };
 const incremental = { write: writeIncrementalAlterConfigsRequest, read: readIncrementalAlterConfigsResponse };
+const listing = { write: writeListConfigResourcesRequest, read: readListConfigResourcesResponse };
 const describing = { write: writeDescribeConfigsRequest, read: readDescribeConfigsResponse };
 
 async function describeOne(stage: ApiStage, resourceType: number, resourceName: string, keys: string[] | null = null) {
@@ -28,9 +32,9 @@ async function describeOne(stage: ApiStage, resourceType: number, resourceName: 
   return result;
 }
 
-async function setBrokerConfig(stage: ApiStage, resourceName: string, name: string, value: string) {
+async function setConfig(stage: ApiStage, resourceType: number, resourceName: string, name: string, value: string) {
   const configs = [{ name, configOperation: AlterOperation.Set, value }];
-  const resources = [{ resourceType: ResourceType.Broker, resourceName, configs }];
+  const resources = [{ resourceType, resourceName, configs }];
   const answer = await stage.call(incrementalAlterConfigsApi, incremental, 1, { resources, validateOnly: false });
   expect(answer.responses).toMatchObject([{ errorCode: ErrorCode.None }]);
 }
@@ -111,8 +115,8 @@ describe('DescribeConfigs', () => {
   test('a broker tells its own configs; without a name only what is set for all brokers at run time', async () => {
     const stage = new ApiStage({ 'num.partitions': '4' });
     expect((await describeOne(stage, ResourceType.Broker, '')).configs).toEqual([]);
-    await setBrokerConfig(stage, '', 'log.retention.ms', '7000');
-    await setBrokerConfig(stage, '1', 'log.retention.ms', '8000');
+    await setConfig(stage, ResourceType.Broker, '', 'log.retention.ms', '7000');
+    await setConfig(stage, ResourceType.Broker, '1', 'log.retention.ms', '8000');
     const { configs: clusterWide } = await describeOne(stage, ResourceType.Broker, '');
     expect(clusterWide).toMatchObject([
       { name: 'log.retention.ms', value: '7000', configSource: 3, synonyms: [{ value: '7000', source: 3 }] },
@@ -192,5 +196,32 @@ describe('IncrementalAlterConfigs', () => {
     const answer = stage.call(incrementalAlterConfigsApi, incremental, 1, { resources, validateOnly: false });
     stage.clock.advance(30_000);
     expect((await answer).responses).toMatchObject([{ errorCode: ErrorCode.RequestTimedOut, resourceName: 'orders' }]);
+  });
+});
+
+describe('ListConfigResources (KIP-1142)', () => {
+  async function listed(resourceTypes: number[], version = 1): Promise<readonly string[]> {
+    const stage = new ApiStage();
+    stage.topic('orders');
+    stage.topic('bills', 1, { 'retention.ms': '1000' });
+    await setConfig(stage, ResourceType.Broker, '', 'log.retention.ms', '7000');
+    await setConfig(stage, ResourceType.Group, 'readers', 'consumer.session.timeout.ms', '50000');
+    const answer = await stage.call(listConfigResourcesApi, listing, version, { resourceTypes });
+    expect(answer.errorCode).toBe(ErrorCode.None);
+    return answer.configResources.map(({ resourceType, resourceName }) => `${resourceType} ${resourceName}`);
+  }
+
+  test('names topics and live brokers with or without configs, of groups those that have some', async () => {
+    expect(await listed([])).toEqual(['2 orders', '2 bills', '4 1', '8 1', '32 readers']);
+    expect(await listed([ResourceType.Group, ResourceType.Broker, ResourceType.Group])).toEqual(['4 1', '32 readers']);
+  });
+
+  test('version 0 asks for client metrics, which nobody has', async () => {
+    expect(await listed([], 0)).toEqual([]);
+  });
+
+  test('a type that is unknown refuses the whole request', async () => {
+    const answer = await new ApiStage().call(listConfigResourcesApi, listing, 1, { resourceTypes: [2, 3] });
+    expect(answer).toMatchObject({ errorCode: ErrorCode.UnsupportedVersion, configResources: [] });
   });
 });

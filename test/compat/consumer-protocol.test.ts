@@ -66,6 +66,12 @@ describe.skipIf(jars === '')('the consumer group protocol with Java', () => {
   check('config-describe: shows them', Tool.Config, (at) => [...at, '--describe', ...ofGroup], {
     prints: /consumer\.session\.timeout\.ms=50000/,
   });
+  check(
+    'config-describe: without a name it lists all groups',
+    Tool.Config,
+    (at) => [...at, '--describe', '--entity-type', 'groups'],
+    { prints: new RegExp(`${group}[^]*consumer\\.session\\.timeout\\.ms=50000`) },
+  );
 
   test('consumer-groups-members, -state: two console consumers share the topic, one of them by a regex', async () => {
     const { bootstrap } = broker;

@@ -152,6 +152,8 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       return { includeClusterAuthorizedOperations: true };
     case ApiKey.ListGroups:
       return {};
+    case ApiKey.ListConfigResources:
+      return version >= 1 ? { resourceTypes: [2, 4, 32] } : {};
     case ApiKey.AddPartitionsToTxn: {
       const topics = [{ name, partitions: [0] }];
       if (version >= 4) return { transactions: [{ ...PRODUCER, verifyOnly: version % 2 === 0, topics }] };
