@@ -11,6 +11,7 @@ import type { FollowerFetch } from '#replication/follower-progress';
 import { type ActiveBroker, type IsrProposal, LeaderState, type PartitionView } from '#replication/leader-state';
 import type { LogListener, PartitionLog } from '#storage/partition-log';
 import { type Acknowledge, PartitionWaiters, type WatchedEnd, type Watcher } from './partition-waiters.ts';
+import { Watermarks } from './watermarks.ts';
 
 /** A duplicate has what the batch that was taken first got. */
 export interface Appended {
@@ -69,14 +70,7 @@ export class Partition implements LogListener {
   #wasReady = false;
   /** In the epoch before the present one. */
   #ledBefore = false;
-  /** What clients may have been told. */
-  #highWatermark: Offset;
-  /** As it was when the log last knew it. */
-  #stableOffset: Offset = offset(0);
-  /** It was seen at least once since this leader's epoch began. */
-  #isStableKnown = false;
-  /** As a follower's leader has told it. */
-  #leaderHighWatermark: Offset = offset(0);
+  readonly #watermarks: Watermarks;
   readonly #waiters = new PartitionWaiters();
   readonly #verifications = new Verifications();
   /** While a follower's log is being cut. */
@@ -90,8 +84,8 @@ export class Partition implements LogListener {
     this.topicId = topicId;
     this.index = index;
     this.#log = log;
-    this.#highWatermark = log?.logStartOffset ?? offset(0);
-    if (log !== undefined) this.#hold(log);
+    this.#watermarks = new Watermarks(log, home.planted);
+    if (log !== undefined) log.listener = this;
   }
 
   /** A test's own; none in any other node. */
@@ -128,21 +122,16 @@ export class Partition implements LogListener {
    */
   get isReady(): boolean {
     if (this.#leader === undefined) return true;
-    return this.#leader.isReady && (this.#isStableKnown || this.#lookForStable());
+    return this.#leader.isReady && this.#watermarks.isStableKnown;
   }
 
   get highWatermark(): Offset {
-    return this.#highWatermark;
+    return this.#watermarks.high;
   }
 
-  /** Below it no transaction is open, of what the log still has; what read_committed consumers may read. */
+  /** See Watermarks.stable. */
   get lastStableOffset(): Offset {
-    const log = this.#log;
-    if (log === undefined) return this.#highWatermark;
-    // PLANTED BUG read-beyond-stable-offset: whoever reads what is committed is given whatever all in sync have.
-    if (this.#home.planted.has('read-beyond-stable-offset')) return this.#highWatermark;
-    this.#lookForStable();
-    return Math.max(Math.min(this.#stableOffset, this.#highWatermark), log.logStartOffset) as Offset;
+    return this.#watermarks.stable;
   }
 
   /** How far a follower may read: what is in the leader's files, and cannot be taken back for want of room. */
@@ -158,8 +147,7 @@ export class Partition implements LogListener {
 
   /** How far this follower is behind what its leader has committed, in records; 0 on a leader. */
   get offsetLag(): number {
-    if (this.leads || this.#log === undefined) return 0;
-    return Math.max(0, this.#leaderHighWatermark - this.#log.logEndOffset);
+    return this.leads ? 0 : this.#watermarks.missing;
   }
 
   /** Begins to lead in a new epoch, with all that its log holds. No cut is under way. */
@@ -168,12 +156,10 @@ export class Partition implements LogListener {
     const log = this.#log;
     this.#leaderEpoch = view.leaderEpoch;
     this.#wasReady = false;
-    this.#isStableKnown = false;
+    this.#watermarks.lead();
     if (log === undefined) return;
     assert(this.#cut === undefined, 'a log that leads is whole');
     this.#waiters.drop(ErrorCode.NotLeaderOrFollower);
-    // What an earlier leader has told says nothing of what this one appends, should it follow again.
-    this.#leaderHighWatermark = offset(0);
     this.#verifications.clear();
     log.assignEpoch(view.leaderEpoch);
     this.#leader = new LeaderState({
@@ -182,7 +168,7 @@ export class Partition implements LogListener {
       minIsr,
       epochStart: log.logEndOffset,
       durableOffset: log.durableOffset,
-      highWatermark: this.#highWatermark,
+      highWatermark: this.#watermarks.high,
       now: this.#home.now(),
       planted,
     });
@@ -344,7 +330,7 @@ export class Partition implements LogListener {
   leaderIsAt(highWatermark: Offset, logStartOffset: Offset): void {
     const log = this.#log;
     if (log === undefined || this.leads) return;
-    this.#leaderHighWatermark = highWatermark;
+    this.#watermarks.leaderIsAt(highWatermark);
     this.#followHighWatermark();
     if (logStartOffset > log.logStartOffset && this.#cut === undefined) log.raiseStartTo(logStartOffset);
   }
@@ -354,10 +340,10 @@ export class Partition implements LogListener {
     const log = this.#log;
     if (log === undefined || this.leads || this.#cut !== undefined) return;
     this.#beginCut();
-    this.#lowerTo(to);
+    this.#watermarks.lowerTo(to);
     log.truncateTo(to, () => {
       // Batches go as a whole.
-      this.#lowerTo(log.logEndOffset);
+      this.#watermarks.lowerTo(log.logEndOffset);
       this.#endCut();
     });
   }
@@ -372,9 +358,9 @@ export class Partition implements LogListener {
       this.#restarting = undefined;
       if (this.#log !== log) return;
       this.#log = made;
-      this.#highWatermark = startOffset;
-      this.#leaderHighWatermark = startOffset;
-      if (made !== undefined) this.#hold(made);
+      this.#watermarks.begin(made, startOffset);
+      this.#watermarks.leaderIsAt(startOffset);
+      if (made !== undefined) made.listener = this;
       this.#endCut();
     });
   }
@@ -383,8 +369,8 @@ export class Partition implements LogListener {
   beginAnew(log: PartitionLog): void {
     assert(this.#log === undefined && !this.leads, 'nothing is served that could be lost');
     this.#log = log;
-    this.#highWatermark = log.logStartOffset;
-    this.#hold(log);
+    this.#watermarks.begin(log, log.logStartOffset);
+    log.listener = this;
   }
 
   get isBeingCut(): boolean {
@@ -462,6 +448,7 @@ export class Partition implements LogListener {
   #goOffline(error: ErrorCode): void {
     if (this.#log !== undefined) this.#log.listener = undefined;
     this.#log = undefined;
+    this.#watermarks.end();
     this.#leader = undefined;
     this.#endCut();
     this.#waiters.drop(error);
@@ -486,8 +473,8 @@ export class Partition implements LogListener {
     const end = leader.highWatermark;
     const isNew = !this.#wasReady;
     this.#wasReady = true;
-    if (end > this.#highWatermark) {
-      this.#advanceTo(end);
+    if (end > this.#watermarks.high) {
+      this.#watermarks.advanceTo(end);
       this.#lookForNewcomers(leader);
     }
     this.#waiters.committed(end);
@@ -495,48 +482,8 @@ export class Partition implements LogListener {
     if (isNew) this.#home.events.ready(this);
   }
 
-  #hold(log: PartitionLog): void {
-    log.listener = this;
-    log.highWatermark = this.#highWatermark;
-  }
-
-  #advanceTo(end: Offset): void {
-    this.#highWatermark = end;
-    if (this.#log === undefined) return;
-    this.#log.highWatermark = end;
-    this.#log.producers.highWatermarkAdvanced(end);
-    this.#lookForStable();
-  }
-
-  /** False while the log is rebuilt, and does not know which transactions are open. */
-  #lookForStable(): boolean {
-    const log = this.#log;
-    if (log === undefined || log.isBeingRewound) return false;
-    this.#stableOffset = log.producers.lastStableOffset(this.#highWatermark);
-    this.#isStableKnown = true;
-    return true;
-  }
-
-  /**
-   * Below the high watermark a log is cut only where what was committed is lost (an unclean election, flush.policy=os): what comes above
-   * `end` next is another history.
-   */
-  #lowerTo(end: Offset): void {
-    this.#leaderHighWatermark = Math.min(this.#leaderHighWatermark, end) as Offset;
-    if (this.#highWatermark <= end) return;
-    this.#highWatermark = end;
-    if (this.#log !== undefined) this.#log.highWatermark = end;
-  }
-
   #followHighWatermark(): void {
-    const log = this.#log;
-    if (log === undefined) return;
-    // PLANTED BUG follow-high-watermark-unsynced: what its leader says is true also of what is not on its disk.
-    const own = this.#home.planted.has('follow-high-watermark-unsynced') ? log.logEndOffset : log.durableOffset;
-    const end = Math.min(this.#leaderHighWatermark, own) as Offset;
-    if (end <= this.#highWatermark) return;
-    this.#advanceTo(end);
-    this.#waiters.wake('committed');
+    if (this.#watermarks.follow()) this.#waiters.wake('committed');
   }
 
   /** Replicas out of sync that may come in, now that the state is another. */
