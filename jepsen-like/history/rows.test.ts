@@ -842,10 +842,7 @@ const CASES: readonly Case[] = [
       'a group that resets to the earliest begins behind the first record',
       (s) => withoutFirst(s).committed(9, 3, 'ok', 'q-0', 3),
     ],
-    good: [
-      'it has not committed that far',
-      (s) => withoutFirst(s).committed(9, 3, 'fail', 'q-0', 3),
-    ],
+    good: ['it has not committed that far', (s) => withoutFirst(s).committed(9, 3, 'fail', 'q-0', 3)],
   },
 ];
 

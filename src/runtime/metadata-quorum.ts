@@ -4,15 +4,13 @@
  */
 import { assert } from '#base/assert';
 import type { Disk, Mono, Ports, Timer } from '#base/ports';
-import { bootstrap } from '#metadata/brokers';
 import type { MetadataImage } from '#metadata/image';
 import type { MetadataRecord } from '#metadata/records';
-import { bootstrapIn, votersIn } from '#metadata/voters';
+import { votersIn } from '#metadata/voters';
 import type { NodeId, Uuid } from '#model/ids';
 import type { PlantedBugs } from '#model/planted-bugs';
 import type { Voter } from '#model/voter';
 import { MESSAGE_BYTES_MAX } from '#net/peer-frames';
-import { FirstQuorum } from '#raft/first-quorum';
 import type { PeerAddress, RaftEntry, ReplicaMessage } from '#raft/messages';
 import { Raft } from '#raft/raft';
 import type { HardState, LogPosition, RaftOutput, RaftRole, ReplicaProgress } from '#raft/raft-types';
@@ -22,6 +20,7 @@ import type { MetadataPublisher } from './metadata-publisher.ts';
 import { MetadataReplay } from './metadata-replay.ts';
 import { MetadataSnapshots } from './metadata-snapshots.ts';
 import { Proposals, type Proposed } from './proposals.ts';
+import { QuorumFounding } from './quorum-founding.ts';
 import { QuorumLog } from './quorum-log.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
 
@@ -53,7 +52,6 @@ export const METADATA_FOLDER = 'metadata';
 const ENTRIES_PER_TURN = 200;
 /** An entry goes to other nodes whole, in one message. */
 const ENTRY_BYTES_MAX = MESSAGE_BYTES_MAX - 64 * 1024;
-const INTRODUCTION_MS = 100;
 /** A follower stands after one to two of them. */
 const SILENT_TIMEOUTS = 2;
 
@@ -69,7 +67,7 @@ export class MetadataQuorum {
   readonly #snapshots: MetadataSnapshots;
   readonly #replay = new MetadataReplay();
   readonly #raft: Raft;
-  readonly #firstQuorum: FirstQuorum;
+  readonly #founding: QuorumFounding;
   readonly #timer: Timer;
   #armedFor: Mono = Number.POSITIVE_INFINITY;
   readonly #proposals = new Proposals();
@@ -125,17 +123,7 @@ export class MetadataQuorum {
       },
       now,
     );
-    this.#firstQuorum = new FirstQuorum(
-      {
-        self: options.self,
-        voters: options.voters,
-        random: ports.random.fork('first quorum'),
-        introductionMs: INTRODUCTION_MS,
-        bootstrapIn: (payload) => bootstrapIn(this.#replay.recordsOf(payload)),
-        member: this.#membership(),
-      },
-      now,
-    );
+    this.#founding = new QuorumFounding(ports, options, { raft: this.#raft, replay: this.#replay }, now);
     this.#operations = new QuorumLog(log, {
       hardStateSaved: (state) => this.#input((at) => this.#raft.hardStateSaved(state, at)),
       persisted: (index, generation) => {
@@ -169,7 +157,7 @@ export class MetadataQuorum {
       if (lateMs >= options.electionTimeoutMs) this.#stalled(lateMs);
       this.#input((at) => {
         this.#raft.tick(at, lateMs);
-        this.#firstQuorum.tick(at);
+        this.#founding.tick(at);
       });
     });
   }
@@ -195,8 +183,7 @@ export class MetadataQuorum {
   }
 
   start(): void {
-    const member = this.#membership();
-    if (member !== undefined) this.#options.joined(member.clusterId);
+    this.#founding.start();
     this.#input(() => {});
   }
 
@@ -365,14 +352,14 @@ export class MetadataQuorum {
 
   received(message: ReplicaMessage, from: PeerAddress): void {
     this.#input((now) => {
-      if (message.kind === 'introduction' || message.kind === 'bootstrap') this.#firstQuorum.received(message, from);
+      if (message.kind === 'introduction' || message.kind === 'bootstrap') this.#founding.received(message, from);
       else this.#raft.received(message, from, now);
     });
   }
 
   /** A connection to the node stands. */
   connected(id: NodeId): void {
-    this.#input(() => this.#firstQuorum.connected(id));
+    this.#input(() => this.#founding.connected(id));
   }
 
   /** A connection with the node is lost; `byPeer`: it was closed or reset at the other end. */
@@ -431,7 +418,7 @@ export class MetadataQuorum {
     this.#isPumping = true;
     do {
       this.#pumpAgain = false;
-      this.#takeFirstQuorum();
+      this.#founding.carryOut(this.#ports.clock.now());
       this.#carryOut(this.#raft.takeOutput(this.#ports.clock.now()));
       this.#apply();
     } while (this.#pumpAgain && !this.#stopped);
@@ -459,45 +446,6 @@ export class MetadataQuorum {
     const done = this.#reads.get(ticket);
     this.#reads.delete(ticket);
     if (done !== undefined) this.#ports.clock.defer(() => done(isLeader));
-  }
-
-  #takeFirstQuorum(): void {
-    if (this.#firstQuorum.stage !== 'member' && this.#raft.durableIndex > 0) this.#noteJoined();
-    const { messages, propose, accept, notice } = this.#firstQuorum.takeOutput();
-    for (const { to, message } of messages) this.#options.send(to, message);
-    const now = this.#ports.clock.now();
-    if (accept !== undefined) this.#raft.bootstrap(accept, now);
-    if (propose !== undefined) this.#raft.bootstrap(this.#foundingEntry(propose), now);
-    if (notice !== undefined) this.#ports.logger.info({}, `first quorum: ${notice}`);
-  }
-
-  #foundingEntry(voters: readonly Voter[]): RaftEntry {
-    const { targetSize } = this.#options;
-    const state = {
-      image: this.image,
-      random: this.#ports.random,
-      given: new Map<string, string>(),
-      planted: this.#options.planted,
-    };
-    const { records } = bootstrap(state, { voters, targetSize });
-    return { index: 1, epoch: 0, payload: this.#replay.encode(records) };
-  }
-
-  #noteJoined(): void {
-    const member = this.#membership();
-    assert(member !== undefined, 'the log begins with the cluster');
-    const isFirst = this.#raft.epoch === 0;
-    this.#firstQuorum.joined(member);
-    this.#options.joined(member.clusterId);
-    // The last of a majority to have the first entry finds the others ready to vote.
-    if (isFirst) this.#raft.campaign(this.#ports.clock.now());
-  }
-
-  #membership(): { readonly clusterId: Uuid; readonly bootstrap: RaftEntry | undefined } | undefined {
-    const first = this.#raft.entry(1);
-    const founded = first === undefined ? undefined : bootstrapIn(this.#replay.recordsOf(first.payload));
-    const clusterId = founded?.clusterId ?? this.image.cluster?.id;
-    return clusterId === undefined ? undefined : { clusterId, bootstrap: first };
   }
 
   #apply(): void {
@@ -537,7 +485,7 @@ export class MetadataQuorum {
     this.#foundNoRoom();
     this.#input((now) => {
       this.#raft.diskFull(now);
-      if (this.#raft.lastIndex === 0) this.#firstQuorum.dropped(now);
+      if (this.#raft.lastIndex === 0) this.#founding.dropped(now);
       // Whoever hears of it proposes nothing more here: this node does not lead any longer.
       // With other voters it has left for them, and they may commit it.
       this.#proposals.giveUp(this.#raft.durableIndex + 1, this.voters.length === 1 ? 'full' : 'unknown');
@@ -576,7 +524,7 @@ export class MetadataQuorum {
   }
 
   #arm(): void {
-    const deadline = Math.min(this.#raft.deadline, this.#firstQuorum.deadline);
+    const deadline = Math.min(this.#raft.deadline, this.#founding.deadline);
     if (deadline === this.#armedFor || deadline === Number.POSITIVE_INFINITY) return;
     this.#armedFor = deadline;
     this.#timer.arm(Math.max(0, deadline - this.#ports.clock.now()));
