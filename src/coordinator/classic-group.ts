@@ -56,8 +56,8 @@ export class ClassicGroup {
   #initialDelay: { delayMs: number; remainingMs: number; newcomer: boolean } | undefined;
   /** When members that have not asked for their assignment are removed. */
   #syncEndsAt: Mono = NEVER;
-  /** It has just become of a consumer group: sessions begin, and a rebalance if its members are not the same. */
-  #converted: 'quietly' | 'to-rebalance' | undefined;
+  /** It has just become of a consumer group: sessions begin, and a rebalance, in which a leader is found. */
+  #converted = false;
 
   constructor(groupId: string, config: GroupConfig) {
     this.groupId = groupId;
@@ -248,17 +248,17 @@ export class ClassicGroup {
   }
 
   /** A consumer group has become this one; what follows does when it next expires, which is due at once. */
-  converted(quietly: boolean): void {
-    this.#converted = quietly ? 'quietly' : 'to-rebalance';
+  converted(): void {
+    this.#converted = true;
     this.#wakeAt = 0;
   }
 
   /** Does what is due; afterwards `wakeAt` is exact. */
   expire(now: Instant, out: Output): void {
-    if (this.#converted !== undefined) {
+    if (this.#converted) {
       for (const member of this.members.all()) if (member.sessionEndsAt === NEVER) this.keepAlive(member, now);
-      if (this.#converted === 'to-rebalance' && this.#state === GroupState.Stable) this.rebalance(now, out);
-      this.#converted = undefined;
+      if (this.#state === GroupState.Stable) this.rebalance(now, out);
+      this.#converted = false;
     }
     let lapsed = false;
     for (const [memberId, lapsesAt] of this.members.pendingJoin) {

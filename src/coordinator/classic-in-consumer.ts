@@ -3,12 +3,19 @@ import { type Fault, fault, isFault } from '#metadata/decision';
 import { ErrorCode } from '#model/errors';
 import { type ConsumerDecision, groupEpochAfter, type MemberChange, sameMetadata } from './consumer-decision.ts';
 import type { ConsumerGroup } from './consumer-group.ts';
-import { advance, fullError, replaceStatic, staticMember, unknownMember } from './consumer-heartbeat.ts';
+import {
+  advance,
+  fullError,
+  replacement,
+  replacementRecords,
+  staticMember,
+  unknownMember,
+} from './consumer-heartbeat.ts';
 import { type ConsumerMember, MemberState, newConsumerMember, sameStrings } from './consumer-member.ts';
 import { CONSUMER_PROTOCOL_TYPE, type ConsumerSubscription, readSubscription } from './consumer-protocol.ts';
 import { memberRecord } from './consumer-records.ts';
 import { becomeClassic, classicAssignment, mayDowngrade } from './conversion.ts';
-import { output, type RequestToken } from './effects.ts';
+import type { RequestToken } from './effects.ts';
 import { failedJoin, failedSync } from './failures.ts';
 import type {
   HeartbeatCommand,
@@ -20,7 +27,7 @@ import type {
 import { ownedProtocols } from './group-members.ts';
 import type { TopicPartitions } from './partition-sets.ts';
 import { changeRegex } from './regex-subscriptions.ts';
-import { targetAfter } from './target-assignment.ts';
+import { type AssignmentTiming, mayAssign, targetAfter } from './target-assignment.ts';
 import type { TopicsView } from './topics-view.ts';
 
 /**
@@ -37,9 +44,12 @@ export function joinConsumerGroup(
 }
 
 function join(decision: ConsumerDecision, command: JoinGroupCommand, newMemberId: () => string): JoinGroupResponse {
-  const { group, config } = decision;
+  const { group, config, now } = decision;
   const memberId = command.memberId === '' ? newMemberId() : command.memberId;
-  const error = fullError(group, memberId, config.consumerGroupSizeMax) ?? protocolError(group, command);
+  const present = command.groupInstanceId === null ? undefined : group.byInstance(command.groupInstanceId);
+  // One that comes back to its instance makes the group no larger.
+  const full = present === undefined ? fullError(group, memberId, config.consumerGroupSizeMax) : undefined;
+  const error = full ?? protocolError(group, command);
   if (error !== undefined) return failedJoin(command.memberId, error.errorCode);
   const [preferred] = command.protocols;
   const subscription = preferred === undefined ? undefined : readSubscription(preferred.metadata);
@@ -49,53 +59,46 @@ function join(decision: ConsumerDecision, command: JoinGroupCommand, newMemberId
   if (command.memberId === '' && command.groupInstanceId === null && command.memberIdRequired) {
     return failedJoin(memberId, ErrorCode.MemberIdRequired);
   }
-  const present = command.groupInstanceId === null ? undefined : group.byInstance(command.groupInstanceId);
   const replaces = present !== undefined && command.memberId === '';
-  const downgrades =
-    present !== undefined && isClassicBut(group, present.memberId) && mayDowngrade(config, group.memberCount);
-  const aside = downgrades ? { ...decision, out: output() } : decision;
-  const found = replaces ? replaceStatic(aside, present, memberId) : findMember(group, command, memberId);
+  const found = replaces ? replacement(present, memberId) : findMember(group, command, memberId);
   if (isFault(found)) return failedJoin(command.memberId, found.errorCode);
   const change = { ...found, after: updated(found.before, command, subscription) };
-  const joined = enter(decision, aside, change, ownedBy(subscription, decision.topics), downgrades);
-  if (isFault(joined)) return failedJoin(command.memberId, joined.errorCode);
-  decision.group.timers.joined(memberId, decision.now.mono + change.after.rebalanceTimeoutMs);
-  decision.group.timers.keepAlive(memberId, decision.now.mono + command.sessionTimeoutMs);
-  return {
+  const joined = (generationId: number): JoinGroupResponse => ({
     errorCode: ErrorCode.None,
-    generationId: joined.memberEpoch,
+    generationId,
     protocolType: CONSUMER_PROTOCOL_TYPE,
     protocolName: preferred.name,
     leader: '',
     skipAssignment: false,
     memberId,
     members: [],
-  };
+  });
+  if (present !== undefined && isClassicBut(group, present.memberId) && mayDowngrade(config, group.memberCount)) {
+    becomeClassic(decision, new Set(), change);
+    return joined(group.groupEpoch);
+  }
+  const entered = enter(decision, change, ownedBy(subscription, decision.topics));
+  if (isFault(entered)) return failedJoin(command.memberId, entered.errorCode);
+  group.timers.joined(memberId, now.mono + change.after.rebalanceTimeoutMs);
+  group.timers.keepAlive(memberId, now.mono + command.sessionTimeoutMs);
+  return joined(entered.memberEpoch);
 }
 
-/**
- * As a heartbeat does. If the last member of the new protocol has come back with the old one the group becomes classic:
- * of what would have been written (`aside`) nothing is, but the classic group as it then is.
- */
+/** As a heartbeat does. */
 function enter(
   decision: ConsumerDecision,
-  aside: ConsumerDecision,
   change: MemberChange,
   owned: readonly TopicPartitions[],
-  downgrades: boolean,
 ): ConsumerMember | Fault {
-  const { group } = decision;
+  const { group, out } = decision;
   const { before, after } = change;
-  if (!sameMetadata(before, after)) aside.out.records.push(memberRecord(group.groupId, after));
-  const regex = changeRegex(aside, change);
+  out.records.push(...replacementRecords(group, change));
+  if (!sameMetadata(before, after)) out.records.push(memberRecord(group.groupId, after));
+  const regex = changeRegex(decision, change);
   if (typeof regex !== 'string') return regex;
   const resubscribed = !sameStrings(before.topicNames, after.topicNames) || regex !== 'same';
-  const groupEpoch = groupEpochAfter(aside, change, resubscribed);
-  if (!downgrades) return advance(aside, change, targetAfter(aside, change, groupEpoch), owned, resubscribed);
-  const target = { epoch: group.assignmentEpoch, assignment: group.target(change.replaced ?? after.memberId) };
-  const reconciled = resubscribed ? after : advance(aside, change, target, owned, false);
-  becomeClassic(decision, new Set(), { change: { ...change, after: reconciled }, groupEpoch, quietly: !resubscribed });
-  return reconciled;
+  const groupEpoch = groupEpochAfter(decision, change, resubscribed);
+  return advance(decision, change, targetAfter(decision, change, groupEpoch), owned, resubscribed);
 }
 
 function protocolError(group: ConsumerGroup, { protocolType, protocols }: JoinGroupCommand): Fault | undefined {
@@ -166,7 +169,7 @@ export function syncConsumerGroup(decision: ConsumerDecision, command: SyncGroup
     (protocolName === null || protocolName === preferred?.name);
   if (!consistent) return failedSync(ErrorCode.InconsistentGroupProtocol);
   // One that has to give something up learns by this answer what that is, and stays behind until it has.
-  if (member.memberEpoch < group.groupEpoch && member.state !== MemberState.UnrevokedPartitions) {
+  if (isBehind(decision, member) && member.state !== MemberState.UnrevokedPartitions) {
     group.timers.joinBy(member.memberId, now.mono + member.rebalanceTimeoutMs);
     return failedSync(ErrorCode.RebalanceInProgress);
   }
@@ -181,20 +184,27 @@ export function syncConsumerGroup(decision: ConsumerDecision, command: SyncGroup
 }
 
 /** Tells the member to join again when it has to give something up, or can get more. */
-export function heartbeatInConsumerGroup(
-  { group, now }: Pick<ConsumerDecision, 'group' | 'now'>,
-  command: HeartbeatCommand,
-): ErrorCode {
+export function heartbeatInConsumerGroup(decision: AssignmentTiming, command: HeartbeatCommand): ErrorCode {
+  const { group, now } = decision;
   const member = classicMember(group, command.memberId, command.groupInstanceId, command.generationId);
   if (isFault(member)) return member.errorCode;
   group.timers.keepAlive(member.memberId, now.mono + member.classic.sessionTimeoutMs);
   const rejoins =
-    member.memberEpoch < group.groupEpoch ||
+    isBehind(decision, member) ||
     member.state === MemberState.UnrevokedPartitions ||
     (member.state === MemberState.UnreleasedPartitions && !group.waitsForOthers(member));
   if (!rejoins) return ErrorCode.None;
   group.timers.joinBy(member.memberId, now.mono + member.rebalanceTimeoutMs);
   return ErrorCode.RebalanceInProgress;
+}
+
+/**
+ * Whether there is another target for it, or will be when it joins. While the group may not assign yet, a member that was
+ * told to join again would do so at once, and be told again, as fast as it can ask.
+ */
+function isBehind(decision: AssignmentTiming, { memberEpoch }: ConsumerMember): boolean {
+  const { group } = decision;
+  return memberEpoch < group.assignmentEpoch || (memberEpoch < group.groupEpoch && mayAssign(decision));
 }
 
 type ClassicMember = ConsumerMember & { readonly classic: NonNullable<ConsumerMember['classic']> };

@@ -40,10 +40,11 @@ export function joinRequestError(command: JoinGroupCommand, config: GroupConfig)
 
 export function joinClassicGroup(group: ClassicGroup, joining: Joining): void {
   const { command, now, out } = joining;
-  const { memberId } = command;
-  if (!hasRoomFor(group, memberId, joining.config)) {
+  const { memberId, groupInstanceId } = command;
+  const returns = memberId === '' && groupInstanceId !== null;
+  const member = returns ? group.members.byInstance(groupInstanceId) : group.members.get(memberId);
+  if (!hasRoomFor(group, member, joining.config)) {
     // It may be a member that rejoins into a group whose bound was lowered: the last to come are turned away.
-    const member = group.members.get(memberId);
     refuse(joining, '', ErrorCode.GroupMaxSizeReached);
     if (member !== undefined) {
       group.remove(member, out);
@@ -58,9 +59,11 @@ export function joinClassicGroup(group: ClassicGroup, joining: Joining): void {
   }
 }
 
-/** While a rebalance gathers members, those who are waiting count; a member that waits already is in. */
-function hasRoomFor(group: ClassicGroup, memberId: string, config: GroupConfig): boolean {
-  const member = group.members.get(memberId);
+/**
+ * While a rebalance gathers members, those who are waiting count; a member that waits already is in, and so is a static
+ * one that comes back.
+ */
+function hasRoomFor(group: ClassicGroup, member: Member | undefined, config: GroupConfig): boolean {
   switch (group.state) {
     case GroupState.Empty:
       return true;

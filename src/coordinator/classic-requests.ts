@@ -3,7 +3,6 @@
  * commit.
  */
 
-import { unreachable } from '#base/assert';
 import { ErrorCode } from '#model/errors';
 import { copyOf, NO_BYTES } from './bytes.ts';
 import type { ClassicGroup } from './classic-group.ts';
@@ -104,40 +103,31 @@ function leavingError(group: ClassicGroup, { memberId, groupInstanceId }: Leavin
   return present === undefined ? ErrorCode.UnknownMemberId : ErrorCode.None;
 }
 
-/** Within a transaction (KIP-447): as by itself, but that a producer which names no member is never fenced, and no rebalance hinders it. */
-export function txnOffsetCommitError(group: ClassicGroup, command: OffsetCommitCommand): ErrorCode {
-  const { generationIdOrMemberEpoch: generationId, memberId, groupInstanceId } = command;
-  if (generationId < 0 && group.state === GroupState.Empty) return ErrorCode.None;
-  if (generationId < 0 && memberId === '' && groupInstanceId === null) return ErrorCode.None;
-  const error = memberError(group, memberId, groupInstanceId);
-  if (error !== ErrorCode.None) return error;
-  return generationId === group.generationId ? ErrorCode.None : ErrorCode.IllegalGeneration;
-}
-
 /**
  * Whether the offsets may be committed. A generation of -1 comes from simple consumers and admin tools: they may while
  * nobody is in the group. A member may in the generation that it was told; then the commit is a sign of life.
  */
 export function offsetCommitError(group: ClassicGroup, command: OffsetCommitCommand, now: Instant): ErrorCode {
+  const error = commitError(group, command, ErrorCode.UnknownMemberId);
+  if (error !== ErrorCode.None) return error;
+  // Its members know the generation from their JoinGroup, but not yet what is assigned to them.
+  if (group.state === GroupState.CompletingRebalance) return ErrorCode.RebalanceInProgress;
+  const member = group.members.get(command.memberId);
+  if (member !== undefined) group.keepAlive(member, now);
+  return ErrorCode.None;
+}
+
+/** Within a transaction (KIP-447): a producer that names no member is never fenced, and no rebalance hinders it. */
+export function txnOffsetCommitError(group: ClassicGroup, command: OffsetCommitCommand): ErrorCode {
+  return commitError(group, command, ErrorCode.None);
+}
+
+/** `strangers`: what they are told, while the group is not empty, who name neither member nor generation. */
+function commitError(group: ClassicGroup, command: OffsetCommitCommand, strangers: ErrorCode): ErrorCode {
   const { generationIdOrMemberEpoch: generationId, memberId, groupInstanceId } = command;
   if (generationId < 0 && group.state === GroupState.Empty) return ErrorCode.None;
-  if (generationId < 0 && memberId === '' && groupInstanceId === null) return ErrorCode.UnknownMemberId;
+  if (generationId < 0 && memberId === '' && groupInstanceId === null) return strangers;
   const error = memberError(group, memberId, groupInstanceId);
-  const member = group.members.get(memberId);
-  if (error !== ErrorCode.None || member === undefined) return error;
-  if (generationId !== group.generationId) return ErrorCode.IllegalGeneration;
-  switch (group.state) {
-    case GroupState.CompletingRebalance:
-      // It knows the generation from its JoinGroup, but not yet what is assigned to it.
-      return ErrorCode.RebalanceInProgress;
-    case GroupState.PreparingRebalance:
-    case GroupState.Stable:
-      group.keepAlive(member, now);
-      return ErrorCode.None;
-    case GroupState.Empty:
-    case GroupState.Dead:
-      return ErrorCode.UnknownMemberId;
-    default:
-      return unreachable(group.state);
-  }
+  if (error !== ErrorCode.None) return error;
+  return generationId === group.generationId ? ErrorCode.None : ErrorCode.IllegalGeneration;
 }

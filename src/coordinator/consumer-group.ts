@@ -30,8 +30,6 @@ export class ConsumerGroup {
   readonly timers = new ConsumerTimers();
   /** A topic that the group may be subscribed to has changed: the next heartbeat looks. */
   refreshDue = true;
-  /** Of the last decision to make it a classic group: nothing changes but the protocol, no rebalance follows. */
-  becomesClassicQuietly = false;
   /** Bounded by group.consumer.max.size. */
   readonly #members = new Map<string, ConsumerMember>();
   readonly #byInstance = new Map<string, string>();
@@ -42,6 +40,7 @@ export class ConsumerGroup {
   /** How many members subscribe by each regex. */
   readonly #subscribers = new Map<string, number>();
   #groupEpoch = 0;
+  #epochSince: Timestamp = 0;
   #metadataHash = 0;
   #assignmentEpoch = 0;
   #assignedAt: Timestamp = 0;
@@ -54,6 +53,11 @@ export class ConsumerGroup {
 
   get groupEpoch(): number {
     return this.#groupEpoch;
+  }
+
+  /** When its epoch was last written: of a group without members, when the last one left. */
+  get epochSince(): Timestamp {
+    return this.#epochSince;
   }
 
   get metadataHash(): number {
@@ -145,11 +149,12 @@ export class ConsumerGroup {
   }
 
   /** One record of this group. */
-  replay(change: ConsumerChange): void {
+  replay(change: ConsumerChange, writtenAt: Timestamp): void {
     switch (change.of) {
       case 'group':
         assert(change.value !== undefined, 'a group that ends is not replayed');
         this.#groupEpoch = change.value.epoch;
+        this.#epochSince = writtenAt;
         this.#metadataHash = change.value.metadataHash;
         return;
       case 'topics':
@@ -215,9 +220,9 @@ export class ConsumerGroup {
     this.#members.set(memberId, member);
     this.#take(member.assigned, memberId);
     this.#take(member.revoking, memberId);
-    if (member.classic === null && member.state === MemberState.UnrevokedPartitions) {
-      this.timers.beginRevocation(memberId);
-    } else this.timers.endRevocation(memberId);
+    // A static member that goes for a while gives up at once what it should have, whatever its state was.
+    if (member.classic === null && member.revoking.size > 0) this.timers.beginRevocation(memberId);
+    else this.timers.endRevocation(memberId);
   }
 
   #countRegex(member: ConsumerMember | undefined, change: 1 | -1): void {

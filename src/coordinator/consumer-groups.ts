@@ -4,6 +4,7 @@ import { ErrorCode } from '#model/errors';
 import { newUuid } from '#model/uuids';
 import { NO_BYTES } from './bytes.ts';
 import type { ClassicGroup } from './classic-group.ts';
+import { heartbeatInConsumerGroup } from './classic-in-consumer.ts';
 import type { ConsumerDecision } from './consumer-decision.ts';
 import { leaveConsumerGroup, removeMembers } from './consumer-departure.ts';
 import { ConsumerGroup } from './consumer-group.ts';
@@ -17,6 +18,7 @@ import {
   type ConsumerHeartbeatResponse,
   type DescribedConsumerGroup,
   GroupType,
+  type HeartbeatCommand,
 } from './group-commands.ts';
 import { type ConsumerGroupConfig, GROUPS_MAX, type GroupConfig, REGEX_MATCHES_PER_TICK } from './group-config.ts';
 import { groupRecord, readGroupRecord } from './group-records.ts';
@@ -74,6 +76,11 @@ export class ConsumerGroups {
     }
     if (present?.kind === GroupType.Classic) releaseWaiting(present, out);
     return outcome(out, response);
+  }
+
+  /** Of a member that speaks the classic protocol; writes nothing. */
+  classicHeartbeat(group: ConsumerGroup, command: HeartbeatCommand, now: Instant): ErrorCode {
+    return heartbeatInConsumerGroup({ group, groupConfig: this.#parts.configOf(group.groupId), now }, command);
   }
 
   describe(groupIds: readonly string[]): readonly DescribedConsumerGroup[] {
@@ -180,14 +187,14 @@ export class ConsumerGroups {
       if (group?.kind !== GroupType.Consumer) return unknownGroup(groupId, group !== undefined);
       return leaveConsumerGroup(this.#decision(group, now, out), command);
     }
-    const group = this.#groupOf(groupId, memberEpoch === 0, out);
+    const group = this.#groupOf(groupId, memberEpoch === 0, now, out);
     if (isFault(group)) return group;
     const memberId = command.memberId === '' ? newUuid(this.#parts.random) : command.memberId;
     return consumerHeartbeat(this.#decision(group, now, out), { ...command, memberId });
   }
 
   /** The group to beat in. One that is new, or still classic, becomes a consumer group with the records that are replayed. */
-  #groupOf(groupId: string, joins: boolean, out: Output): ConsumerGroup | Fault {
+  #groupOf(groupId: string, joins: boolean, now: Instant, out: Output): ConsumerGroup | Fault {
     const present = this.#groups.get(groupId)?.group;
     if (present?.kind === GroupType.Consumer) return present;
     if (!joins) return unknownGroup(groupId, present !== undefined);
@@ -207,7 +214,7 @@ export class ConsumerGroups {
     const group = new ConsumerGroup(groupId);
     for (const record of records) {
       const read = readGroupRecord(record);
-      if (read.kind === 'consumer') group.replay(read.change);
+      if (read.kind === 'consumer') group.replay(read.change, now.wall);
     }
     return group;
   }

@@ -18,6 +18,7 @@ import {
   sameStrings,
 } from './consumer-member.ts';
 import { memberRecord, memberTombstones, progressRecord, targetRecord } from './consumer-records.ts';
+import type { CoordinatorRecord } from './effects.ts';
 import type { ConsumerHeartbeatCommand, ConsumerHeartbeatResponse } from './group-commands.ts';
 import type { GroupConfig } from './group-config.ts';
 import { fitsRecord } from './group-records.ts';
@@ -118,43 +119,54 @@ function findMember(
   const { group, config } = decision;
   const { memberId, memberEpoch, instanceId, topicPartitions } = command;
   const joins = memberEpoch === 0;
-  const full = fullError(group, memberId, config.consumerGroupSizeMax);
+  const present = instanceId === null ? undefined : group.byInstance(instanceId);
+  // One that comes back to its instance makes the group no larger.
+  const full = present === undefined ? fullError(group, memberId, config.consumerGroupSizeMax) : undefined;
   if (full !== undefined) return full;
-  if (instanceId === null) {
-    const member = group.member(memberId) ?? (joins ? newConsumerMember(memberId) : unknownMember(memberId, group));
-    if (isFault(member)) return member;
-    return epochError(member, memberEpoch, topicPartitions) ?? { before: member, replaced: undefined };
-  }
-  const present = group.byInstance(instanceId);
-  if (!joins) {
-    const member = staticMember(group, instanceId, memberId);
-    if (isFault(member)) return member;
-    return epochError(member, memberEpoch, topicPartitions) ?? { before: member, replaced: undefined };
-  }
-  if (present === undefined)
-    return { before: group.member(memberId) ?? newConsumerMember(memberId), replaced: undefined };
+  if (joins && present !== undefined) return returningStatic(decision, present, memberId);
+  const unknown = joins ? newConsumerMember(memberId) : unknownMember(memberId, group);
+  const member =
+    instanceId === null || joins ? (group.member(memberId) ?? unknown) : staticMember(group, instanceId, memberId);
+  if (isFault(member)) return member;
+  return epochError(member, memberEpoch, topicPartitions) ?? { before: member, replaced: undefined };
+}
+
+/**
+ * A process may take its instance's place when the one before has let go of it, or speaks the classic protocol, in which
+ * the last to come counts. One that joins again under its own member id has missed the answer, or was told to.
+ */
+function returningStatic(
+  { group, out }: ConsumerDecision,
+  present: ConsumerMember,
+  memberId: string,
+): Omit<MemberChange, 'after'> | Fault {
   if (present.classic === null && present.memberEpoch !== STATIC_LEAVE_EPOCH) {
-    const message = `Static member ${memberId} with instance id ${instanceId} cannot join the group because the instance id is owned by ${present.memberId} member.`;
+    if (present.memberId === memberId) return { before: present, replaced: undefined };
+    const message = `Static member ${memberId} with instance id ${present.instanceId} cannot join the group because the instance id is owned by ${present.memberId} member.`;
     return fault(ErrorCode.UnreleasedInstanceId, message);
   }
-  return replaceStatic(decision, present, memberId);
+  const found = replacement(present, memberId);
+  out.records.push(...replacementRecords(group, found));
+  return found;
 }
 
 /** A static member in a new process takes the place of the old one, with all that it has. */
-export function replaceStatic(
-  { group, out }: ConsumerDecision,
-  old: ConsumerMember,
-  memberId: string,
-): Omit<MemberChange, 'after'> {
-  const member: ConsumerMember = { ...old, memberId, memberEpoch: 0, previousMemberEpoch: 0 };
-  if (memberId === old.memberId) return { before: member, replaced: undefined };
-  out.records.push(
-    ...memberTombstones(group.groupId, old.memberId),
-    memberRecord(group.groupId, member),
-    targetRecord(group.groupId, memberId, group.target(old.memberId)),
-    progressRecord(group.groupId, member),
-  );
-  return { before: member, replaced: old.memberId };
+export function replacement(old: ConsumerMember, memberId: string): Omit<MemberChange, 'after'> {
+  const before = { ...old, memberId, memberEpoch: 0, previousMemberEpoch: 0 };
+  return { before, replaced: memberId === old.memberId ? undefined : old.memberId };
+}
+
+export function replacementRecords(
+  group: ConsumerGroup,
+  { before, replaced }: Omit<MemberChange, 'after'>,
+): CoordinatorRecord[] {
+  if (replaced === undefined) return [];
+  return [
+    ...memberTombstones(group.groupId, replaced),
+    memberRecord(group.groupId, before),
+    targetRecord(group.groupId, before.memberId, group.target(replaced)),
+    progressRecord(group.groupId, before),
+  ];
 }
 
 /** Writes the member's next step towards the target, if it has one to make. */

@@ -3,6 +3,7 @@ import { ErrorCode } from '#model/errors';
 import type { ConsumerGroup } from './consumer-group.ts';
 import type { DescribedConsumerGroup, NamedTopicPartitions } from './group-commands.ts';
 import { GroupState } from './group-commands.ts';
+import { groupIdError } from './group-records.ts';
 import { type PartitionSets, topicPartitionsOf } from './partition-sets.ts';
 import { assignorNameOf } from './target-assignment.ts';
 import type { TopicsView } from './topics-view.ts';
@@ -46,7 +47,7 @@ function named(partitions: PartitionSets, topics: TopicsView): NamedTopicPartiti
 
 export function describeUnknownConsumerGroup(groupId: string, isOther: boolean): DescribedConsumerGroup {
   return {
-    errorCode: ErrorCode.GroupIdNotFound,
+    errorCode: groupIdError(groupId) ?? ErrorCode.GroupIdNotFound,
     errorMessage: isOther ? `Group ${groupId} is not a consumer group.` : `Group ${groupId} not found.`,
     groupId,
     groupState: GroupState.Dead,

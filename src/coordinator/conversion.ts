@@ -157,28 +157,19 @@ export function mayDowngrade(config: GroupConfig, memberCount: number): boolean 
   return (policy === 'downgrade' || policy === 'bidirectional') && memberCount <= groupSizeMax;
 }
 
-/** The last member of the new protocol, which has come back with the old one. */
-interface ReturningMember {
-  readonly change: MemberChange;
-  readonly groupEpoch: number;
-  /** All keep what they have: no rebalance follows. */
-  readonly quietly: boolean;
-}
-
-/** The consumer group ends, and a classic one begins with those who stay, in the generation of its epoch. */
+/**
+ * The consumer group ends, and a classic one begins with those who stay, in the generation of its epoch; `returning` is
+ * its last member of the new protocol that has come back with the old one. They rebalance then, where Kafka's group goes
+ * on if it was the last member that came back: what is not assigned yet, or comes to be, would have no leader to see it.
+ */
 export function becomeClassic(
   decision: ConsumerDecision,
   leaving: ReadonlySet<string>,
-  returning?: ReturningMember,
+  returning?: MemberChange,
 ): void {
   const { group, out } = decision;
-  // Said each time, since an earlier conversion may have been refused.
-  group.becomesClassicQuietly = returning?.quietly ?? false;
   out.records.push(...consumerTombstones(group));
-  const members = [...membersAfter(group, returning?.change, leaving)];
-  out.records.push(
-    groupRecord(group.groupId, classicValue(members, returning?.groupEpoch ?? group.groupEpoch, decision)),
-  );
+  out.records.push(groupRecord(group.groupId, classicValue([...membersAfter(group, returning, leaving)], decision)));
 }
 
 /** All that the log holds of the group, its offsets apart. */
@@ -193,13 +184,12 @@ export function consumerTombstones(group: ConsumerGroup): readonly CoordinatorRe
 
 function classicValue(
   members: readonly ConsumerMember[],
-  generation: number,
-  { topics, now }: ConsumerDecision,
+  { group, topics, now }: ConsumerDecision,
 ): GroupMetadataValue {
   const protocol = commonProtocol(members);
   return {
     protocolType: CONSUMER_PROTOCOL_TYPE,
-    generation,
+    generation: group.groupEpoch,
     protocol,
     leader: null,
     currentStateTimestamp: now.wall,

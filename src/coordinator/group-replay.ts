@@ -1,4 +1,5 @@
 import { unreachable } from '#base/assert';
+import type { Timestamp } from '#base/ports';
 import type { PlantedBugs } from '#model/planted-bugs';
 import type { GroupMetadataValue } from '#protocol/generated/group-metadata-value';
 import { ClassicGroup } from './classic-group.ts';
@@ -17,8 +18,6 @@ export class GroupReplay {
   readonly #planted: PlantedBugs;
   /** What comes now was decided here: groups are due, and parked requests wait for it. */
   #isLoaded = false;
-  /** The consumer group that has just ended to become a classic one without a rebalance. */
-  #endedQuietly: string | undefined;
 
   constructor(table: GroupTable, config: GroupConfig, planted: PlantedBugs) {
     this.#table = table;
@@ -31,7 +30,7 @@ export class GroupReplay {
   }
 
   /** See GroupShard.replay. */
-  record(record: CoordinatorRecord, producerId: number | undefined): string | undefined {
+  record(record: CoordinatorRecord, writtenAt: Timestamp, producerId: number | undefined): string | undefined {
     const read = readGroupRecord(record);
     switch (read.kind) {
       case 'offset':
@@ -41,7 +40,7 @@ export class GroupReplay {
         this.#classic(read.groupId, read.value);
         return read.groupId;
       case 'consumer':
-        this.#consumer(read.groupId, read.change);
+        this.#consumer(read.groupId, read.change, writtenAt);
         return read.groupId;
       case 'unknown':
         return undefined;
@@ -94,26 +93,25 @@ export class GroupReplay {
     const group = ClassicGroup.restored(groupId, { ...value, generation }, this.#config);
     restored.group = group;
     if (!this.#isLoaded) return;
-    group.converted(this.#endedQuietly === groupId);
+    group.converted();
     this.#table.schedule(restored);
   }
 
-  #consumer(groupId: string, change: ConsumerChange): void {
+  #consumer(groupId: string, change: ConsumerChange, writtenAt: Timestamp): void {
     const entry = this.#table.get(groupId);
     const isTombstone = !('value' in change) || change.value === undefined;
     if (entry?.group.kind === GroupType.Consumer) {
       if (isTombstone && change.of === 'group') {
-        this.#endedQuietly = entry.group.becomesClassicQuietly ? groupId : undefined;
         this.#table.end(entry);
         return;
       }
-      entry.group.replay(change);
+      entry.group.replay(change, writtenAt);
       this.#table.schedule(entry);
     } else if (!isTombstone) {
       const made = this.#table.getOrMake(groupId);
       const group = new ConsumerGroup(groupId);
       made.group = group;
-      group.replay(change);
+      group.replay(change, writtenAt);
       this.#table.schedule(made);
     }
   }

@@ -1,9 +1,9 @@
-import type { Mono, Random } from '#base/ports';
+import type { Mono, Random, Timestamp } from '#base/ports';
 import { ErrorCode } from '#model/errors';
 import type { Uuid } from '#model/ids';
 import { NO_PLANTED_BUGS, type PlantedBugs } from '#model/planted-bugs';
 import { ClassicGroup } from './classic-group.ts';
-import { heartbeatInConsumerGroup, joinConsumerGroup, syncConsumerGroup } from './classic-in-consumer.ts';
+import { joinConsumerGroup, syncConsumerGroup } from './classic-in-consumer.ts';
 import { joinClassicGroup, joinRequestError } from './classic-join.ts';
 import { heartbeatClassicGroup, leaveClassicGroup, syncClassicGroup } from './classic-requests.ts';
 import type { ConsumerDecision } from './consumer-decision.ts';
@@ -52,9 +52,10 @@ import { GroupReplay } from './group-replay.ts';
 import { type GroupEntry, GroupTable } from './group-table.ts';
 import { newMemberId } from './member-id.ts';
 import { deleteGroup, deleteTopicOffsets } from './offset-deletion.ts';
-import { offsetCommit, offsetDelete, offsetFetch, txnOffsetCommit } from './offset-requests.ts';
+import { COMMIT, offsetCommit, offsetDelete, offsetFetch, TRANSACTIONAL_COMMIT } from './offset-requests.ts';
 import type { GroupOffsets } from './offsets.ts';
 import { Retention } from './retention.ts';
+import type { TopicsView } from './topics-view.ts';
 
 /** A group as metrics tell of it. */
 export interface ObservedGroup {
@@ -80,6 +81,7 @@ export interface GroupShardParts extends ConsumerGroupsParts {
 export class GroupShard {
   readonly #config: GroupConfig;
   readonly #random: Random;
+  readonly #topics: TopicsView;
   readonly #table: GroupTable;
   readonly #replay: GroupReplay;
   readonly #consumers: ConsumerGroups;
@@ -92,6 +94,7 @@ export class GroupShard {
   constructor({ config, random, topics, configOf, planted = NO_PLANTED_BUGS }: GroupShardParts) {
     this.#config = config;
     this.#random = random;
+    this.#topics = topics;
     this.#table = new GroupTable(config);
     this.#replay = new GroupReplay(this.#table, config, planted);
     this.#consumers = new ConsumerGroups({ config, random, topics, configOf }, this.#table.byId);
@@ -101,8 +104,8 @@ export class GroupShard {
    * Applies a record of the log; borrowed. Before `loaded` any record, after it those just decided, in order. `producerId` is that of the
    * transaction that the record belongs to, if it does to one. Gives the group that it is of.
    */
-  replay(record: CoordinatorRecord, producerId?: number): string | undefined {
-    return this.#replay.record(record, producerId);
+  replay(record: CoordinatorRecord, writtenAt: Timestamp, producerId?: number): string | undefined {
+    return this.#replay.record(record, writtenAt, producerId);
   }
 
   /** Applies the end of a transaction, as `replay` does a record. Gives the groups with offsets in it, each once or more. */
@@ -170,7 +173,7 @@ export class GroupShard {
     if (entry === undefined) return { errorCode: groupIdError(command.groupId) ?? ErrorCode.UnknownMemberId };
     const errorCode =
       entry.group.kind === GroupType.Consumer
-        ? heartbeatInConsumerGroup({ group: entry.group, now }, command)
+        ? this.#consumers.classicHeartbeat(entry.group, command, now)
         : heartbeatClassicGroup(entry.group, command, now);
     this.#table.touched(entry);
     return { errorCode };
@@ -195,17 +198,17 @@ export class GroupShard {
 
   /** A commit to an unknown group by somebody outside of any generation makes a group without members. */
   offsetCommit(command: OffsetCommitCommand, now: Instant): Outcome<OffsetCommitResponse> {
-    return offsetCommit(this.#table, this.#config, command, now);
+    return offsetCommit(this.#table, this.#config, COMMIT, command, now);
   }
 
   /** Within a transaction: what is committed counts from its marker on. A member is fenced by what it knows of its group (KIP-447). */
   txnOffsetCommit(command: OffsetCommitCommand, now: Instant): Outcome<OffsetCommitResponse> {
-    return txnOffsetCommit(this.#table, this.#config, command, now);
+    return offsetCommit(this.#table, this.#config, TRANSACTIONAL_COMMIT, command, now);
   }
 
   /** To be sent when what was replayed of the group is durable. An unknown group has no offsets, which is no error. */
   offsetFetch(command: OffsetFetchCommand): OffsetFetchResponse {
-    return offsetFetch(this.#table, command);
+    return offsetFetch(this.#table, this.#topics, command);
   }
 
   /** For metrics: as replayed, durable or not; borrowed. */
@@ -294,7 +297,8 @@ export class GroupShard {
       if (lateMs >= STALL_MS && this.#judgesFrom === undefined) this.#judgesFrom = now.mono + lateMs;
       else if (now.mono >= (this.#judgesFrom ?? 0)) this.#expireGroups(now, out);
     }
-    this.#consumers.resolveRegexes(now, out);
+    // One decision about a group at a time: the next rests on what this one writes.
+    if (out.records.length === 0) this.#consumers.resolveRegexes(now, out);
     this.#retention?.run(this.#table.byId, this.#table.pending, now, out);
     return out;
   }

@@ -1,5 +1,6 @@
 /** What groups commit, and what is asked of it: who may, and what is written. */
 import { ErrorCode } from '#model/errors';
+import { ZERO_UUID } from '#model/ids';
 import type { ClassicGroup } from './classic-group.ts';
 import { offsetCommitError, txnOffsetCommitError } from './classic-requests.ts';
 import type { ConsumerGroup } from './consumer-group.ts';
@@ -25,40 +26,72 @@ import { fitsRecord, groupIdError } from './group-records.ts';
 import type { GroupTable } from './group-table.ts';
 import { deleteOffsets } from './offset-deletion.ts';
 import { commitOffsets, fetchOffsets } from './offsets.ts';
+import type { TopicsView } from './topics-view.ts';
+
+/** Who may commit: two APIs ask, and differ in nothing else. */
+export interface CommitRules {
+  /** What somebody is told who names a generation of a group that nobody knows. */
+  readonly unknownGeneration: ErrorCode;
+  readonly ofClassic: (group: ClassicGroup, command: OffsetCommitCommand, now: Instant) => ErrorCode;
+  readonly ofConsumer: (group: ConsumerGroup, command: OffsetCommitCommand) => CommitRight;
+}
+
+export const COMMIT: CommitRules = {
+  unknownGeneration: ErrorCode.GroupIdNotFound,
+  ofClassic: offsetCommitError,
+  ofConsumer: consumerCommitRight,
+};
+
+/** What is committed counts from its transaction's marker on. A member is fenced by what it knows of its group (KIP-447). */
+export const TRANSACTIONAL_COMMIT: CommitRules = {
+  unknownGeneration: ErrorCode.IllegalGeneration,
+  ofClassic: txnOffsetCommitError,
+  ofConsumer: consumerTxnCommitRight,
+};
 
 /** A commit to an unknown group by somebody outside of any generation makes a group without members. */
 export function offsetCommit(
   table: GroupTable,
   config: GroupConfig,
+  rules: CommitRules,
   command: OffsetCommitCommand,
   now: Instant,
 ): Outcome<OffsetCommitResponse> {
+  const out = output();
   const entry = table.get(command.groupId);
   const right =
-    entry === undefined
-      ? strangersCommitError(table, command, ErrorCode.GroupIdNotFound)
-      : commitRight(entry.group, command, now);
+    entry === undefined ? strangersRight(table, rules, command) : membersRight(entry.group, rules, command, now);
   if (entry !== undefined) table.touched(entry);
-  return commit(config, command, right, now);
+  if (typeof right !== 'function' && right !== ErrorCode.None) return outcome(out, failedOffsetCommit(command, right));
+  const ofPartition = typeof right === 'function' ? right : () => ErrorCode.None;
+  return outcome(out, commitOffsets(command, config, ofPartition, now.wall, out));
 }
 
-/** Within a transaction: what is committed counts from its marker on. A member is fenced by what it knows of its group (KIP-447). */
-export function txnOffsetCommit(
+function strangersRight(
   table: GroupTable,
-  config: GroupConfig,
+  { unknownGeneration }: CommitRules,
+  { groupId, generationIdOrMemberEpoch }: OffsetCommitCommand,
+): ErrorCode {
+  if (!fitsRecord(groupId)) return ErrorCode.InvalidGroupId;
+  if (generationIdOrMemberEpoch >= 0) return unknownGeneration;
+  return table.isFull ? ErrorCode.CoordinatorNotAvailable : ErrorCode.None;
+}
+
+function membersRight(
+  group: ClassicGroup | ConsumerGroup,
+  { ofClassic, ofConsumer }: CommitRules,
   command: OffsetCommitCommand,
   now: Instant,
-): Outcome<OffsetCommitResponse> {
-  const entry = table.get(command.groupId);
-  const right =
-    entry === undefined
-      ? strangersCommitError(table, command, ErrorCode.IllegalGeneration)
-      : txnCommitRight(entry.group, command);
-  return commit(config, command, right, now);
+): CommitRight {
+  return group.kind === GroupType.Consumer ? ofConsumer(group, command) : ofClassic(group, command, now);
 }
 
 /** An unknown group has no offsets, which is no error. */
-export function offsetFetch(table: GroupTable, command: OffsetFetchCommand): OffsetFetchResponse {
+export function offsetFetch(
+  table: GroupTable,
+  known: Pick<TopicsView, 'topic'>,
+  command: OffsetFetchCommand,
+): OffsetFetchResponse {
   const { groupId, topics, requireStable } = command;
   const entry = table.get(groupId);
   const errorCode =
@@ -66,7 +99,8 @@ export function offsetFetch(table: GroupTable, command: OffsetFetchCommand): Off
   if (errorCode !== ErrorCode.None) return { groupId, errorCode, topics: [] };
   const isUnstable = (topic: string, partition: number) =>
     requireStable && table.pending.isPending(groupId, topic, partition);
-  return { groupId, errorCode, topics: fetchOffsets(entry?.offsets, topics, isUnstable) };
+  const idOf = (topic: string) => known.topic(topic)?.id ?? ZERO_UUID;
+  return { groupId, errorCode, topics: fetchOffsets(entry?.offsets, topics, idOf, isUnstable) };
 }
 
 export function offsetDelete(table: GroupTable, command: OffsetDeleteCommand): Outcome<OffsetDeleteResponse> {
@@ -77,39 +111,4 @@ export function offsetDelete(table: GroupTable, command: OffsetDeleteCommand): O
     return outcome(out, { errorCode, topics: [] });
   }
   return outcome(out, deleteOffsets(entry.group, entry.offsets, table.pending, command, out));
-}
-
-/** A commit to a group that nobody knows: by somebody outside of any generation. */
-function strangersCommitError(
-  table: GroupTable,
-  { groupId, generationIdOrMemberEpoch }: OffsetCommitCommand,
-  inGeneration: ErrorCode,
-): ErrorCode {
-  if (!fitsRecord(groupId)) return ErrorCode.InvalidGroupId;
-  if (generationIdOrMemberEpoch >= 0) return inGeneration;
-  return table.isFull ? ErrorCode.CoordinatorNotAvailable : ErrorCode.None;
-}
-
-function commit(
-  config: GroupConfig,
-  command: OffsetCommitCommand,
-  right: CommitRight,
-  now: Instant,
-): Outcome<OffsetCommitResponse> {
-  const out = output();
-  if (typeof right !== 'function' && right !== ErrorCode.None) return outcome(out, failedOffsetCommit(command, right));
-  const ofPartition = typeof right === 'function' ? right : () => ErrorCode.None;
-  return outcome(out, commitOffsets(command, config, ofPartition, now.wall, out));
-}
-
-function txnCommitRight(group: ClassicGroup | ConsumerGroup, command: OffsetCommitCommand): CommitRight {
-  return group.kind === GroupType.Consumer
-    ? consumerTxnCommitRight(group, command)
-    : txnOffsetCommitError(group, command);
-}
-
-function commitRight(group: ClassicGroup | ConsumerGroup, command: OffsetCommitCommand, now: Instant): CommitRight {
-  return group.kind === GroupType.Consumer
-    ? consumerCommitRight(group, command)
-    : offsetCommitError(group, command, now);
 }

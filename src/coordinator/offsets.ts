@@ -90,20 +90,23 @@ export function commitOffsets(
   return { topics };
 }
 
-/** `isUnstable`: a transaction may yet change the offset, and the reader wants none that may change (KIP-447). */
+/**
+ * `idOf`: of the topic that has the name now, if any; an offset of an earlier one means nothing in it. `isUnstable`: a
+ * transaction may yet change the offset, and the reader wants none that may change (KIP-447).
+ */
 export function fetchOffsets(
   offsets: GroupOffsets | undefined,
   topics: OffsetFetchCommand['topics'],
+  idOf: (topic: string) => Uuid,
   isUnstable: (topic: string, partition: number) => boolean,
 ): OffsetFetchTopic[] {
   if (topics === null) {
-    return [...(offsets?.topics() ?? [])].map(([name, partitions]) => ({
-      name,
-      topicId: ZERO_UUID,
-      partitions: [...partitions].map(([partition, value]) =>
-        isUnstable(name, partition) ? unstable(partition) : fetched(partition, value),
-      ),
-    }));
+    return [...(offsets?.topics() ?? [])].flatMap(([name, all]) => {
+      const partitions = [...all]
+        .filter(([, { topicId }]) => sameTopic(topicId, idOf(name)))
+        .map(([partition, value]) => (isUnstable(name, partition) ? unstable(partition) : fetched(partition, value)));
+      return partitions.length === 0 ? [] : [{ name, topicId: ZERO_UUID, partitions }];
+    });
   }
   return topics.map(({ name, topicId, partitionIndexes }) => ({
     name,
@@ -111,7 +114,6 @@ export function fetchOffsets(
     partitions: partitionIndexes.map((partition) => {
       if (isUnstable(name, partition)) return unstable(partition);
       const value = offsets?.get(name, partition);
-      // An offset of an earlier topic of this name means nothing in the present one.
       return fetched(partition, value !== undefined && sameTopic(value.topicId, topicId) ? value : undefined);
     }),
   }));

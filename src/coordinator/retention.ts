@@ -62,8 +62,9 @@ export class Retention {
  * Tombstones for the offsets that have expired; says whether any is left, and how many it looked at. An offset lives
  * for the retention
  * - from its commit, in a group that never had members (simple consumers), and for topics that a stable group of
- *   consumers, or a consumer group, no longer subscribes to;
- * - from when its group became empty, or from its commit if that is later;
+ *   consumers, or a consumer group with members, no longer subscribes to;
+ * - from when its group became empty, or from its commit if that is later (also of consumer groups, where Kafka's lose at
+ *   once what was committed long ago, though they consumed until they stopped for a moment);
  * and otherwise as long as its group. An expiry that the commit asked for itself (OffsetCommit v2 to v4) counts in
  * place of the retention.
  */
@@ -77,7 +78,7 @@ function expireOffsets(
 ): { readonly left: boolean; readonly steps: number } {
   const rule = expiryRule(group);
   if (rule === 'never') return { left: !offsets.isEmpty, steps: 1 };
-  const emptySince = rule === 'since-empty' && group.kind === GroupType.Classic ? group.stateSince : 0;
+  const emptySince = rule === 'since-empty' ? stateSince(group) : 0;
   let left = false;
   let steps = 1;
   for (const [topic, partitions] of offsets.topics()) {
@@ -99,11 +100,15 @@ function expireOffsets(
 }
 
 function expiryRule(group: ClassicGroup | ConsumerGroup): 'since-commit' | 'since-empty' | 'never' {
-  if (group.kind === GroupType.Consumer) return 'since-commit';
+  if (group.kind === GroupType.Consumer) return group.memberCount === 0 ? 'since-empty' : 'since-commit';
   if (group.protocolType === null) return 'since-commit';
   if (group.state === GroupState.Empty) return 'since-empty';
   const subscriptionsKnown = group.protocolType === CONSUMER_PROTOCOL_TYPE && group.subscribedTopics !== undefined;
   return subscriptionsKnown && group.state === GroupState.Stable ? 'since-commit' : 'never';
+}
+
+function stateSince(group: ClassicGroup | ConsumerGroup): Timestamp {
+  return group.kind === GroupType.Classic ? group.stateSince : group.epochSince;
 }
 
 function hasExpired(value: CommittedOffset, emptySince: Timestamp, retentionMs: number, now: Timestamp): boolean {

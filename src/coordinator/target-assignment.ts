@@ -28,7 +28,10 @@ export function targetAfter(decision: ConsumerDecision, change: MemberChange, gr
   return { epoch: group.assignmentEpoch, assignment: group.target(change.replaced ?? memberId) };
 }
 
-function mayAssign({ group, groupConfig, now }: ConsumerDecision): boolean {
+/** What it takes to know whether a target may be computed. */
+export type AssignmentTiming = Pick<ConsumerDecision, 'group' | 'groupConfig' | 'now'>;
+
+export function mayAssign({ group, groupConfig, now }: AssignmentTiming): boolean {
   const sinceMs = now.wall - group.assignedAt;
   // A clock that was set back must not keep members waiting.
   return group.assignedAt === 0 || sinceMs < 0 || sinceMs >= groupConfig.assignmentIntervalMs;

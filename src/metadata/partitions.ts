@@ -1,6 +1,7 @@
-/** CreatePartitions: a topic can only grow. */
+/** CreatePartitions: a topic can only grow, and those of the coordinators not at all. */
 import { ErrorCode } from '#model/errors';
 import type { NodeId } from '#model/ids';
+import { isInternalTopic } from '#model/internal-topics';
 import { checkAssignment, newPartition } from './assignments.ts';
 import {
   type ControllerState,
@@ -60,6 +61,11 @@ function grow(state: ControllerState, grown: GrownTopic, recordsMax: number): re
   const topic = image.topic(grown.name);
   if (topic === undefined) {
     return fault(ErrorCode.UnknownTopicOrPartition, 'This server does not host this topic-partition.');
+  }
+  if (isInternalTopic(grown.name)) {
+    // Kafka lets them grow, and every group and transaction is then looked for where it is not.
+    const message = `The topic ${grown.name} is internal: what its keys are in depends on the number of its partitions.`;
+    return fault(ErrorCode.InvalidTopicException, message);
   }
   const before = topic.partitions.length;
   const added = grown.partitionCount - before;

@@ -272,12 +272,13 @@ export class CoordinatorDriver<Shard extends CoordinatorShard<Effects>, Effects 
       producerId: transaction.producerId,
       producerEpoch: transaction.producerEpoch,
     };
-    const batches = coordinatorBatches(records, clock.wall(), this.#world.batchBytesMax(), codecs, producer);
+    const writtenAt = clock.wall();
+    const batches = coordinatorBatches(records, writtenAt, this.#world.batchBytesMax(), codecs, producer);
     if (batches === 'too-large') return ErrorCode.RecordListTooLarge;
     if (this.#partition.leadership?.isUnderMinIsr === true) return ErrorCode.NotEnoughReplicas;
     const appended = this.#partition.append(batches.bytes, batches.headers, transaction?.verification);
     if (appended.error !== ErrorCode.None) return appended.error;
-    const keys = records.map((record) => this.#shard.replay(record, transaction?.producerId));
+    const keys = records.map((record) => this.#shard.replay(record, writtenAt, transaction?.producerId));
     this.#written(keys, appended.lastOffset);
     return ErrorCode.None;
   }

@@ -1,4 +1,4 @@
-import type { Clock, Codecs } from '#base/ports';
+import type { Clock, Codecs, Timestamp } from '#base/ports';
 import type { CoordinatorRecord } from '#coordinator/effects';
 import { readEndMarker } from '#log/end-marker';
 import { type Offset, offset } from '#model/ids';
@@ -28,9 +28,12 @@ export interface LoaderWorld {
   readonly codecs: Codecs;
 }
 
-/** What is loaded. Only groups have transactions among their records, and markers that end them. Both tell whose state they have changed. */
+/**
+ * What is loaded. Only groups have transactions among their records, and markers that end them. Both tell whose state they have changed.
+ * `writtenAt` is the record's timestamp.
+ */
 export interface LoadedShard {
-  replay(record: CoordinatorRecord, producerId?: number): string | undefined;
+  replay(record: CoordinatorRecord, writtenAt: Timestamp, producerId?: number): string | undefined;
   replayMarker?(producerId: number, aborted: boolean): readonly string[];
 }
 
@@ -103,7 +106,7 @@ export class CoordinatorLoader {
         for (const record of records) {
           if (record.offset < from || record.key === null) continue;
           try {
-            this.#shard.replay({ key: record.key, value: record.value }, producerId);
+            this.#shard.replay({ key: record.key, value: record.value }, record.timestamp, producerId);
           } catch (error) {
             if (!(error instanceof ProtocolError)) throw error;
             return this.#fail(offset(record.offset), error.message);

@@ -24,8 +24,8 @@ class Stage {
     this.shard.loaded(START);
   }
 
-  take<E extends Effects>(effects: E): E {
-    for (const record of effects.records) this.shard.replay(record);
+  take<E extends Effects>(effects: E, now = START): E {
+    for (const record of effects.records) this.shard.replay(record, now.wall);
     this.log.push(...effects.records);
     return effects;
   }
@@ -48,7 +48,7 @@ class Stage {
       memberIdRequired: true,
       ...more,
     };
-    return this.take(this.shard.consumerHeartbeat(command, now)).response;
+    return this.take(this.shard.consumerHeartbeat(command, now), now).response;
   }
 
   commit(name: string, now = START) {
@@ -137,6 +137,18 @@ describe('racks', () => {
   });
 });
 
+test('who asks for all offsets is told none of an earlier topic of the same name', () => {
+  const topics = new TestTopics({ orders: 1, payments: 1 });
+  const stage = new Stage(topics);
+  stage.heartbeat({});
+  stage.commit('orders');
+  stage.commit('payments');
+  topics.set('orders', 1, 2);
+  expect(stage.committed).toEqual(['payments']);
+  topics.remove('orders');
+  expect(stage.committed).toEqual(['orders', 'payments']);
+});
+
 describe('retention', () => {
   const config = { offsetsRetentionMs: 7 * DAY_MS, offsetsRetentionCheckIntervalMs: 1_000 };
 
@@ -149,6 +161,18 @@ describe('retention', () => {
     stage.heartbeat({ memberEpoch: 1 }, now);
     stage.take(stage.shard.tick(now));
     expect(stage.committed).toEqual(['orders']);
+  });
+
+  test('what a consumer group committed long ago stays for as long again when its last member has left', () => {
+    const stage = new Stage(new TestTopics({ orders: 1 }), config);
+    stage.heartbeat({});
+    stage.commit('orders');
+    stage.heartbeat({ memberEpoch: -1 }, later(30 * DAY_MS));
+    stage.take(stage.shard.tick(later(30 * DAY_MS + 2_000)));
+    stage.take(stage.shard.tick(later(36 * DAY_MS)));
+    expect(stage.committed).toEqual(['orders']);
+    stage.take(stage.shard.tick(later(38 * DAY_MS)));
+    expect(stage.committed).toEqual([]);
   });
 
   test('a consumer group without members and offsets is deleted, tombstones and all', () => {

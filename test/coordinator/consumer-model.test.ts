@@ -222,8 +222,11 @@ class World {
         Object.assign(who, { epoch: 0, owned: new Set(), assigned: undefined, fresh: true });
         return;
       case ErrorCode.FencedInstanceId:
-      case ErrorCode.UnreleasedInstanceId:
+      case ErrorCode.UnreleasedInstanceId: {
+        const present = this.#described().members.find(({ instanceId }) => instanceId === who.instanceId);
+        expect(present?.memberId, 'nobody is hindered by its own membership').not.toBe(who.memberId);
         return;
+      }
       default:
         throw new Error(`heartbeat: ${errorCode}`);
     }
@@ -347,7 +350,7 @@ class World {
 
   #reloaded(): GroupShard {
     const shard = this.#newShard();
-    for (const record of this.#log) shard.replay(record);
+    for (const record of this.#log) shard.replay(record, 0);
     expect(shard.loaded(this.#instant())).toEqual({ records: [], replies: [] });
     return shard;
   }
@@ -370,7 +373,7 @@ class World {
     }
     for (const record of effects.records) {
       this.#log.push(record);
-      this.#shard.replay(record);
+      this.#shard.replay(record, 0);
     }
     return true;
   }

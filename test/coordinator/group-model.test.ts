@@ -256,7 +256,7 @@ class World {
 
   #reloaded(): GroupShard {
     const shard = new GroupShard({ ...testParts(), config: this.#config, random: this.#random });
-    for (const record of this.log) shard.replay(record);
+    for (const record of this.log) shard.replay(record, 0);
     expect(shard.loaded(this.#instant())).toEqual({ records: [], replies: [] });
     return shard;
   }
@@ -271,7 +271,7 @@ class World {
     }
     for (const record of effects.records) {
       this.log.push(record);
-      this.#shard.replay(record);
+      this.#shard.replay(record, 0);
       const read = readGroupRecord(record);
       if (read.kind === 'group') this.#generationId = read.value?.generation ?? 0;
     }

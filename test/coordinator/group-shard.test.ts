@@ -108,7 +108,7 @@ function committing(groupId: string, name: string, partitions: number, metadata 
 }
 
 function replayed(shard: GroupShard, effects: Effects): readonly CoordinatorRecord[] {
-  for (const record of effects.records) shard.replay(record);
+  for (const record of effects.records) shard.replay(record, START.wall);
   return effects.records;
 }
 
@@ -205,7 +205,7 @@ describe('bytes are borrowed: overwritten after the call they change nothing', (
     expect(synced.replies[0]?.response).toMatchObject({ assignment: new Uint8Array(Buffer.from('mine')) });
     replayed(shard, synced);
     const fresh = new GroupShard({ ...testParts(), config: testConfig(), random: countingRandom() });
-    for (const record of synced.records) fresh.replay(record);
+    for (const record of synced.records) fresh.replay(record, START.wall);
     for (const { value } of synced.records) overwrite(value ?? new Uint8Array());
     fresh.loaded(START);
     const [member] = shard.describeGroups(['g'])[0]?.members ?? [];
@@ -330,10 +330,11 @@ test('a group of a log older than Kafka 2.1, which does not say when it became e
     random: countingRandom(),
   });
   // GroupMetadataKey g; GroupMetadataValue v1: consumer, generation 7, nobody in it.
-  shard.replay({
+  const record = {
     key: Buffer.from('0002000167', 'hex'),
     value: Buffer.from('00010008636f6e73756d657200000007ffffffff00000000', 'hex'),
-  });
+  };
+  shard.replay(record, START.wall);
   shard.loaded(START);
   replayed(shard, shard.offsetCommit(committing('g', 'orders', 1), START));
   expect(shard.tick(later(500)).records).toEqual([]);

@@ -295,7 +295,7 @@ class World {
 
   #reloaded(): GroupShard {
     const shard = this.#newShard();
-    for (const record of this.#log) shard.replay(record);
+    for (const record of this.#log) shard.replay(record, 0);
     shard.loaded(this.#instant());
     return shard;
   }
@@ -317,7 +317,7 @@ class World {
     }
     for (const record of effects.records) {
       this.#log.push(record);
-      this.#shard.replay(record);
+      this.#shard.replay(record, 0);
     }
     for (const reply of effects.replies) {
       const client = this.#answered(reply.token);

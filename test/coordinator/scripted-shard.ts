@@ -19,7 +19,7 @@ import type {
   MemberProtocol,
   NamedTopicPartitions,
 } from '#coordinator/group-commands';
-import type { GroupConfig } from '#coordinator/group-config';
+import type { ConsumerGroupConfig, GroupConfig } from '#coordinator/group-config';
 import { readGroupRecord } from '#coordinator/group-records';
 import { GroupShard } from '#coordinator/group-shard';
 import { type TopicPartitions, topicPartitionsOf } from '#coordinator/partition-sets';
@@ -38,8 +38,9 @@ interface Line {
 }
 
 export class ScriptedShard {
-  readonly log: CoordinatorRecord[] = [];
+  readonly log: (CoordinatorRecord & { readonly writtenAt: number })[] = [];
   #config: GroupConfig = testConfig();
+  #groupConfig: ConsumerGroupConfig = testGroupConfig();
   #random = countingRandom();
   readonly #topics = new TestTopics({ orders: 3, payments: 2 });
   #shard = this.#newShard();
@@ -59,13 +60,14 @@ export class ScriptedShard {
     const groupInstanceId = line.option('as') ?? null;
     const generationId = line.number('gen', -1);
     switch (line.verb) {
-      case 'config':
-        this.#config = {
-          ...this.#config,
-          ...Object.fromEntries(line.words.map((word) => word.split('=')).map(([key, text]) => [key, settingOf(text)])),
-        };
+      case 'config': {
+        const settings = line.words.map((word) => word.split('=')).map(([key = '', text]) => [key, settingOf(text)]);
+        const isGroups = ([key]: readonly unknown[]) => Object.hasOwn(this.#groupConfig, String(key));
+        this.#groupConfig = { ...this.#groupConfig, ...Object.fromEntries(settings.filter(isGroups)) };
+        this.#config = { ...this.#config, ...Object.fromEntries(settings.filter((each) => !isGroups(each))) };
         this.#shard = this.#newShard();
         return [];
+      }
       case 'hb': {
         const outcome = this.#shard.consumerHeartbeat(this.#heartbeatOf(groupId, line), this.#instant());
         return [consumerText(outcome.response), ...this.#carryOut(outcome)];
@@ -259,7 +261,7 @@ export class ScriptedShard {
       }
       case 'reload': {
         this.#shard = this.#newShard();
-        for (const record of this.log) this.#shard.replay(record);
+        for (const record of this.log) this.#shard.replay(record, record.writtenAt);
         return this.#carryOut(this.#shard.loaded(this.#instant()));
       }
       default:
@@ -299,8 +301,9 @@ export class ScriptedShard {
     }
     const lines = effects.records.map(recordText);
     for (const record of effects.records) {
-      this.log.push(record);
-      this.#shard.replay(record);
+      const { wall: writtenAt } = this.#instant();
+      this.log.push({ ...record, writtenAt });
+      this.#shard.replay(record, writtenAt);
     }
     return [...lines, ...effects.replies.map(replyText)];
   }
@@ -310,7 +313,7 @@ export class ScriptedShard {
       config: this.#config,
       random: this.#random,
       topics: this.#topics,
-      configOf: () => testGroupConfig(),
+      configOf: () => this.#groupConfig,
     });
     if (this.log.length === 0) shard.loaded({ mono: 1_000, wall: WALL_AT_START });
     return shard;

@@ -28,7 +28,7 @@ class Shard {
     offset: number,
     { group = 'g', partition = 0, producer }: { group?: string; partition?: number; producer?: number } = {},
   ) {
-    this.#replay((shard) => shard.replay(offsetRecord(group, 't', partition, value(offset)), producer));
+    this.#replay((shard) => shard.replay(offsetRecord(group, 't', partition, value(offset)), 0, producer));
   }
 
   end(producer: number, how: 'commit' | 'abort'): void {
@@ -36,12 +36,12 @@ class Shard {
   }
 
   delete(group = 'g', partition = 0): void {
-    this.#replay((shard) => shard.replay(offsetRecord(group, 't', partition, null)));
+    this.#replay((shard) => shard.replay(offsetRecord(group, 't', partition, null), 0));
   }
 
   /** What a decision writes. */
   carryOut({ records }: { readonly records: readonly Parameters<GroupShard['replay']>[0][] }): number {
-    for (const record of records) this.#replay((shard) => shard.replay(record));
+    for (const record of records) this.#replay((shard) => shard.replay(record, 0));
     return records.length;
   }
 

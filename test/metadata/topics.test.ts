@@ -371,6 +371,12 @@ describe('CreatePartitions', () => {
     expect(cluster.lastRecords).toEqual([]);
   });
 
+  test('refuses the topics of coordinators: every group and transaction would be looked for where it is not', () => {
+    const cluster = TestCluster.withBrokers(1);
+    cluster.create('__consumer_offsets');
+    expect(grow(cluster, 4, null, '__consumer_offsets')?.errorCode).toBe(ErrorCode.InvalidTopicException);
+  });
+
   test('refuses a topic twice, and only validates when asked', () => {
     const cluster = TestCluster.withBrokers(1);
     cluster.create('t');

@@ -22,10 +22,12 @@ interface Effects {
 /** Remembers the words of its log, and wants each said aloud when it is committed. Its keys are the words. */
 class Words {
   readonly replayed: string[] = [];
+  readonly times: number[] = [];
 
-  replay({ key }: CoordinatorRecord): string {
+  replay({ key }: CoordinatorRecord, writtenAt: number): string {
     const replayed = Buffer.from(key).toString();
     this.replayed.push(replayed);
+    this.times.push(writtenAt);
     return replayed;
   }
 
@@ -137,6 +139,19 @@ test('why a decision failed is logged, and whoever asked is answered', async () 
   );
   expect(await answer).toBe(ErrorCode.UnknownServerError);
   expect(stage.errors).toEqual([{ topic: 'words', partition: 0, error: failure.stack }]);
+});
+
+test('records come with when they were written, to those who decide on them and to those who load them later', () => {
+  const stage = new Stage();
+  void stage.ask('a');
+  stage.clock.advance(7);
+  void stage.ask('b');
+  const times = [1_700_000_001_000, 1_700_000_001_007];
+  expect(stage.driver.shard.times).toEqual(times);
+  stage.clock.advance(60_000);
+  const later = stage.open();
+  stage.clock.turn();
+  expect(later.shard.times).toEqual(times);
 });
 
 describe('what follows a decision', () => {
