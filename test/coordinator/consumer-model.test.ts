@@ -187,8 +187,10 @@ class World {
         subscribedTopicNames: full ? who.subscription.names : null,
         subscribedTopicRegex: full ? who.subscription.regex : null,
         serverAssignor: null,
-        // While it is changing over it does not say what it has, unless it says everything, as Kafka's clients.
-        topicPartitions: full || who.assigned === undefined ? topicPartitions(who.owned) : null,
+        // While it is changing over it does not say what it has, unless it says everything. Then it names what it is about to
+        // take, too: the protocol (KIP-848, in Kafka as here) takes what a member does not name for given up, and gives it away.
+        topicPartitions:
+          full || who.assigned === undefined ? topicPartitions(new Set([...who.owned, ...(who.assigned ?? [])])) : null,
         clientId: 'c',
         clientHost: '/127.0.0.1',
         memberIdRequired: true,
