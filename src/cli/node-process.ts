@@ -45,8 +45,7 @@ export async function runNode(
     base: { node: config.nodeId },
   });
   const fatal = (error: Error): never => {
-    logger.error({ err: error }, 'the node cannot go on');
-    logger.flush();
+    logger.last({ err: error }, 'the node cannot go on');
     process.exit(1);
   };
   process.on('uncaughtException', fatal);

@@ -12,8 +12,10 @@ export interface LoggerOptions {
 }
 
 export interface NodeLogger extends Logger {
-  /** Writes what is queued, before the process ends. */
+  /** Writes what is queued. A line that is being written is so soon, should the process live on. */
   flush(): void;
+  /** An error with which the process ends: it is written when this returns. */
+  last(fields: object, message: string): void;
 }
 
 /** Lines that wait for a slow reader of the log; beyond it new ones are dropped, never the loop stopped. */
@@ -21,14 +23,23 @@ const QUEUED_BYTES_MAX = 1024 * 1024;
 
 export function createLogger(options: LoggerOptions): NodeLogger {
   const output = pino.destination({ fd: options.fd, sync: false, minLength: 0, maxLength: QUEUED_BYTES_MAX });
-  const stream = options.format === 'json' ? output : { write: (line: string) => output.write(humanLine(line)) };
-  const logger = pino({ level: options.level, base: options.base }, stream);
+  const over = (destination: typeof output) => {
+    const stream =
+      options.format === 'json' ? destination : { write: (line: string) => destination.write(humanLine(line)) };
+    return pino({ level: options.level, base: options.base }, stream);
+  };
+  const logger = over(output);
   return {
     debug: (fields, message) => logger.debug(fields, message),
     info: (fields, message) => logger.info(fields, message),
     warn: (fields, message) => logger.warn(fields, message),
     error: (fields, message) => logger.error(fields, message),
     flush: () => output.flushSync(),
+    last: (fields, message) => {
+      output.flushSync();
+      // Where the other one has nothing to do it would leave the line to another thread, and the process might end first.
+      over(pino.destination({ fd: options.fd, sync: true })).error(fields, message);
+    },
   };
 }
 
