@@ -1,6 +1,6 @@
 /** What a client that has just come asks one node of a cluster: a connection for each question, and no memory between them. */
+import type { Endpoint } from '#base/ports';
 import { ErrorCode, errorName } from '#model/errors';
-import { NodeNetwork } from '#platform/node-network';
 import { ApiKey } from '#protocol/generated/apis';
 import { writeCreateTopicsRequest } from '#protocol/generated/create-topics-request';
 import { readCreateTopicsResponse } from '#protocol/generated/create-topics-response';
@@ -10,28 +10,10 @@ import { writeDescribeQuorumRequest } from '#protocol/generated/describe-quorum-
 import { readDescribeQuorumResponse } from '#protocol/generated/describe-quorum-response';
 import { writeMetadataRequest } from '#protocol/generated/metadata-request';
 import { readMetadataResponse } from '#protocol/generated/metadata-response';
+import { ask } from './ask.ts';
 import { sleep } from './process.ts';
-import { WireClient } from './wire-client.ts';
 
-const network = new NodeNetwork();
-
-/** Undefined if no answer comes in time, or the connection breaks. */
-async function ask<A>(
-  port: number,
-  timeoutMs: number,
-  question: (client: WireClient) => Promise<A>,
-): Promise<A | undefined> {
-  const client = WireClient.open(network, { host: '127.0.0.1', port });
-  const limit = setTimeout(() => client.close(), timeoutMs);
-  try {
-    return await question(client);
-  } catch {
-    return undefined;
-  } finally {
-    clearTimeout(limit);
-    client.close();
-  }
-}
+const at = (port: number): Endpoint => ({ host: '127.0.0.1', port });
 
 /** The cluster as one node describes it. */
 export interface ClusterView {
@@ -48,7 +30,7 @@ const ANSWER_MS = 2_000;
 
 /** Undefined if the node does not answer within 2 s. */
 export async function clusterSeenAt(port: number): Promise<ClusterView | undefined> {
-  return await ask(port, ANSWER_MS, async (client) => {
+  return await ask(at(port), ANSWER_MS, async (client) => {
     const cluster = await client.request(
       ApiKey.DescribeCluster,
       1,
@@ -79,7 +61,7 @@ export interface QuorumView {
 /** The metadata quorum by one node's account (DescribeQuorum); undefined if it does not answer within 2 s, or with an error. */
 export async function quorumSeenAt(port: number): Promise<QuorumView | undefined> {
   const request = { topics: [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }] };
-  const answer = await ask(port, ANSWER_MS, (client) =>
+  const answer = await ask(at(port), ANSWER_MS, (client) =>
     client.request(ApiKey.DescribeQuorum, 2, request, writeDescribeQuorumRequest, readDescribeQuorumResponse),
   );
   const partition = answer?.topics[0]?.partitions[0];
@@ -120,7 +102,7 @@ export async function createTopic(ports: readonly number[], name: string, timeou
     const leftMs = timeoutMs - (performance.now() - startedAt);
     if (leftMs <= 0) throw new Error(`topic ${name} was not created within ${timeoutMs} ms: ${last}`);
     const port = ports[attempt % ports.length] ?? 0;
-    const answer = await ask(port, leftMs, (client) =>
+    const answer = await ask(at(port), leftMs, (client) =>
       client.request(ApiKey.CreateTopics, 5, request, writeCreateTopicsRequest, readCreateTopicsResponse),
     );
     const topic = answer?.topics[0];

@@ -1,6 +1,5 @@
 /** What the trials ask a node of either system, each time over a connection of its own. */
 import { ErrorCode } from '#model/errors';
-import { NodeNetwork } from '#platform/node-network';
 import { ApiKey } from '#protocol/generated/apis';
 import { writeCreateTopicsRequest } from '#protocol/generated/create-topics-request';
 import { readCreateTopicsResponse } from '#protocol/generated/create-topics-response';
@@ -12,7 +11,7 @@ import { writeFindCoordinatorRequest } from '#protocol/generated/find-coordinato
 import { readFindCoordinatorResponse } from '#protocol/generated/find-coordinator-response';
 import { writeMetadataRequest } from '#protocol/generated/metadata-request';
 import { readMetadataResponse } from '#protocol/generated/metadata-response';
-import { WireClient } from '../wire-client.ts';
+import { ask } from '../ask.ts';
 
 export interface Endpoint {
   readonly host: string;
@@ -32,26 +31,9 @@ export interface Topic {
 const ANSWER_MS = 5_000;
 const PREFERRED = 0;
 
-/** Undefined if no answer comes in time, or the connection breaks. */
-async function ask<A>(
-  { host, port }: Endpoint,
-  question: (client: WireClient) => Promise<A | undefined>,
-): Promise<A | undefined> {
-  const client = WireClient.open(new NodeNetwork(), { host, port });
-  const limit = setTimeout(() => client.close(), ANSWER_MS);
-  try {
-    return await question(client);
-  } catch {
-    return undefined;
-  } finally {
-    clearTimeout(limit);
-    client.close();
-  }
-}
-
 /** The ids of those that serve clients, as one node knows them. */
 export function brokersSeenAt(at: Endpoint): Promise<readonly number[] | undefined> {
-  return ask(at, async (client) => {
+  return ask(at, ANSWER_MS, async (client) => {
     const request = { topics: [], allowAutoTopicCreation: false };
     const answer = await client.request(ApiKey.Metadata, 12, request, writeMetadataRequest, readMetadataResponse);
     return answer.brokers.map(({ nodeId }) => nodeId);
@@ -60,7 +42,7 @@ export function brokersSeenAt(at: Endpoint): Promise<readonly number[] | undefin
 
 /** Undefined if the node does not know it. */
 export function topicSeenAt(at: Endpoint, name: string): Promise<Topic | undefined> {
-  return ask(at, async (client) => {
+  return ask(at, ANSWER_MS, async (client) => {
     const request = { topics: [{ name }], allowAutoTopicCreation: false };
     const answer = await client.request(ApiKey.Metadata, 12, request, writeMetadataRequest, readMetadataResponse);
     const [topic] = answer.topics;
@@ -76,7 +58,7 @@ export function topicSeenAt(at: Endpoint, name: string): Promise<Topic | undefin
 
 /** The quorum's leader; undefined if the node knows none. Kafka's brokers name any node as the controller in Metadata. */
 export function controllerSeenAt(at: Endpoint): Promise<number | undefined> {
-  return ask(at, async (client) => {
+  return ask(at, ANSWER_MS, async (client) => {
     const request = { topics: [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }] };
     const answer = await client.request(
       ApiKey.DescribeQuorum,
@@ -92,7 +74,7 @@ export function controllerSeenAt(at: Endpoint): Promise<number | undefined> {
 
 /** Whether every partition of every topic has all of its replicas in sync, and all of `brokers` serve clients. */
 export function allInSyncAt(at: Endpoint, brokers: number): Promise<boolean | undefined> {
-  return ask(at, async (client) => {
+  return ask(at, ANSWER_MS, async (client) => {
     const request = { topics: null, allowAutoTopicCreation: false };
     const answer = await client.request(ApiKey.Metadata, 12, request, writeMetadataRequest, readMetadataResponse);
     return (
@@ -111,7 +93,7 @@ export type CoordinatorKind = (typeof CoordinatorKind)[keyof typeof CoordinatorK
 
 /** The broker that coordinates this group or transactional id; undefined if there is none for now. */
 export function coordinatorSeenAt(at: Endpoint, keyType: CoordinatorKind, key: string): Promise<number | undefined> {
-  return ask(at, async (client) => {
+  return ask(at, ANSWER_MS, async (client) => {
     const answer = await client.request(
       ApiKey.FindCoordinator,
       4,
@@ -128,7 +110,7 @@ export function coordinatorSeenAt(at: Endpoint, keyType: CoordinatorKind, key: s
 export function createTopic(at: Endpoint, name: string, partitions: number): Promise<true | undefined> {
   const configs = [{ name: 'min.insync.replicas', value: '2' }];
   const topic = { name, numPartitions: partitions, replicationFactor: 3, assignments: [], configs };
-  return ask(at, async (client) => {
+  return ask(at, ANSWER_MS, async (client) => {
     const answer = await client.request(
       ApiKey.CreateTopics,
       5,
@@ -143,7 +125,7 @@ export function createTopic(at: Endpoint, name: string, partitions: number): Pro
 
 /** Every partition's first replica is to lead it. True when the controller has done what it can. */
 export function electPreferred(at: Endpoint): Promise<true | undefined> {
-  return ask(at, async (client) => {
+  return ask(at, ANSWER_MS, async (client) => {
     const answer = await client.request(
       ApiKey.ElectLeaders,
       2,
