@@ -3,7 +3,6 @@ import type { Mono, Ports, Timer } from '#base/ports';
 import { logDirName } from '#log/file-names';
 import { type Offset, offset, partitionName, type Uuid } from '#model/ids';
 import { DataDirectories, type DataDirectoriesOptions } from './data-directories.ts';
-import { eachOf } from './files.ts';
 import { type CleanerSettings, DEFAULT_CLEANER, LogCleaner } from './log-cleaner.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDirectory, StoragePorts } from './log-directory.ts';
@@ -33,7 +32,6 @@ interface NewLog {
 
 /** Also the grain at which removals are looked at. */
 const CHECKPOINT_MS = 5000;
-const CLOSE_PARALLEL = 16;
 
 /**
  * All logs of a node, on all its data directories. One timer drives what happens in the background: checkpoints, retention,
@@ -350,7 +348,8 @@ export class LogStore {
     await this.cleaner.close();
     await this.#ticking;
     await Promise.allSettled(this.#changes);
-    await eachOf([...this.#logs.values()], CLOSE_PARALLEL, (log) => log.close());
+    // One by one: the disk may be shared with those who are just taking over, and whose clients wait for it.
+    for (const log of [...this.#logs.values()]) await log.close();
     await this.#futures.abandonAll();
     await this.#directories.close(this.brokerEpoch);
   }
