@@ -13,6 +13,7 @@ export interface Produced {
 }
 
 export interface EndToEnd {
+  readonly meanMs: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
@@ -87,9 +88,10 @@ export class Loads {
       ...['--bootstrap-server', this.#running.bootstrap, '--topic', topic, '--num-records', `${records}`],
       ...['--producer-acks', 'all', '--record-size', `${recordBytes}`],
     ]);
+    const mean = /Avg latency: ([\d.]+) ms/.exec(output);
     const percentiles = /50th = ([\d.]+), 99th = ([\d.]+)/.exec(output);
-    if (percentiles === null) throw new Error(`the latency tool ended with: ${output}`);
-    return { p50Ms: Number(percentiles[1]), p99Ms: Number(percentiles[2]) };
+    if (mean === null || percentiles === null) throw new Error(`the latency tool ended with: ${output}`);
+    return { meanMs: Number(mean[1]), p50Ms: Number(percentiles[1]), p99Ms: Number(percentiles[2]) };
   }
 
   async #measured(tool: string, args: readonly string[]): Promise<{ output: string; brokerCpuSeconds: number }> {

@@ -36,6 +36,7 @@ const metrics = {
   replicated: more('three brokers, RF 3: produce 1 KiB', 'MB/s', 1),
   replicatedCpu: less('three brokers, RF 3: produce 1 KiB, CPU of all brokers', 's/GB', 2),
   replicatedP99: less('three brokers, RF 3: produce 1 KiB, p99', 'ms'),
+  endToEndMean: less('three brokers, RF 3: end to end, mean', 'ms', 2),
   endToEndP50: less('three brokers, RF 3: end to end, p50', 'ms', 1),
   endToEndP99: less('three brokers, RF 3: end to end, p99', 'ms', 1),
 } as const;
@@ -43,7 +44,10 @@ const metrics = {
 type Sample = Record<keyof typeof metrics, number>;
 
 type OneBroker = Omit<Sample, keyof ThreeBrokers>;
-type ThreeBrokers = Pick<Sample, 'replicated' | 'replicatedCpu' | 'replicatedP99' | 'endToEndP50' | 'endToEndP99'>;
+type ThreeBrokers = Pick<
+  Sample,
+  'replicated' | 'replicatedCpu' | 'replicatedP99' | 'endToEndMean' | 'endToEndP50' | 'endToEndP99'
+>;
 
 async function measure(system: System, jars: string): Promise<Sample> {
   const one = await on(system, 'run', (running) => measureOne(running, jars));
@@ -74,6 +78,7 @@ async function measureThree(running: Running, jars: string): Promise<ThreeBroker
     replicated: produced.megabytesPerSecond,
     replicatedCpu: produced.cpuSecondsPerGb,
     replicatedP99: produced.p99Ms,
+    endToEndMean: latency.meanMs,
     endToEndP50: latency.p50Ms,
     endToEndP99: latency.p99Ms,
   };

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { exited, until } from '../../test/support/process.ts';
+import { exited, until, whileWeLive } from '../../test/support/process.ts';
 
 /** Which clients there are, and where they come from. */
 export interface ToolChains {
@@ -71,7 +71,7 @@ export class RunningProducer {
       librdkafka: [join(chains.python, 'python'), join(here, 'producer.py')],
     };
     const given = [bootstrap, topic, String(partitions), String(INTERVAL_MS), ...settings];
-    return new RunningProducer([kind, ...settings].join(' '), [...runs[kind], ...given]);
+    return new RunningProducer([kind, ...settings].join(' '), [...whileWeLive(), ...runs[kind], ...given]);
   }
 
   /** Resolves when every partition has been written to. */

@@ -90,9 +90,11 @@ function serveProduce(request: ProduceRequest, context: ApiContext): void {
   };
   const transactional = entries.filter(({ headers }) => headers.some(isTransactional));
   const early = entries.filter(({ partition }) => partition.mayLeadNext).map(({ partition }) => partition);
-  if (transactional.length + early.length === 0) return appendAll();
+  const { handedOver } = broker;
+  if (transactional.length + early.length === 0 && handedOver === undefined) return appendAll();
   // Nothing of it reaches the logs before, and the connection's later requests come after it.
   const prepare = async (): Promise<void> => {
+    if (handedOver !== undefined) await handedOver;
     if (early.length > 0) await whenLed(early, broker.deadlines);
     if (transactional.length > 0) await verifyTransaction(transactional, request, round, context);
   };

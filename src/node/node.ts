@@ -21,6 +21,8 @@ export { NodeError } from './node-error.ts';
 
 /** How long a stopping node lets others take over what it leads. */
 const HANDOVER_MS = 500;
+/** For as long clients can be told who leads now, before their connections end. */
+const ANSWERING_MS = 10;
 
 type Closer = () => Promise<void>;
 
@@ -207,8 +209,10 @@ export class Node {
   async #leave({ broker, lifecycle, listener, reports }: NodeBroker, { quorum, link }: NodeQuorum): Promise<void> {
     const { id, brokerEpoch } = { id: this.id, brokerEpoch: lifecycle.brokerEpoch };
     const hasOthers = quorum.image.brokers.size > 1 && quorum.leaderId !== undefined;
-    if (hasOthers && brokerEpoch >= 0 && broker.config.controlledShutdownEnable)
-      await link.submit('drainBroker', { id, brokerEpoch }, HANDOVER_MS);
+    if (hasOthers && brokerEpoch >= 0 && broker.config.controlledShutdownEnable) {
+      await broker.handOver(() => link.submit('drainBroker', { id, brokerEpoch }, HANDOVER_MS));
+      await new Promise<void>((resolve) => void broker.deadlines.after(ANSWERING_MS, resolve));
+    }
     reports.stop();
     lifecycle.stop();
     await listener.close();

@@ -15,6 +15,7 @@ import type { QuorumDescription } from './controller-protocol.ts';
 import { Departures } from './departures.ts';
 import { FetchSessions } from './fetch-sessions.ts';
 import type { GroupHost } from './group-host.ts';
+import { whenSettled } from './next-leader.ts';
 import type { PartitionTable } from './partition-table.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import { ReplicationThrottle } from './replication-throttle.ts';
@@ -73,6 +74,7 @@ export class Broker {
   servedApis: readonly number[] = [];
   readonly #given: ReadonlyMap<string, string>;
   #config: BrokerConfig;
+  #handedOver: Promise<void> | undefined;
 
   constructor(
     parts: BrokerParts,
@@ -137,6 +139,26 @@ export class Broker {
     if ('config' in parsed) this.#config = parsed.config;
     else
       this.ports.logger.warn({ errors: parsed.errors }, 'dynamic broker configs are not understood and have no effect');
+  }
+
+  /** Resolves when others lead what this node has led; undefined unless it is handing that over. */
+  get handedOver(): Promise<void> | undefined {
+    return this.#handedOver;
+  }
+
+  /**
+   * What is produced meanwhile waits until the effects of `drain` are here, which runs when what was appended before is committed. Without that
+   * some followers would have more than the one that leads next, and would have to cut it off before anything can be committed again.
+   */
+  async handOver(drain: () => Promise<unknown>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#handedOver = promise;
+    const led = [...this.partitions.partitions()].filter(({ leads }) => leads);
+    await whenSettled(led, this.deadlines);
+    await drain();
+    await this.partitions.settled();
+    this.#handedOver = undefined;
+    resolve();
   }
 
   /** A handler failed: a broken invariant. */

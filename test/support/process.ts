@@ -58,6 +58,11 @@ export function hasCommand(command: string): boolean {
   return spawnSync('which', [command], { stdio: 'ignore' }).status === 0;
 }
 
+/** A command behind this does not outlive us, however we come to our end. Empty where that cannot be had: without util-linux. */
+export function whileWeLive(): readonly string[] {
+  return hasCommand('setpriv') ? ['setpriv', '--pdeathsig', 'KILL'] : [];
+}
+
 /** Resolves at the process's end, also if it has ended already. */
 export function exited(child: ChildProcess): Promise<number | null> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(child.exitCode);

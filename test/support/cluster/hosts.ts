@@ -5,7 +5,7 @@
 import { type ChildProcess, type ChildProcessByStdio, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { exited, hasCommand, until } from '../process.ts';
+import { exited, hasCommand, until, whileWeLive } from '../process.ts';
 import { CLIENTS_HOST, type Impairment, type Links, rackOf, type Site } from './sites.ts';
 
 const HOSTS = 6;
@@ -16,8 +16,6 @@ const DISABLED = '0';
 const FORWARDING = '3';
 const BEGINS_MS = 5_000;
 const frameRelay = join(import.meta.dirname, 'frame-relay.py');
-/** Whoever is started so does not outlive who starts it, however that comes to its end. */
-const DIES_WITH_PARENT = ['setpriv', '--pdeathsig', 'KILL'];
 
 const core = { ip: CLIENTS_HOST, mac: '02:00:0a:07:00:01' };
 /** No host has it: a packet that is sent there arrives nowhere. */
@@ -64,7 +62,7 @@ export async function insideOwnNetwork(): Promise<number | string | undefined> {
   if (missing.length > 0) return `${missing.join(', ')} is missing (Debian: apt-get install util-linux iproute2)`;
   const [file, ...args] = ownNetwork() ?? [];
   if (file === undefined) return 'no network namespaces, bridges and virtual cables without more rights';
-  const again = [...args, ...DIES_WITH_PARENT, process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const again = [...args, ...whileWeLive(), process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   const inside = spawn(file, again, { stdio: 'inherit', env: { ...process.env, [INSIDE]: '1' } });
   const status = await exited(inside);
   if (status === null) console.error(`the run was ended by ${inside.signalCode}`);
@@ -129,13 +127,14 @@ export class Hosts implements Links {
   }
 
   sites(count: number): readonly Site[] {
+    const alive = whileWeLive();
     return Array.from({ length: count }, (_, index): Site => {
       const rack = rackOf(index);
       let ports = FIRST_PORT;
       return {
         host: addressOf(index).ip,
         rack,
-        within: [...this.#within(index), ...DIES_WITH_PARENT],
+        within: [...this.#within(index), ...alive],
         freePort: async () => ports++,
         cut: () => setPort(`cable-${index}`, DISABLED),
         cutRack: () => setPort(`uplink-${rack}`, DISABLED),

@@ -1,5 +1,6 @@
 /** Where nodes run: all on this host's loopback, or each on a host of its own whose packets can be dropped. */
 import { freePort } from '../free-port.ts';
+import { whileWeLive } from '../process.ts';
 
 /** A place for one node. */
 export interface Site {
@@ -50,6 +51,7 @@ export function rackOf(index: number): string {
 
 /** On 127.0.0.1; nothing can be cut there. */
 export function loopbackSites(count: number): readonly Site[] {
+  const within = whileWeLive();
   const taken = new Set<number>();
   const anotherPort = async (): Promise<number> => {
     for (;;) {
@@ -62,7 +64,7 @@ export function loopbackSites(count: number): readonly Site[] {
   return Array.from({ length: count }, (_, index) => ({
     host: '127.0.0.1',
     rack: rackOf(index),
-    within: [],
+    within,
     freePort: anotherPort,
     cut: neverCut,
     cutRack: neverCut,
