@@ -63,9 +63,12 @@ async function measure(partitionsPerCommit: number): Promise<string> {
   const log = await store.create('__consumer_offsets', uuid('AAAAAAAAAAAAAAAAAAAABQ'), 0, defaultLogConfig());
   if (log === undefined) throw new Error('no directory');
   for (let made = 0; made < recordsWanted; ) {
+    const commit = made / partitionsPerCommit;
+    const round = Math.floor(commit / GROUPS);
     const records = Array.from({ length: partitionsPerCommit }, (_, index) => {
       const at = made + index;
-      return offsetRecord(`application-${at % GROUPS}`, 'orders.by-customer', Math.floor(at / GROUPS) % PARTITIONS, {
+      const partition = (round * partitionsPerCommit + index) % PARTITIONS;
+      return offsetRecord(`application-${commit % GROUPS}`, 'orders.by-customer', partition, {
         offset: at,
         leaderEpoch: 3,
         metadata: '',

@@ -19,7 +19,6 @@ export class Reader {
   position: number;
   readonly #bytes: Uint8Array;
   readonly #text: Buffer;
-  readonly #view: DataView;
   readonly #exact: boolean;
   #objects = 0;
 
@@ -31,7 +30,6 @@ export class Reader {
     this.position = at;
     this.#bytes = bytes;
     this.#text = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#exact = exact;
   }
 
@@ -40,42 +38,43 @@ export class Reader {
   }
 
   bool(): boolean {
-    return this.#view.getInt8(this.#take(1)) !== 0;
+    return this.#byte(this.#take(1)) !== 0;
   }
 
   int8(): number {
-    return this.#view.getInt8(this.#take(1));
+    return (this.#byte(this.#take(1)) << 24) >> 24;
   }
 
   int16(): number {
-    return this.#view.getInt16(this.#take(2));
+    return (this.uint16() << 16) >> 16;
   }
 
   uint16(): number {
-    return this.#view.getUint16(this.#take(2));
+    const at = this.#take(2);
+    return (this.#byte(at) << 8) | this.#byte(at + 1);
   }
 
   int32(): number {
-    return this.#view.getInt32(this.#take(4));
+    return this.#int32(this.#take(4));
   }
 
   uint32(): number {
-    return this.#view.getUint32(this.#take(4));
+    return this.#int32(this.#take(4)) >>> 0;
   }
 
   /** Exact within ±2^53, the nearest double beyond. */
   int64(): number {
     const at = this.#take(8);
-    const value = this.#view.getInt32(at) * HIGH + this.#view.getUint32(at + 4);
+    const value = this.#int32(at) * HIGH + (this.#int32(at + 4) >>> 0);
     if (this.#exact && !Number.isSafeInteger(value)) {
-      const wide = this.#view.getBigInt64(at);
+      const wide = this.#text.readBigInt64BE(at);
       if (wide > EXACT_MAX || wide < -EXACT_MAX) return String(wide) as unknown as number;
     }
     return value;
   }
 
   float64(): number {
-    return this.#view.getFloat64(this.#take(8));
+    return this.#text.readDoubleBE(this.#take(8));
   }
 
   uuid(): Uuid {
@@ -86,7 +85,7 @@ export class Reader {
   uvarint(): number {
     let value = 0;
     for (let shift = 0; shift <= 28; shift += 7) {
-      const byte = this.#view.getUint8(this.#take(1));
+      const byte = this.#byte(this.#take(1));
       if (shift === 28 && byte > 0x0f) break;
       value += (byte & 0x7f) * 2 ** shift;
       if (byte < 0x80) return value;
@@ -202,6 +201,21 @@ export class Reader {
   #nothing<T>(length: number, empty: T): T | null {
     if (length < -1) throw new ProtocolError('malformed', `a length of ${length}`);
     return length === 0 ? empty : null;
+  }
+
+  /** Where `#take` has been. A DataView for it, made for every record's key and value, took half of the time of reading them. */
+  #byte(at: number): number {
+    return this.#bytes[at] as number;
+  }
+
+  #int32(at: number): number {
+    const bytes = this.#bytes;
+    return (
+      ((bytes[at] as number) << 24) |
+      ((bytes[at + 1] as number) << 16) |
+      ((bytes[at + 2] as number) << 8) |
+      (bytes[at + 3] as number)
+    );
   }
 
   #take(length: number): number {
