@@ -36,7 +36,8 @@ export interface RecoverableLog {
   readonly isSmall: boolean;
 }
 
-export type Recovered = { readonly end: Offset } | { readonly quarantine: string };
+/** `replayedBytes`: of the batches above the newest producer snapshot, which the next recovery would replay again. */
+export type Recovered = { readonly end: Offset; readonly replayedBytes: number } | { readonly quarantine: string };
 
 const POSITION_MAX = 0x7fff_ffff;
 
@@ -55,6 +56,7 @@ export async function recoverLog(log: RecoverableLog): Promise<Recovered> {
   epochs.truncateFromEnd(recoveryPoint);
   const replayFrom =
     log.epochsLost || log.isSmall ? logStart : (Math.min(recoveryPoint, snapshot ?? logStart) as Offset);
+  let replayedBytes = 0;
   const follow = (index: number): BatchVisitor => {
     const segment = at(segments, index);
     return (header, _position, bytes) => {
@@ -62,6 +64,7 @@ export async function recoverLog(log: RecoverableLog): Promise<Recovered> {
         assignEpoch(epochs, header.partitionLeaderEpoch, header.baseOffset as Offset);
       const last = lastOffset(header) as Offset;
       if (last < (snapshot ?? 0)) return;
+      replayedBytes += header.sizeBytes;
       const marker = isControl(header) ? readEndMarker(bytes, header) : undefined;
       const ended = producers.append(header, header.baseOffset as Offset, last, header.maxTimestamp, marker);
       if (ended?.aborted) segment.abort(ended);
@@ -111,12 +114,14 @@ export async function recoverLog(log: RecoverableLog): Promise<Recovered> {
     segment.endOffset = scan.endOffset;
     if (index < segments.length - 1) {
       await sealRebuilt(log, segment);
-      if (segment.endOffset >= (snapshot ?? 0)) await takeSnapshot(log, segment.endOffset);
+      if (segment.endOffset < (snapshot ?? 0)) continue;
+      await takeSnapshot(log, segment.endOffset);
+      replayedBytes = 0;
     }
   }
   const active = at(segments, segments.length - 1);
   epochs.truncateFromEnd(active.endOffset);
-  return { end: active.endOffset };
+  return { end: active.endOffset, replayedBytes };
 }
 
 /** Removes the segments from `from` on, the last one first: what remains is the log's beginning, whenever a crash comes. */

@@ -109,6 +109,7 @@ export class LogRewind {
     // Also what somebody has begun to load while it was cut.
     directory.indexes.forget(last);
     state.recovered(recovered.end);
+    snapshots.replayed(recovered.replayedBytes);
     writer.rewound(recovered.end);
     // What was replayed has been decided before, as far as it is committed.
     producers.highWatermarkAdvanced(this.#log.committed());

@@ -24,6 +24,8 @@ export interface LogParts {
   /** The last one is active. */
   readonly segments: Segment[];
   readonly snapshots: Offset[];
+  /** See Recovered. */
+  readonly replayedBytes: number;
   readonly producers: ProducerStates;
   readonly epochs: LeaderEpochCache;
   readonly epochsSaved: EpochsSaved;

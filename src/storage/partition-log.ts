@@ -74,7 +74,7 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   constructor(parts: LogParts) {
     const { directory, folder } = parts;
     const state = new LogState(parts);
-    const snapshots = new ProducerSnapshots(state, parts.snapshots);
+    const snapshots = new ProducerSnapshots(state, parts.snapshots, parts.replayedBytes);
     const work = new LogWork(directory, folder);
     const tail = new LogTail(parts.cache, state.endOffset);
     const writer = new LogWriter(this, directory, tail, parts.config.flushPolicy, state.endOffset);

@@ -13,11 +13,18 @@ export class ProducerSnapshots {
   /** Ascending. Recovery takes away those that prove useless. */
   readonly offsets: Offset[];
   readonly #log: LogState;
-  #writtenAtBytes = 0;
+  /** What the newest one covers, where the log's `appendedBytes` begins: less than 0 if recovery has replayed what is older. */
+  #writtenAtBytes: number;
 
-  constructor(log: LogState, offsets: Offset[]) {
+  constructor(log: LogState, offsets: Offset[], replayedBytes: number) {
     this.#log = log;
     this.offsets = offsets;
+    this.#writtenAtBytes = log.appendedBytes - replayedBytes;
+  }
+
+  /** Recovery had to replay so much: whoever dies again and again before anything is due would replay more each time. */
+  replayed(bytes: number): void {
+    this.#writtenAtBytes = this.#log.appendedBytes - bytes;
   }
 
   get isDue(): boolean {

@@ -23,6 +23,22 @@ async function filled(
   await harness.settle();
 }
 
+test('a log whose process is killed again and again is not replayed from ever further back: its producers are saved', async () => {
+  const harness = await Harness.open();
+  let log = await harness.create('t', 0);
+  for (let life = 0; life < 8; life += 1) {
+    for (let round = 0; round < 30; round += 1) appended(log, batch({ valueBytes: 10_000 }));
+    await harness.settle();
+    await harness.world.run(harness.world.clock.now() + 11_000);
+    await harness.kill();
+    log = harness.store.get('t', 0) as PartitionLog;
+  }
+  // Every 1 MiB, which is four lives.
+  const [oldest = 0, newest = 0] = await files(harness, '.snapshot');
+  expect([oldest, newest].map((at) => at % 30)).toEqual([0, 0]);
+  expect(newest - oldest).toBe(120);
+});
+
 describe('segments roll', () => {
   test('before an append that segment.bytes has no room for', async () => {
     const harness = await Harness.open();
