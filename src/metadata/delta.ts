@@ -38,6 +38,8 @@ export interface MetadataDelta {
   readonly configs: readonly ConfigResource[];
   /** Registered, fenced, unfenced or gone. */
   readonly brokers: readonly NodeId[];
+  /** Those of them that were fenced, also if they have been unfenced again since. */
+  readonly fenced: readonly NodeId[];
   /** Cluster id, voters, target size or a finalised feature. */
   readonly cluster: boolean;
 }
@@ -49,6 +51,7 @@ export class DeltaBuilder {
   #partitions = new Map<Uuid, Map<number, PartitionDelta>>();
   #configs = new Map<string, ConfigResource>();
   #brokers = new Set<NodeId>();
+  #fenced = new Set<NodeId>();
   #cluster = false;
 
   topicCreated(name: string, id: Uuid): void {
@@ -90,6 +93,10 @@ export class DeltaBuilder {
     this.#brokers.add(id);
   }
 
+  fenced(id: NodeId): void {
+    this.#fenced.add(id);
+  }
+
   cluster(): void {
     this.#cluster = true;
   }
@@ -102,6 +109,7 @@ export class DeltaBuilder {
       partitions: [...this.#partitions.values()].flatMap((ofTopic) => [...ofTopic.values()]),
       configs: [...this.#configs.values()],
       brokers: [...this.#brokers],
+      fenced: [...this.#fenced],
       cluster: this.#cluster,
     };
     this.#created = new Map();
@@ -109,6 +117,7 @@ export class DeltaBuilder {
     this.#partitions = new Map();
     this.#configs = new Map();
     this.#brokers = new Set();
+    this.#fenced = new Set();
     this.#cluster = false;
     return delta;
   }

@@ -166,6 +166,7 @@ export class MetadataImage {
         break;
       case 'fenceBroker':
         this.#changeBroker(record.id, { fenced: true });
+        this.#delta.fenced(record.id);
         break;
       case 'unfenceBroker':
         this.#changeBroker(record.id, { fenced: false, draining: false });

@@ -84,6 +84,11 @@ export class KafkaListener {
   async close(): Promise<void> {
     this.#sweeper.disarm();
     await this.stopAccepting();
+    this.leaveAll();
+  }
+
+  /** Ends what is open: nothing more that comes on it is read. Whoever comes again is welcome. */
+  leaveAll(): void {
     for (const connection of [...this.#connections]) connection.leave();
   }
 

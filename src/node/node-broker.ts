@@ -26,6 +26,7 @@ import { DirectoryReports } from '#runtime/directory-reports';
 import { EndOffsets } from '#runtime/end-offsets';
 import { GroupHost, offsetsTopic } from '#runtime/group-host';
 import { IsrUpdates } from '#runtime/isr-updates';
+import { OwnFencing } from '#runtime/own-fencing';
 import { PartitionTable } from '#runtime/partition-table';
 import { ProducerIds } from '#runtime/producer-ids';
 import { ReplicaFetchers } from '#runtime/replica-fetchers';
@@ -230,7 +231,10 @@ export async function openBroker(
 }
 
 /** Registers this process, opens what it leads, and goes on when the controller has let clients come. */
-export async function joinAsBroker({ broker, lifecycle, isr }: NodeBroker, { quorum }: NodeQuorum): Promise<void> {
+export async function joinAsBroker(
+  { broker, lifecycle, isr, listener }: NodeBroker,
+  { quorum }: NodeQuorum,
+): Promise<void> {
   const refusal = await lifecycle.register();
   if (refusal !== undefined) throw new NodeError(`the node cannot register with its cluster: ${refusal}`);
   lifecycle.beginHeartbeats();
@@ -240,7 +244,10 @@ export async function joinAsBroker({ broker, lifecycle, isr }: NodeBroker, { quo
   const unfenced = new Promise<void>((resolve) => {
     letIn = resolve;
   });
+  const fencing = new OwnFencing(broker.nodeId, () => lifecycle.registered?.fenced);
   quorum.publisher.subscribe((delta) => {
+    // First: whoever waits has no answer rather than one that says that nothing was written.
+    if (fencing.happened(delta)) listener.leaveAll();
     partitions.apply(delta);
     broker.departures.changed(delta.brokers);
     broker.groups.topicsChanged(delta);

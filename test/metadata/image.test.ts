@@ -135,6 +135,7 @@ describe('a delta', () => {
       ],
       configs: [{ type: ResourceType.Topic, name: 'new' }],
       brokers: [],
+      fenced: [],
       cluster: false,
     });
     expect(cluster.image.takeDelta()).toMatchObject({

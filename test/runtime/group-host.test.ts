@@ -96,7 +96,7 @@ class Stage {
 
   /** The host hears of it. */
   changed(delta: Partial<MetadataDelta>): void {
-    const nothing = { topicsCreated: [], topicsDeleted: [], partitions: [], configs: [], brokers: [] };
+    const nothing = { topicsCreated: [], topicsDeleted: [], partitions: [], configs: [], brokers: [], fenced: [] };
     this.host.topicsChanged({ index: 2, cluster: false, ...nothing, ...delta });
   }
 

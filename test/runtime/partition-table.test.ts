@@ -60,7 +60,7 @@ class Stage {
   }
 
   apply(delta: Partial<MetadataDelta>): void {
-    const nothing = { topicsCreated: [], topicsDeleted: [], partitions: [], configs: [], brokers: [] };
+    const nothing = { topicsCreated: [], topicsDeleted: [], partitions: [], configs: [], brokers: [], fenced: [] };
     this.table.apply({ index: 1, cluster: false, ...nothing, ...delta });
   }
 
