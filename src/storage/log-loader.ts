@@ -25,7 +25,7 @@ import { recoverSwaps } from './segment-swap.ts';
 export type SharedParts = Pick<LogParts, 'cache' | 'jitter' | 'doom'>;
 
 /** As shared parts, for logs whose topics' configs are not known yet. */
-export type LoadedParts = SharedParts & Pick<LogParts, 'config'>;
+export type LoadedParts = SharedParts & Pick<LogParts, 'config' | 'isConfigKnown'>;
 
 /** A log's folder, as a look at its name and its partition.metadata tells of it. */
 export interface FoundLog {
@@ -87,7 +87,7 @@ export async function loadLog(
   shared: LoadedParts,
 ): Promise<PartitionLog | Quarantined> {
   const { folder } = found;
-  const { config } = shared;
+  const { config, isConfigKnown } = shared;
   const unfinished = await recoverSwaps(directory, folder);
   if (unfinished !== undefined) return { ...found, directory, reason: unfinished };
   const { segments, snapshots, hasEpochs } = await listFiles(directory, folder);
@@ -130,6 +130,7 @@ export async function loadLog(
     ...found,
     directory,
     config,
+    isConfigKnown,
     segments,
     snapshots,
     producers,
@@ -184,6 +185,7 @@ export async function createLog(
     ...found,
     directory,
     config,
+    isConfigKnown: true,
     segments: [segment],
     snapshots: [],
     producers: newProducers(directory),

@@ -64,6 +64,8 @@ export class LogRetention {
 
   /** By age and size; nothing at or above the high watermark. */
   enforce(nowMs: Timestamp): void {
+    // A node that waits for its quorum knows of no topic that is kept for longer, or compacted.
+    if (!this.#log.state.isConfigKnown) return;
     this.#log.work.background('retention', () => this.#expire(nowMs));
   }
 

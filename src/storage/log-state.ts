@@ -21,6 +21,8 @@ export interface LogParts {
   readonly folder: string;
   readonly cache: TailCache;
   readonly config: LogConfig;
+  /** Whether it is the topic's: of a log that was found on disk nobody knows, until its node has the metadata. */
+  readonly isConfigKnown: boolean;
   /** The last one is active. */
   readonly segments: Segment[];
   readonly snapshots: Offset[];
@@ -52,7 +54,8 @@ export class LogState {
   readonly segments: Segment[];
   readonly producers: ProducerStates;
   readonly epochs: LeaderEpochFile;
-  config: LogConfig;
+  #config: LogConfig;
+  #isConfigKnown: boolean;
   readonly #jitter: () => number;
   #startOffset: Offset;
   #endOffset: Offset;
@@ -66,12 +69,28 @@ export class LogState {
     this.segments = parts.segments;
     this.producers = parts.producers;
     this.epochs = new LeaderEpochFile(parts.epochs, parts.epochsSaved);
-    this.config = parts.config;
+    this.#config = parts.config;
+    this.#isConfigKnown = parts.isConfigKnown;
     this.#jitter = parts.jitter;
     this.#startOffset = parts.logStartOffset;
     this.#endOffset = this.active.endOffset;
     this.#recoveryPoint = parts.recoveryPoint;
     this.#isAsClosed = parts.isAsClosed;
+  }
+
+  get config(): LogConfig {
+    return this.#config;
+  }
+
+  /** From now on it is the topic's. */
+  set config(config: LogConfig) {
+    this.#config = config;
+    this.#isConfigKnown = true;
+  }
+
+  /** Nothing is deleted by a config that is not the topic's. */
+  get isConfigKnown(): boolean {
+    return this.#isConfigKnown;
   }
 
   get active(): Segment {

@@ -154,6 +154,18 @@ describe('retention', () => {
     expect(log.logStartOffset).toBe(0);
   });
 
+  test('takes nothing from a log of which nobody has said yet how long it is kept: its node may wait long for a quorum', async () => {
+    const harness = await Harness.open({ retentionCheckMs: 60_000 });
+    await filled(harness, await harness.create('t', 0, { retentionMs: -1 }), 3);
+    await harness.restart();
+    const log = harness.store.get('t', 0) as PartitionLog;
+    await harness.settle(130_000);
+    expect([log.logStartOffset, log.logEndOffset]).toEqual([0, 30]);
+    log.updateConfig({ ...log.config, retentionMs: 1000 });
+    await harness.settle(70_000);
+    expect(log.logStartOffset).toBe(30);
+  });
+
   test('happens by itself, at each retention check', async () => {
     const harness = await Harness.open({ retentionCheckMs: 60_000 });
     const log = await harness.create('t', 0, { retentionBytes: 0, retentionMs: -1 });
