@@ -313,6 +313,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#writer.stop('closed');
     await this.compaction.stop();
     await this.#work.queued(async () => {});
+    // Its folder's name may be another log's then.
+    if (!this.directory.isOffline) await this.#writer.settled();
     this.#tail.truncateTo(this.#state.startOffset);
     for (const segment of this.#state.segments) {
       this.directory.indexes.forget(segment);

@@ -26,6 +26,30 @@ function text(harness: Harness, path: string): Promise<string | undefined> {
   return harness.world.complete(readText(harness.faults[0] as Disk, path));
 }
 
+describe('a log that is deleted while its first write is under way', () => {
+  test('does not put its topic’s id on the next log of that name, which would be taken for a stray', async () => {
+    const harness = await Harness.open();
+    const { store, world } = harness;
+    const log = await harness.create();
+    let isDelayed = false;
+    harness.strike = (operation, path) => {
+      if (isDelayed || operation !== 'open' || !path.endsWith('.log')) return undefined;
+      isDelayed = true;
+      return { delayMs: 1000 };
+    };
+    appended(log, batch());
+    const deleted = store.delete(log);
+    await harness.settle(1);
+    const created = deleted.then(() => store.create('t', OTHER_TOPIC, 0, defaultLogConfig()));
+    const next = await world.complete(created);
+    if (next === undefined) return expect.unreachable();
+    appended(next, batch());
+    await harness.settle(2000);
+    const again = (await harness.crash()).get('t', 0);
+    expect([again?.topicId, again?.logEndOffset]).toEqual([OTHER_TOPIC, 1]);
+  });
+});
+
 describe('recovery', () => {
   test('quarantines a log that is damaged below its recovery point: reported, not served, not cut (S3)', async () => {
     const harness = await Harness.open();
