@@ -92,6 +92,11 @@ export class ReplicaFetcher {
     }
     ofTopic.set(index, followed);
     this.#note(followed);
+    // A cut that an earlier leader has led to may be under way still: nothing is asked for until it is over.
+    if (!partition.isBeingCut) return;
+    void partition.whenWhole().then(() => {
+      if (this.#find(topicId, index) === followed) this.#note(followed);
+    });
   }
 
   unfollow({ topicId, index }: Partition): void {

@@ -54,6 +54,13 @@ class FollowerLog extends StubLog {
   }
 }
 
+/** It is cut when the test says so. */
+class SlowlyCutLog extends FollowerLog {
+  override truncateTo(to: number, done: () => void): void {
+    this.endCut = () => super.truncateTo(to, done);
+  }
+}
+
 interface Answered {
   readonly topicId: Uuid;
   readonly index: number;
@@ -522,6 +529,24 @@ describe('a follower', () => {
     await stage.answer({ topicId: T, index: 0, diverging: { epoch: 1, endOffset: 3 } });
     expect(log.logEndOffset).toBe(3);
     expect(stage.told(1)).toMatchObject([{ fetchOffset: 3, lastFetchedEpoch: 1 }]);
+  });
+
+  test('asks in the next epoch when the cut has ended that the leader before has led to', async () => {
+    const stage = new Stage();
+    const log = new SlowlyCutLog('t', 0, T);
+    log.epochs.assign(leaderEpoch(1), offset(0));
+    log.epochs.assign(leaderEpoch(2), offset(4));
+    log.fill(7);
+    const partition = stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, diverging: { epoch: 1, endOffset: 3 } });
+    partition.follow(leaderEpoch(4));
+    stage.fetcher.follow(partition);
+    stage.clock.turn();
+    expect([stage.isAsked, partition.isBeingCut]).toEqual([false, true]);
+    log.endCut();
+    for (let turns = 0; turns < 5; turns += 1) await undefined;
+    stage.clock.turn();
+    expect(stage.asked.at(-1)?.topics[0]?.partitions).toMatchObject([{ currentLeaderEpoch: 4, fetchOffset: 3 }]);
   });
 
   test.each([
