@@ -245,7 +245,15 @@ class Copy {
       this.#isRefused = true;
       wake();
     };
-    future.listener = { written: () => {}, durable: wake, rejected: refuse, rewound: () => {}, failed: refuse };
+    const ignore = (): void => {};
+    future.listener = {
+      written: ignore,
+      durable: wake,
+      rejected: refuse,
+      rewound: ignore,
+      startSaved: ignore,
+      failed: refuse,
+    };
   }
 
   /**

@@ -140,6 +140,8 @@ export async function loadLog(
     isNamed: recovered.end > 0,
     isAsClosed,
     logStartOffset,
+    // The segments below may come back with a power cut, if nobody has synced that they went.
+    savedStartOffset: point.logStartOffset,
     recoveryPoint: Math.max(point.recoveryPoint, first) as Offset,
     // Beyond the end it speaks of what was lost.
     cleanedOffset: point.cleanedOffset > recovered.end ? logStartOffset : point.cleanedOffset,
@@ -194,6 +196,7 @@ export async function createLog(
     isNamed: false,
     isAsClosed: false,
     logStartOffset: startOffset,
+    savedStartOffset: startOffset,
     recoveryPoint: startOffset,
     cleanedOffset: offset(0),
   });

@@ -34,6 +34,8 @@ export interface LogParts {
   /** The files are as a clean shutdown has left them. */
   readonly isAsClosed: boolean;
   readonly logStartOffset: Offset;
+  /** As its directory's checkpoint has it, or lower. */
+  readonly savedStartOffset: Offset;
   /** As it was saved: what recovery has found above it is saved by the log's checkpoints, from now on. */
   readonly recoveryPoint: Offset;
   /** As it was saved; 0: it was never compacted. */
@@ -58,6 +60,7 @@ export class LogState {
   #isConfigKnown: boolean;
   readonly #jitter: () => number;
   #startOffset: Offset;
+  #savedStartOffset: Offset;
   #endOffset: Offset;
   #recoveryPoint: Offset;
   #appendedBytes = 0;
@@ -73,6 +76,7 @@ export class LogState {
     this.#isConfigKnown = parts.isConfigKnown;
     this.#jitter = parts.jitter;
     this.#startOffset = parts.logStartOffset;
+    this.#savedStartOffset = Math.min(parts.savedStartOffset, parts.logStartOffset) as Offset;
     this.#endOffset = this.active.endOffset;
     this.#recoveryPoint = parts.recoveryPoint;
     this.#isAsClosed = parts.isAsClosed;
@@ -99,6 +103,11 @@ export class LogState {
 
   get startOffset(): Offset {
     return this.#startOffset;
+  }
+
+  /** What lies below does not come back, whatever happens to the node. */
+  get savedStartOffset(): Offset {
+    return this.#savedStartOffset;
   }
 
   get endOffset(): Offset {
@@ -169,6 +178,13 @@ export class LogState {
     this.epochs.truncateFromStart(offset);
   }
 
+  /** The directory's checkpoint has that start, for good. */
+  startSaved(offset: Offset): void {
+    // It may have been cut meanwhile.
+    const saved = Math.min(offset, this.#startOffset);
+    this.#savedStartOffset = Math.max(this.#savedStartOffset, saved) as Offset;
+  }
+
   /** A clean shutdown has something to save from now on. */
   touch(): void {
     this.#isAsClosed = false;
@@ -179,6 +195,7 @@ export class LogState {
     this.#endOffset = Math.min(this.#endOffset, offset) as Offset;
     // The batch that holds the log's start goes as a whole.
     this.#startOffset = Math.min(this.#startOffset, offset) as Offset;
+    this.#savedStartOffset = Math.min(this.#savedStartOffset, offset) as Offset;
   }
 
   /** Nothing at `offset` or above is vouched for. */

@@ -32,6 +32,8 @@ export interface LogListener {
   rejected(from: Offset): void;
   /** After a rejection or a cut the log is whole again: see `isBeingRewound`. */
   rewound(): void;
+  /** Where the log starts now is saved: see `savedStartOffset`. */
+  startSaved(): void;
   /** The log's directory went offline, for good. */
   failed(): void;
 }
@@ -138,6 +140,11 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
 
   get logStartOffset(): Offset {
     return this.#state.startOffset;
+  }
+
+  /** As `logStartOffset`, as far as that is on the disk: what lies below does not come back. */
+  get savedStartOffset(): Offset {
+    return this.#state.savedStartOffset;
   }
 
   get logEndOffset(): Offset {
@@ -258,7 +265,10 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     return this.#state.abortedTransactions(from, upTo);
   }
 
-  /** DeleteRecords (KIP-107): the log starts at `offset`, which is at most the durable end. Whole segments below go, behind. */
+  /**
+   * DeleteRecords (KIP-107): the log starts at `offset`, which is at most the durable end. `listener.startSaved` says when that is for good;
+   * whole segments below go, behind.
+   */
   deleteRecordsBefore(offset: Offset): void {
     assert(offset <= this.durableOffset, 'only what is durable is deleted');
     this.#retention.deleteRecordsBefore(offset);
@@ -356,6 +366,11 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
 
   durable(end: Offset): void {
     this.listener?.durable(end);
+  }
+
+  startSaved(offset: Offset): void {
+    this.#state.startSaved(offset);
+    this.listener?.startSaved();
   }
 
   rejected(from: Offset): void {

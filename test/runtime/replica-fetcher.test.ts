@@ -143,6 +143,7 @@ class Stage {
         restart: async (_log, startOffset) => {
           const restarted = new FollowerLog(log.topic, log.partition, log.topicId);
           restarted.logStartOffset = startOffset;
+          restarted.savedStartOffset = startOffset;
           restarted.logEndOffset = startOffset;
           restarted.durableOffset = startOffset;
           this.restarts.push(restarted);
@@ -311,7 +312,7 @@ describe('a follower', () => {
     expect(stage.told(1)).toMatchObject([{ fetchOffset: 3 }]);
   });
 
-  test('tells by a report that its log starts where its leader does, at once: whoever deletes records waits for it', async () => {
+  test('tells by a report that its log starts where its leader does, once that is on its disk: whoever deletes records waits for it', async () => {
     const stage = new Stage();
     const log = new FollowerLog('t', 0, T);
     stage.follow(log);
@@ -321,8 +322,23 @@ describe('a follower', () => {
     for (const _ of stage.asked.slice(1)) await stage.answer();
     const asked = stage.asked.length;
     await stage.answer({ topicId: T, index: 0, highWatermark: 3, logStartOffset: 2 });
-    expect(stage.asked.length).toBe(asked + 1);
+    expect([log.logStartOffset, stage.told(asked)]).toEqual([2, []]);
+    log.saveStart();
+    stage.clock.turn();
+    expect(stage.asked.length).toBe(asked + 2);
     expect(stage.asked.at(-1)?.topics[0]?.partitions).toMatchObject([{ fetchOffset: 3, logStartOffset: 2 }]);
+  });
+
+  test('raises its start behind what its disk takes, also if its leader has nothing more to tell', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 3), highWatermark: 3, logStartOffset: 2 });
+    expect(log.logStartOffset).toBe(0);
+    log.sync(1);
+    expect(log.logStartOffset).toBe(1);
+    log.sync();
+    expect(log.logStartOffset).toBe(2);
   });
 
   test('whose log is full raises its start all the same: that may make room', async () => {

@@ -159,6 +159,7 @@ export function committing(log: PartitionLog): void {
     durable: (end) => log.producers.highWatermarkAdvanced(end),
     rejected: () => {},
     rewound: () => {},
+    startSaved: () => {},
     failed: () => {},
   };
   log.producers.highWatermarkAdvanced(log.durableOffset);

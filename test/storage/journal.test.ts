@@ -109,7 +109,7 @@ async function heldByFailingJournal(): Promise<{ harness: Harness; log: Partitio
   }
   const changes: string[] = [];
   harness.strike = (operation, path) => {
-    if (operation === 'sync' && path.startsWith('t-9/') && path.endsWith('.log'))
+    if (operation === 'sync' && /^t-[1-9]\d*\//.test(path) && path.endsWith('.log'))
       return { delayMs: 30_000, fail: 'EIO' };
     if ((operation === 'rename' || operation === 'remove') && /^t-0\/.*\.log/.test(path))
       changes.push(`${operation} ${path}`);

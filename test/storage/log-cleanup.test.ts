@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Disk } from '#base/ports';
 import { offset } from '#model/ids';
 import type { PartitionLog } from '#storage/partition-log';
-import { appended, batch, Harness } from './support.ts';
+import { appended, batch, Harness, Listener } from './support.ts';
 
 async function files(harness: Harness, extension: string): Promise<number[]> {
   const names = await harness.world.complete((harness.faults[0] as Disk).list('t-0'));
@@ -190,6 +190,22 @@ describe('DeleteRecords (KIP-107)', () => {
     expect(await files(harness, '.log')).toEqual([20, 30]);
     await harness.crash();
     expect(harness.store.get('t', 0)?.logStartOffset).toBe(25);
+  });
+
+  test('tells when the new start is saved: whatever comes then, the records do not come back', async () => {
+    for (let seed = 1; seed <= 5; seed += 1) {
+      const harness = await Harness.open({ seed });
+      const log = await harness.create('t', 0, { retentionMs: -1 });
+      await filled(harness, log, 4);
+      const listener = new Listener();
+      log.listener = listener;
+      log.deleteRecordsBefore(offset(25));
+      expect([log.logStartOffset, log.savedStartOffset]).toEqual([25, 0]);
+      while (listener.savedStarts === 0) await harness.settle(0.05);
+      expect(log.savedStartOffset).toBe(25);
+      const again = (await harness.crash()).get('t', 0);
+      expect([again?.logStartOffset, again?.savedStartOffset]).toEqual([25, 25]);
+    }
   });
 });
 

@@ -84,6 +84,7 @@ export class Listener implements LogListener {
   rewinds = 0;
   failures = 0;
   writtenEnd = -1;
+  savedStarts = 0;
 
   written(end: Offset): void {
     this.writtenEnd = end;
@@ -99,6 +100,10 @@ export class Listener implements LogListener {
 
   rewound(): void {
     this.rewinds += 1;
+  }
+
+  startSaved(): void {
+    this.savedStarts += 1;
   }
 
   failed(): void {
