@@ -105,9 +105,11 @@ export class ReplicaIntake {
       const { epoch, endOffset } = divergingEpoch;
       // Above it both have nothing in common, and below it this log has nothing; or it has no record at all.
       if (endOffset < log.logStartOffset || log.logEndOffset === log.logStartOffset) {
-        // It has led an epoch in which nothing was written: whoever is in sync does not go back below what is committed.
-        const hasAll = endOffset === log.logEndOffset;
-        return this.#cut(followed, hasAll ? log.logEndOffset : offset(Math.max(0, answer.logStartOffset)), 'restart');
+        if (endOffset !== log.logEndOffset)
+          return this.#cut(followed, offset(Math.max(0, answer.logStartOffset)), 'restart');
+        // It has led an epoch in which nothing was written, which it forgets: whoever is in sync does not go back below what is committed.
+        const isBare = log.epochs.latest()?.startOffset === endOffset;
+        return this.#cut(followed, log.logEndOffset, isBare ? 'truncate' : 'restart');
       }
       const diverging = { epoch: epoch as LeaderEpoch, endOffset: offset(Math.max(0, endOffset)) };
       const to = this.#options.planted.has('truncate-to-high-watermark')

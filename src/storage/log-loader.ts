@@ -169,7 +169,10 @@ async function syncFound(
   }
 }
 
-/** A new log's folder and first segment; durable with its first batches. */
+/**
+ * A new log's folder and first segment; durable with its first batches, but at once if it starts above 0: should it vanish with the power, the
+ * replica would begin again at 0, and, if it was in sync, give offsets out a second time.
+ */
 export async function createLog(
   directory: LogDirectory,
   found: FoundLog,
@@ -181,7 +184,12 @@ export async function createLog(
   await directory.disk.makeDir(folder);
   const segment = await makeSegment(directory, folder, startOffset, config);
   // Last: without it the next start takes the folder for nothing, and the log may have been made elsewhere.
-  await writeNew(directory.disk, joinPath(folder, PARTITION_METADATA), partitionMetadataText(topicId), false);
+  const isNamed = startOffset > 0;
+  await writeNew(directory.disk, joinPath(folder, PARTITION_METADATA), partitionMetadataText(topicId), isNamed);
+  if (isNamed) {
+    await directory.disk.syncDir(folder);
+    await directory.syncNames();
+  }
   return new PartitionLog({
     ...shared,
     ...found,
@@ -193,7 +201,7 @@ export async function createLog(
     producers: newProducers(directory),
     epochs: new LeaderEpochCache(),
     epochsSaved: true,
-    isNamed: false,
+    isNamed,
     isAsClosed: false,
     logStartOffset: startOffset,
     savedStartOffset: startOffset,
@@ -209,9 +217,10 @@ function newProducers({ codecs }: LogDirectory): ProducerStates {
 async function isEmpty(disk: Disk, folder: string): Promise<boolean> {
   for (const name of await disk.list(folder)) {
     const parsed = parseSegmentFileName(name);
-    if (parsed?.extension !== '.log') continue;
-    // Offsets below were given out once.
+    if (parsed === undefined) continue;
+    // Offsets below were given out once. A log of which no segment has a file has a snapshot there.
     if (parsed.baseOffset > 0) return false;
+    if (parsed.extension !== '.log') continue;
     const file = await disk.open(joinPath(folder, name), 'read');
     const sizeBytes = await file.sizeBytes();
     await file.close();

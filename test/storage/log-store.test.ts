@@ -51,6 +51,18 @@ describe('a log that is deleted while its first write is under way', () => {
 });
 
 describe('recovery', () => {
+  test('finds an empty log that began anew above 0: without it the replica would give offsets out a second time', async () => {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const harness = await Harness.open({ seed });
+      const log = await harness.create();
+      appended(log, batch());
+      await harness.settle();
+      await harness.world.complete(harness.store.restart(log, offset(77)));
+      const again = (await harness.crash()).get('t', 0);
+      expect([again?.logStartOffset, again?.logEndOffset]).toEqual([77, 77]);
+    }
+  });
+
   test('quarantines a log that is damaged below its recovery point: reported, not served, not cut (S3)', async () => {
     const harness = await Harness.open();
     const log = await harness.create();
