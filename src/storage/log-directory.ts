@@ -170,6 +170,11 @@ export class LogDirectory {
     this.#watch();
   }
 
+  /** Whether so many bytes more would leave the room that appends need. Rejects with IoError. */
+  async hasRoomFor(sizeBytes: number): Promise<boolean> {
+    return !this.#isFull && (await this.disk.freeBytes()) - sizeBytes >= this.#options.minFreeBytes;
+  }
+
   /** What is on the disk is not known any more. Never undone, never retried. */
   fail(reason: string): void {
     if (this.isOffline || this.#closed) return;

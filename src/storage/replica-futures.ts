@@ -56,6 +56,8 @@ export class ReplicaFutures {
       const found = { folder, topic, partition, topicId };
       const future = await createLog(directory, found, config, startOffset, this.#host.shared(directory));
       this.#futures.set(future, log);
+      // A cleaning that has begun before ends, before anything is copied.
+      await log.compaction.idle();
       return future;
     } catch (failure) {
       directory.caught(`creation of ${folder}`, failure);

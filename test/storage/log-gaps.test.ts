@@ -148,7 +148,14 @@ describe('a log with gaps', () => {
     const state = await harness.world.complete(log.compaction.state(0));
     if (state === undefined) return expect.unreachable();
     const throttle = new IoThrottle(harness.world.clock, 100);
-    const running = log.compaction.run({ range: state.range, nowMs: 0, seed: [1, 2], dedupeBytes: 1e6, throttle });
+    const running = log.compaction.run({
+      range: state.range,
+      nowMs: 0,
+      seed: [1, 2],
+      dedupeBytes: 1e6,
+      throttle,
+      isCopied: () => false,
+    });
     await harness.settle(50);
     await truncated(harness, log, 15);
     const result = await harness.world.complete(running);
