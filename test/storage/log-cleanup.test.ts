@@ -143,6 +143,21 @@ describe('retention', () => {
     expect([log.highWatermark, log.logStartOffset, log.logEndOffset]).toEqual([31, 20, 32]);
   });
 
+  test('that takes all of a log has saved its producers before: nothing else tells of them after a power cut', async () => {
+    for (const strike of [{ delayMs: 3000 }, { fail: 'ENOSPC' }] as const) {
+      const harness = await Harness.open();
+      const log = await harness.create('t', 0, { retentionMs: 1000 });
+      appended(log, batch({ producerId: 5, baseSequence: 0 }));
+      await harness.settle();
+      harness.strike = (operation, path) => (operation === 'open' && path.endsWith('.snapshot') ? strike : undefined);
+      log.enforceRetention(1e6);
+      await harness.settle(1000);
+      harness.strike = undefined;
+      await harness.crash();
+      expect(harness.store.get('t', 0)?.producers.size).toBe(1);
+    }
+  });
+
   test('takes nothing from a log that was closed while it looked', async () => {
     const harness = await Harness.open();
     await filled(harness, await harness.create('t', 0), 3);

@@ -362,3 +362,22 @@ test('flush.policy=os acknowledges what is written, and a power cut may take it;
   await harness.crash();
   expect(harness.store.get('t', 0)?.logEndOffset).toBe(2);
 });
+
+describe('a disk that hangs', () => {
+  test('holds up checkpoints, retention and removals on no other', async () => {
+    const harness = await Harness.open({ disks: 2, retentionCheckMs: 10_000 });
+    const [hung, log] = [await harness.create('t', 0), await harness.create('t', 1)];
+    expect(hung.directory).not.toBe(log.directory);
+    harness.strike = (_operation, path) => (path.startsWith('t-0/leader-epoch') ? { delayMs: 1e9 } : undefined);
+    appended(hung, batch());
+    for (let round = 1; round <= 3; round += 1) {
+      appended(log, batch());
+      log.roll();
+      await harness.settle(6000);
+      expect([hung.recoveryPoint, log.recoveryPoint]).toEqual([0, round]);
+    }
+    log.updateConfig({ ...log.config, retentionBytes: 0 });
+    await harness.settle(12_000);
+    expect(log.logStartOffset).toBe(3);
+  });
+});
