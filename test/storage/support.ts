@@ -315,3 +315,23 @@ function mortal(file: File, life: { readonly alive: boolean }): File {
     close: () => surviving(file.close()),
   };
 }
+
+/** A disk that takes names and no bytes, with how many of its files are open. */
+export function withoutRoom(): { readonly disk: Disk; readonly openCount: () => number } {
+  let open = 0;
+  const failure = Object.assign(new Error('ENOSPC: a test'), { code: 'ENOSPC' as const });
+  const file: Pick<File, 'write' | 'close'> = {
+    write: (_chunks, _at, done) => done(failure, 0),
+    close: async () => {
+      open -= 1;
+    },
+  };
+  const disk: Pick<Disk, 'open' | 'remove'> = {
+    open: async () => {
+      open += 1;
+      return file as File;
+    },
+    remove: async () => {},
+  };
+  return { disk: disk as Disk, openCount: () => open };
+}
