@@ -3,10 +3,11 @@ import type { Timestamp } from '#base/ports';
 import { partitionMetadataText } from '#log/checkpoint-files';
 import { PARTITION_METADATA } from '#log/file-names';
 import type { LeaderEpochCache } from '#log/leader-epoch-cache';
+import { fitsSegment } from '#log/offset-index';
 import type { ProducerStates } from '#log/producer-state';
 import type { AbortedTransaction } from '#log/transaction-index';
 import type { LeaderEpoch, Offset, Uuid } from '#model/ids';
-import type { BatchHeader } from '#protocol/record-batch';
+import { type BatchHeader, lastOffset } from '#protocol/record-batch';
 import { joinPath, writeNew } from './files.ts';
 import { LogCheckpoint } from './log-checkpoint.ts';
 import { type CompactionHost, LogCompaction } from './log-compaction.ts';
@@ -208,7 +209,17 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
    * ascend.
    */
   appendReplicated(bytes: Uint8Array, headers: readonly BatchHeader[]): Appended | 'offline' | 'full' {
-    return this.#append(bytes, headers, false);
+    const { endOffset } = this.#state;
+    // The gaps of what comes together may be wider than the offsets of one segment.
+    const last = headers.findLastIndex((header) => fitsSegment(endOffset, lastOffset(header) as Offset));
+    const rest = headers.slice(last + 1);
+    if (last < 0 || rest.length === 0) return this.#append(bytes, headers, false);
+    const cut = at(rest, 0).at;
+    const first = this.#append(bytes.subarray(0, cut), headers.slice(0, last + 1), false);
+    if (typeof first === 'string') return first;
+    const moved = rest.map((header) => ({ ...header, at: header.at - cut }));
+    const second = this.appendReplicated(bytes.subarray(cut), moved);
+    return typeof second === 'string' ? second : { baseOffset: first.baseOffset, lastOffset: second.lastOffset };
   }
 
   /** This replica begins to lead: the epoch starts at the log's end, also before there is a record of it. */
