@@ -69,6 +69,7 @@ async function measure(folder: string, logs: number, valueBytes: number, journal
       },
       rejected: () => console.error('no room'),
       rewound: () => {},
+      startSaved: () => {},
       failed: () => console.error('offline'),
     };
     send();

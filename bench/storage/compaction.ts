@@ -76,7 +76,14 @@ async function measure(folder: string, mebibytes: number, keys: number, codec: C
   const throttle = new IoThrottle(ports.clock, Number.POSITIVE_INFINITY);
   const { range } = state;
   const dedupeBytes = DEFAULT_CLEANER.dedupeBytes;
-  const result = await log.compaction.run({ range, nowMs: 2000, seed: [1, 2], dedupeBytes, throttle });
+  const result = await log.compaction.run({
+    range,
+    nowMs: 2000,
+    seed: [1, 2],
+    dedupeBytes,
+    throttle,
+    isCopied: () => false,
+  });
   const seconds = (performance.now() - from) / 1000;
   const { user, system } = process.cpuUsage(cpu);
   clearInterval(beat);

@@ -13,7 +13,10 @@ import { api } from './api.ts';
 const TO_HIGH_WATERMARK = -1;
 const NO_LOW_WATERMARK = -1;
 
-/** Records below an offset become unreadable at once; the answer comes when they are so on all replicas that live; segments go later (KIP-107). */
+/**
+ * Records below an offset become unreadable at once; the answer comes when they are so on all replicas that live, for good; segments go later
+ * (KIP-107).
+ */
 export const deleteRecordsApi = api(
   ApiKey.DeleteRecords,
   readDeleteRecordsRequest,
@@ -51,6 +54,8 @@ function deleteHere(
   const { log, highWatermark } = partition;
   if (log === undefined) return ErrorCode.KafkaStorageError;
   if (table.configOf(partition).cleanupPolicy === 'compact') return ErrorCode.PolicyViolation;
+  // An earlier leader may have committed more than this one knows of: it would delete less than was asked, or refuse it for good.
+  if (!partition.isReady) return ErrorCode.LeaderNotAvailable;
   const start = before === TO_HIGH_WATERMARK ? highWatermark : before;
   if (start < 0 || start > highWatermark) return ErrorCode.OffsetOutOfRange;
   if (start > log.logStartOffset) log.deleteRecordsBefore(offset(start));

@@ -19,8 +19,8 @@ export interface DeletionOutcome {
 const NO_LOW_WATERMARK = -1;
 
 /**
- * One DeleteRecords on its way: waits until the followers that live have told with their fetches that their logs start where the
- * leader's does, at most `timeoutMs` (KIP-107). Until then a leader to come may bring the records back.
+ * One DeleteRecords on its way: waits until the leader has saved where its log starts, and the followers that live have told with their
+ * fetches that they have, too, at most `timeoutMs` (KIP-107). Until then a leader to come, or a power cut, may bring the records back.
  */
 export class DelayedDelete implements Watcher {
   readonly #deleted: readonly DeletedBelow[];

@@ -4,6 +4,7 @@ import type { RecordCodec } from '#metadata/record-codec';
 import type { MetadataRecord } from '#metadata/records';
 import type { PlantedBugs } from '#model/planted-bugs';
 import type { LogPosition } from '#raft/raft-types';
+import { isTransient } from '#storage/files';
 import type { RaftLog } from '#storage/raft-log';
 import type { QuorumLog } from './quorum-log.ts';
 
@@ -88,7 +89,7 @@ export class MetadataSnapshots {
       (failure: IoError) => {
         this.#writing = undefined;
         if (this.#stopped) return;
-        if (failure.code !== 'ENOSPC') return this.#options.onFailed(failure);
+        if (!isTransient(failure)) return this.#options.onFailed(failure);
         this.#ports.logger.warn({ failure: failure.message }, 'no room for a snapshot of the metadata log');
       },
     );

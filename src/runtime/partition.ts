@@ -38,7 +38,7 @@ export interface PartitionEvents {
   failing(partition: Partition): void;
   /** Its in-sync replicas should be others than the committed ones. */
   isrDue(partition: Partition): void;
-  /** As a follower it has more on its disk. */
+  /** As a follower it has more on its disk, or has saved that its log starts later. */
   synced(partition: Partition): void;
   /** It has lost the end of its log, for which there was no room, or all of it with its directory. */
   lost(partition: Partition): void;
@@ -73,6 +73,8 @@ export class Partition implements LogListener {
   readonly #watermarks: Watermarks;
   readonly #waiters = new PartitionWaiters();
   readonly #verifications = new Verifications();
+  /** As a follower's leader has told it, in the present epoch. */
+  #leaderStart: Offset = offset(0);
   /** While a follower's log is being cut. */
   #cut: Promise<void> | undefined;
   #cutEnded: (() => void) | undefined;
@@ -139,10 +141,10 @@ export class Partition implements LogListener {
     return this.#log?.writtenOffset ?? offset(0);
   }
 
-  /** Where the logs of the leader and of its followers that live all start at the least; undefined unless it leads. */
+  /** Where the logs of the leader and of its followers that live all start at the least, for good; undefined unless it leads. */
   lowWatermark(lives: (id: NodeId) => boolean): number | undefined {
     if (this.#leader === undefined || this.#log === undefined) return undefined;
-    return Math.min(this.#log.logStartOffset, this.#leader.leastStartOf(lives));
+    return Math.min(this.#log.savedStartOffset, this.#leader.leastStartOf(lives));
   }
 
   /** How far this follower is behind what its leader has committed, in records; 0 on a leader. */
@@ -181,6 +183,7 @@ export class Partition implements LogListener {
     this.#ledBefore = this.#leader !== undefined || (this.#ledBefore && epoch === this.#leaderEpoch);
     this.#leaderEpoch = epoch;
     this.#leader = undefined;
+    this.#leaderStart = offset(0);
     this.#waiters.drop(ErrorCode.NotLeaderOrFollower);
   }
 
@@ -332,7 +335,8 @@ export class Partition implements LogListener {
     if (log === undefined || this.leads) return;
     this.#watermarks.leaderIsAt(highWatermark);
     this.#followHighWatermark();
-    if (logStartOffset > log.logStartOffset && this.#cut === undefined) log.raiseStartTo(logStartOffset);
+    this.#leaderStart = logStartOffset;
+    this.#followStart(log);
   }
 
   /** Cuts a follower's log: what is at and above `to` goes. */
@@ -404,11 +408,18 @@ export class Partition implements LogListener {
     const leader = this.#leader;
     if (leader === undefined) {
       this.#followHighWatermark();
+      // Its log goes no further than its disk.
+      if (this.#log !== undefined) this.#followStart(this.#log);
       this.#home.events.synced(this);
       return;
     }
     if (leader.synced(end)) this.#committed();
     this.#lookForHeldUp(leader);
+  }
+
+  startSaved(): void {
+    if (this.leads) this.#waiters.wake('trimmed');
+    else this.#home.events.synced(this);
   }
 
   rejected(from: Offset): void {
@@ -484,6 +495,10 @@ export class Partition implements LogListener {
 
   #followHighWatermark(): void {
     if (this.#watermarks.follow()) this.#waiters.wake('committed');
+  }
+
+  #followStart(log: PartitionLog): void {
+    if (this.#leaderStart > log.logStartOffset && this.#cut === undefined) log.raiseStartTo(this.#leaderStart);
   }
 
   /** Replicas out of sync that may come in, now that the state is another. */

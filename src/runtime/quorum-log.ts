@@ -3,6 +3,7 @@ import { Fifo } from '#base/fifo';
 import type { IoError } from '#base/ports';
 import type { RaftEntry } from '#raft/messages';
 import type { HardState, LogPosition, RaftOutput, SnapshotPiece } from '#raft/raft-types';
+import { isTransient } from '#storage/files';
 import type { RaftLog } from '#storage/raft-log';
 import type { RaftSnapshotWriter } from '#storage/raft-log-snapshot';
 
@@ -10,7 +11,7 @@ import type { RaftSnapshotWriter } from '#storage/raft-log-snapshot';
 export interface QuorumLogEvents {
   hardStateSaved(state: HardState): void;
   persisted(index: number, generation: number): void;
-  /** There is no room: every entry and piece that was handed over and is not durable has been dropped. */
+  /** There is no room, or no file handle: every entry and piece that was handed over and is not durable has been dropped. */
   full(): void;
   snapshotStored(position: number): void;
   /** There is no room for the snapshot to take the place of the log: it waits for some, and all else for it. Told at each attempt. */
@@ -66,7 +67,7 @@ export class QuorumLog {
     this.#next();
   }
 
-  /** The written snapshot becomes the log's base, unless the log is beyond it by then; the writer is spent either way. */
+  /** The written snapshot becomes the log's base, unless the log is beyond it by then, or there is no room; the writer is spent either way. */
   compact(writer: RaftSnapshotWriter): Promise<boolean> {
     return new Promise((done) => {
       if (this.#stopped) return done(false);
@@ -103,7 +104,7 @@ export class QuorumLog {
       this.#appending -= 1;
       if (this.#stopped) return;
       if (failure === undefined) this.#events.persisted(last, generation);
-      else if (failure.code !== 'ENOSPC') this.#fail(failure);
+      else if (!isTransient(failure)) this.#fail(failure);
       else if (drops === this.#drops) this.#dropAll();
       this.#next();
     });
@@ -114,7 +115,7 @@ export class QuorumLog {
     this.#run(operation).then(
       () => this.#ended(),
       (failure: IoError) => {
-        const lacksRoom = !this.#stopped && failure.code === 'ENOSPC';
+        const lacksRoom = !this.#stopped && isTransient(failure);
         if (lacksRoom && this.#installing !== undefined) this.#events.installHeldUp();
         else if (lacksRoom && operation.kind === 'store') this.#dropAll();
         else this.#fail(failure);
@@ -139,10 +140,21 @@ export class QuorumLog {
         return await this.#install(operation.writer);
       case 'compact': {
         const isNews = operation.writer.covers.index > this.#log.snapshotIndex;
-        if (isNews) await this.#log.compact(operation.writer);
-        else await operation.writer.abandon();
-        return operation.done(isNews);
+        const isDone = isNews && (await this.#compact(operation.writer));
+        if (!isDone) await operation.writer.abandon();
+        return operation.done(isDone);
       }
+    }
+  }
+
+  /** False: it finds no room to take its place; a later one may. */
+  async #compact(writer: RaftSnapshotWriter): Promise<boolean> {
+    try {
+      await this.#log.compact(writer);
+      return true;
+    } catch (failure) {
+      if (!isTransient(failure)) throw failure;
+      return false;
     }
   }
 
@@ -179,8 +191,8 @@ export class QuorumLog {
       try {
         await this.#log.saveHardState(state);
       } catch (failure) {
-        // Without room it promises nothing, and tries again when something happens next.
-        if ((failure as IoError).code === 'ENOSPC') this.#nextState ??= state;
+        // Without room, or a file handle, it promises nothing, and tries again when something happens next.
+        if (isTransient(failure)) this.#nextState ??= state;
         else this.#fail(failure as IoError);
         break;
       }

@@ -92,6 +92,11 @@ export class ReplicaFetcher {
     }
     ofTopic.set(index, followed);
     this.#note(followed);
+    // A cut that an earlier leader has led to may be under way still: nothing is asked for until it is over.
+    if (!partition.isBeingCut) return;
+    void partition.whenWhole().then(() => {
+      if (this.#find(topicId, index) === followed) this.#note(followed);
+    });
   }
 
   unfollow({ topicId, index }: Partition): void {
@@ -107,7 +112,7 @@ export class ReplicaFetcher {
     this.#schedule();
   }
 
-  /** The partition's log has more on its disk. */
+  /** See PartitionEvents. */
   synced({ topicId, index, log }: Partition): void {
     const followed = this.#find(topicId, index);
     if (followed === undefined || log === undefined) return;
@@ -212,14 +217,15 @@ export class ReplicaFetcher {
   #ask({ partition, leaderEpoch, pausedUntil }: Followed, now: Mono): FetchPartitionInput | undefined {
     const { log } = partition;
     if (log === undefined || partition.isBeingCut || now < pausedUntil) return undefined;
-    const { logEndOffset, logStartOffset, durableOffset, directory } = log;
+    const { logEndOffset, savedStartOffset, durableOffset, directory } = log;
     return {
       partition: partition.index,
       currentLeaderEpoch: leaderEpoch,
       fetchOffset: logEndOffset,
       // PLANTED BUG fetch-without-last-epoch: nobody finds out that the histories part.
       lastFetchedEpoch: this.#options.planted.has('fetch-without-last-epoch') ? -1 : lastEpochOf(log),
-      logStartOffset,
+      // Whoever has deleted records is told that they are gone: they must not come back with a power cut.
+      logStartOffset: savedStartOffset,
       // A leader that knows does not wait for this replica; where its log starts it tells all the same, which may make room.
       partitionMaxBytes: directory.isFull ? 0 : Math.max(1, this.#options.partitionMaxBytes),
       // PLANTED BUG report-before-sync: what was fetched is told as if it were on the disk.

@@ -65,7 +65,7 @@ export class ReplicaFetchers implements Followers {
     fetcher.close();
   }
 
-  /** A follower's log has more on its disk. */
+  /** See PartitionEvents. */
   synced(partition: Partition): void {
     this.#byPartition.get(partition)?.synced(partition);
   }

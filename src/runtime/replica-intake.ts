@@ -105,9 +105,11 @@ export class ReplicaIntake {
       const { epoch, endOffset } = divergingEpoch;
       // Above it both have nothing in common, and below it this log has nothing; or it has no record at all.
       if (endOffset < log.logStartOffset || log.logEndOffset === log.logStartOffset) {
-        // It has led an epoch in which nothing was written: whoever is in sync does not go back below what is committed.
-        const hasAll = endOffset === log.logEndOffset;
-        return this.#cut(followed, hasAll ? log.logEndOffset : offset(Math.max(0, answer.logStartOffset)), 'restart');
+        if (endOffset !== log.logEndOffset)
+          return this.#cut(followed, offset(Math.max(0, answer.logStartOffset)), 'restart');
+        // It has led an epoch in which nothing was written, which it forgets: whoever is in sync does not go back below what is committed.
+        const isBare = log.epochs.latest()?.startOffset === endOffset;
+        return this.#cut(followed, log.logEndOffset, isBare ? 'truncate' : 'restart');
       }
       const diverging = { epoch: epoch as LeaderEpoch, endOffset: offset(Math.max(0, endOffset)) };
       const to = this.#options.planted.has('truncate-to-high-watermark')
@@ -122,10 +124,7 @@ export class ReplicaIntake {
     if (appended === 'refused') return;
     if (appended === 'taken') followed.retryMs = RETRY_MS;
     // Also where there is no room for more: what the leader has deleted makes some.
-    const startedAt = partition.log?.logStartOffset;
     partition.leaderIsAt(offset(Math.max(0, answer.highWatermark)), offset(Math.max(0, answer.logStartOffset)));
-    // Whoever has deleted records waits until the leader knows that they are gone here.
-    if (partition.log?.logStartOffset !== startedAt) this.#asker.note(followed);
   }
 
   /** Whether the answer was taken in. 'busy': there is no room, or the log has gone; it is asked for again. */

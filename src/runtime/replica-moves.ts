@@ -216,6 +216,9 @@ class Copy {
 
   /** The copy begins with the batch that holds the log's start. */
   async begin(to: LogDirectory): Promise<string | undefined> {
+    // A copy that fills its directory would have the logs there refuse appends.
+    const hasRoom = await to.hasRoomFor(this.#log.sizeBytes).catch(() => false);
+    if (!hasRoom) return 'the other data directory has no room for it';
     const { logStartOffset, logEndOffset } = this.#log;
     const first = await this.#read(logStartOffset, logEndOffset, 1);
     if (first === undefined && this.#log.logStartOffset > logStartOffset) return await this.begin(to);
@@ -245,7 +248,15 @@ class Copy {
       this.#isRefused = true;
       wake();
     };
-    future.listener = { written: () => {}, durable: wake, rejected: refuse, rewound: () => {}, failed: refuse };
+    const ignore = (): void => {};
+    future.listener = {
+      written: ignore,
+      durable: wake,
+      rejected: refuse,
+      rewound: ignore,
+      startSaved: ignore,
+      failed: refuse,
+    };
   }
 
   /**

@@ -44,6 +44,8 @@ export interface RunSettings {
   /** For the offset map. */
   readonly dedupeBytes: number;
   readonly throttle: IoThrottle;
+  /** Whether a copy of the log has begun to grow elsewhere, which ends the cleaning: see CleanedLogs. */
+  readonly isCopied: () => boolean;
 }
 
 export interface RunResult {
@@ -57,6 +59,11 @@ export interface RunResult {
 /** Something in the log cannot be read: it stays as it is. */
 export class Uncleanable extends Error {
   override readonly name = 'Uncleanable';
+}
+
+/** What is cleaned would take room that appends need: nothing is lost by waiting for some. */
+export class NoRoom extends Error {
+  override readonly name = 'NoRoom';
 }
 
 /** As much as one batch may unfold to. */
@@ -80,9 +87,10 @@ export class CompactionRun {
     this.#epochStarts = new Set(log.epochs.map(({ startOffset }) => startOffset));
   }
 
-  /** Rejects with IoError or Uncleanable. */
+  /** Rejects with IoError, Uncleanable or NoRoom. */
   async run(): Promise<RunResult> {
     const { firstDirty } = this.#settings.range;
+    await this.#lookForRoom();
     const map = new OffsetMap(this.#settings.seed, firstDirty, this.#settings.dedupeBytes);
     const mapEnd = await this.#fill(map);
     const isDone = mapEnd !== undefined && (await this.#rewrite(map, mapEnd));
@@ -92,6 +100,18 @@ export class CompactionRun {
       writtenBytes: this.#writtenBytes,
       keys: map.size,
     };
+  }
+
+  /** Before anything is read: there is to be room for the largest of what will be written. */
+  async #lookForRoom(): Promise<void> {
+    const { segments, config } = this.#log;
+    const sizes = segmentGroups(segments, config.segmentBytes).map(sizeOf);
+    await this.#needRoom(sizes.reduce((most, sizeBytes) => Math.max(most, sizeBytes), 0));
+  }
+
+  /** What is cleaned is at most as large as what it is made of, which stays until then, and for file.delete.delay.ms. */
+  async #needRoom(sizeBytes: number): Promise<void> {
+    if (!(await this.#log.directory.hasRoomFor(sizeBytes))) throw new NoRoom(`${sizeBytes} bytes are needed`);
   }
 
   /** Up to where the map knows the log; undefined if the log is over. */
@@ -164,11 +184,13 @@ export class CompactionRun {
       cleaned.add(left, readBatchHeader(left, 0) as BatchHeader);
     };
     const flush = async (): Promise<boolean> => {
+      if (directory.isFull) throw new NoRoom('the data directory has become full');
       const written = await cleaned.flush();
       this.#writtenBytes += written;
       await this.#spend(written);
       return true;
     };
+    await this.#needRoom(sizeOf(sources));
     try {
       for (const source of sources) {
         if (!(await this.#scan(source, visit, flush))) return await this.#discard(cleaned);
@@ -233,4 +255,8 @@ export class CompactionRun {
   #unreadable(header: BatchHeader, reason: string): Uncleanable {
     return new Uncleanable(`${this.#log.folder}: the records at ${header.baseOffset} are ${reason}`);
   }
+}
+
+function sizeOf(sources: readonly Segment[]): number {
+  return sources.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }

@@ -90,8 +90,9 @@ export async function openDirectory({ codecs, logger }: StoragePorts, disk: Disk
   if (isClean) {
     cleanBrokerEpoch = brokerEpochIn(await readText(disk, CLEAN_SHUTDOWN_MARKER));
     await disk.remove(CLEAN_SHUTDOWN_MARKER);
-    await disk.syncDir('');
   }
+  // A process that was killed may have left names that are not on the disk yet: what is read here counts as saved.
+  await disk.syncDir('');
   const logs: FoundLog[] = [];
   const unidentified: Unidentified[] = [];
   const futures: FoundLog[] = [];

@@ -160,10 +160,12 @@ export class Journal {
   }
 
   async #create(): Promise<void> {
+    const files: File[] = [];
     try {
       const slots: Slot[] = [];
       for (const name of JOURNAL_FILES) {
         const file = await this.#disk.open(name, 'write');
+        files.push(file);
         this.#generation += 1;
         await writeAt(file, [encodeFileHeader(this.#generation, this.#crc32c)], 0);
         await syncFile(file);
@@ -179,6 +181,8 @@ export class Journal {
       await this.#disk.syncDir('');
       this.#slots = [slots[0] as Slot, slots[1] as Slot];
     } catch (failure) {
+      // It is tried again whenever many logs wait.
+      await Promise.allSettled(files.map((file) => file.close()));
       if (!isTransient(failure)) this.#options.onFailure(failure as Error);
     }
   }

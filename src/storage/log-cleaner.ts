@@ -88,6 +88,13 @@ export class LogCleaner {
     return count;
   }
 
+  /** Logs whose compaction has found too little room. */
+  get waitingCount(): number {
+    let count = 0;
+    for (const { compaction } of this.#logs.all()) if (compaction.waitsForRoom) count += 1;
+    return count;
+  }
+
   /** Begins no cleaning any more, and ends those that are under way. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -149,6 +156,7 @@ export class LogCleaner {
       seed: this.#seed,
       dedupeBytes,
       throttle: this.#throttle,
+      isCopied: () => this.#logs.isCopied(log),
     });
     if (result === undefined) return;
     const { readBytes, writtenBytes, keys, cleanedTo } = result;

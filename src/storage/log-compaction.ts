@@ -5,13 +5,24 @@ import type { Offset } from '#model/ids';
 import { BATCH_HEADER_BYTES } from '#protocol/record-batch';
 import { batchMaxTimestamp } from './batch-walk.ts';
 import type { CleanedSegment } from './cleaned-segment.ts';
-import { type CleanedLog, CompactionRun, type RunResult, type RunSettings, Uncleanable } from './compaction-run.ts';
-import { codeOf, readAt } from './files.ts';
+import {
+  type CleanedLog,
+  CompactionRun,
+  NoRoom,
+  type RunResult,
+  type RunSettings,
+  Uncleanable,
+} from './compaction-run.ts';
+import { codeOf, isTransient, readAt } from './files.ts';
 import { isCompacted } from './log-config.ts';
 import type { LogState } from './log-state.ts';
 import type { LogWork } from './log-work.ts';
 import type { Segment } from './segment.ts';
 import { commitSwap, completeSwap, undoSwap } from './segment-swap.ts';
+
+/** A swap that lacks room or handles goes on then. */
+const RETRY_MS = 200;
+const NO_ROOM = 'a log is not compacted for want of room, or of file handles: it is tried again';
 
 /** The log that is compacted: what compaction needs of it, and does to it. */
 export interface CompactionHost {
@@ -40,6 +51,7 @@ export class LogCompaction {
   readonly #host: CompactionHost;
   #cleanedOffset: Offset;
   #uncleanable: string | undefined;
+  #waitsForRoom = false;
   #running: Promise<unknown> | undefined;
   #stopped = false;
   /** A run that began before a cut knows another log. */
@@ -62,6 +74,11 @@ export class LogCompaction {
   /** Why the log cannot be compacted, until the next start. */
   get uncleanable(): string | undefined {
     return this.#uncleanable;
+  }
+
+  /** The last attempt has found too little room in the log's directory. */
+  get waitsForRoom(): boolean {
+    return this.#waitsForRoom && isCompacted(this.#host.state.config);
   }
 
   /** Undefined: nothing can be done now. Rejects as the index cache does, or with IoError. */
@@ -91,7 +108,9 @@ export class LogCompaction {
       },
     );
     assert(range.end <= (segments.at(-1)?.baseOffset ?? 0), `the active segment of ${folder} is not compacted`);
-    return { range, isDue: isDue(range, minCleanableDirtyRatio) };
+    const due = isDue(range, minCleanableDirtyRatio);
+    if (!due) this.#waitsForRoom = false;
+    return { range, isDue: due };
   }
 
   /** Cleans the log; undefined if it cannot be. Never rejects: what fails is the directory's matter. */
@@ -104,6 +123,11 @@ export class LogCompaction {
     } finally {
       this.#running = undefined;
     }
+  }
+
+  /** Resolves when no cleaning is under way. */
+  async idle(): Promise<void> {
+    await this.#running;
   }
 
   /** Nothing is changed any more when it resolves. */
@@ -138,12 +162,14 @@ export class LogCompaction {
         cuts !== this.#cuts ||
         this.#host.isBusy() ||
         directory.isOffline ||
+        settings.isCopied() ||
         !isCompacted(this.#host.state.config),
       replace: (sources, cleaned, segment) =>
         this.#host.work.queued(async () => !log.isOver() && (await this.#replace(sources, cleaned, segment))),
     };
     try {
       const result = await new CompactionRun(log, settings).run();
+      this.#waitsForRoom = false;
       if (result.cleanedTo !== undefined && cuts === this.#cuts) {
         this.#cleanedOffset = Math.max(this.#cleanedOffset, result.cleanedTo) as Offset;
         await directory.saveOffsets();
@@ -153,6 +179,10 @@ export class LogCompaction {
       if (failure instanceof Uncleanable) {
         this.#uncleanable = failure.message;
         directory.logger.error({ log: folder, reason: failure.message }, 'a log cannot be compacted');
+      } else if (failure instanceof NoRoom || isTransient(failure)) {
+        // Told once, until a cleaning comes to its end. What was written so far is gone: appends go on in the room that it took.
+        if (!this.#waitsForRoom) directory.logger.warn({ log: folder, reason: String(failure) }, NO_ROOM);
+        this.#waitsForRoom = true;
       } else if (codeOf(failure) !== 'ENOENT' || !(await this.#isTaken(known))) {
         directory.caught(`compaction of ${folder}`, failure);
       }
@@ -183,7 +213,8 @@ export class LogCompaction {
       });
     } catch (failure) {
       await file.close();
-      if (isCommitting) directory.fail(`the swap of ${source.path('.log')}: ${String(failure)}`);
+      if (isCommitting && !isTransient(failure))
+        directory.fail(`the swap of ${source.path('.log')}: ${String(failure)}`);
       else await undoSwap(disk, folder, segment.baseOffset);
       throw failure;
     }
@@ -197,8 +228,11 @@ export class LogCompaction {
       indexes.forget(each);
     }
     try {
-      for (const each of sources.slice(1)) await this.#host.retire(each);
-      await completeSwap(disk, folder, segment.baseOffset);
+      await this.#persist(async () => {
+        await disk.syncDir(folder);
+        for (const each of sources.slice(1)) await this.#host.retire(each);
+        await completeSwap(disk, folder, segment.baseOffset);
+      });
       segment.forgetIndexes();
       await this.#host.replaced(segment.endOffset);
     } catch (failure) {
@@ -208,6 +242,20 @@ export class LogCompaction {
       readers.release(held);
     }
     return true;
+  }
+
+  /** Without room or handles it is tried again: what was begun has to come to its end. */
+  async #persist(work: () => Promise<void>): Promise<void> {
+    const { directory, folder } = this.#host.state;
+    for (;;) {
+      try {
+        return await work();
+      } catch (failure) {
+        if (!isTransient(failure) || this.#stopped || directory.isOffline) throw failure;
+        directory.caught(`the swap of a compacted segment of ${folder}`, failure);
+        await new Promise<void>((resolve) => directory.clock.timer(() => resolve()).arm(RETRY_MS));
+      }
+    }
   }
 
   async #learnFirstTimestamp(segment: Segment): Promise<void> {

@@ -44,7 +44,11 @@ export interface LogOffsets {
 
 /** A log as its directory sees it. */
 export interface DirectoryLog extends LogOffsets {
+  /** What the checkpoint has of `logStartOffset`. */
+  readonly savedStartOffset: Offset;
   checkpoint(): Promise<void>;
+  /** The checkpoint has `offset` as the log's start, for good. */
+  startSaved(offset: Offset): void;
   /** The directory is offline. */
   failed(): void;
 }
@@ -83,7 +87,8 @@ export class LogDirectory {
   #offlineReason: string | undefined;
   #watching = false;
   #wroteSinceCheck = false;
-  #checkpointing: Promise<void> = Promise.resolve();
+  #saving: Promise<void> = Promise.resolve();
+  #nextSaving: Promise<void> | undefined;
   #savedRecoveryPoints: string | undefined;
   #savedLogStarts: string | undefined;
   /** There is no such file while nothing was ever compacted; one that an earlier run has left may speak of logs that are no more. */
@@ -165,6 +170,11 @@ export class LogDirectory {
     this.#watch();
   }
 
+  /** Whether so many bytes more would leave the room that appends need. Rejects with IoError. */
+  async hasRoomFor(sizeBytes: number): Promise<boolean> {
+    return !this.#isFull && (await this.disk.freeBytes()) - sizeBytes >= this.#options.minFreeBytes;
+  }
+
   /** What is on the disk is not known any more. Never undone, never retried. */
   fail(reason: string): void {
     if (this.isOffline || this.#closed) return;
@@ -196,11 +206,18 @@ export class LogDirectory {
     await this.saveOffsets();
   }
 
-  /** Writes the logs' recovery points and start offsets where they have changed; durable when it resolves. */
+  /**
+   * Writes the logs' recovery points and start offsets where they have changed; durable when it resolves. Those who ask while that is under
+   * way share the next.
+   */
   saveOffsets(): Promise<void> {
-    const saving = this.#checkpointing.then(() => this.#save());
-    this.#checkpointing = saving.catch(() => {});
-    return saving;
+    this.#nextSaving ??= this.#saving.then(() => {
+      this.#nextSaving = undefined;
+      const saving = this.#save();
+      this.#saving = saving.catch(() => {});
+      return saving;
+    });
+    return this.#nextSaving;
   }
 
   /** The names in the directory are durable when it resolves; those who ask while a sync is under way share the next. */
@@ -217,7 +234,7 @@ export class LogDirectory {
   /** Before a log of that name is made: what was saved of an earlier one must not be taken for what this one has synced. */
   async forgetOffsets(topic: string, partition: number): Promise<void> {
     // One that is under way may have seen the earlier one.
-    await this.#checkpointing;
+    await this.#saving;
     if (this.#savedNames.has(partitionName(topic, partition))) await this.saveOffsets();
   }
 
@@ -226,7 +243,8 @@ export class LogDirectory {
     await this.journal.close();
     this.#closed = true;
     this.#freeTimer.disarm();
-    await this.#checkpointing;
+    await this.#nextSaving?.catch(() => {});
+    await this.#saving;
     await this.readers.close();
     await this.writers.close();
   }
@@ -236,6 +254,11 @@ export class LogDirectory {
     const points: OffsetCheckpointEntry[] = [];
     const starts: OffsetCheckpointEntry[] = [];
     const cleaned: OffsetCheckpointEntry[] = [];
+    const raised: { readonly log: DirectoryLog; readonly logStartOffset: Offset }[] = [];
+    for (const log of this.#logs) {
+      const { savedStartOffset, logStartOffset } = log;
+      if (savedStartOffset < logStartOffset) raised.push({ log, logStartOffset });
+    }
     for (const log of [...this.#logs, ...this.#keptOffsets.values()]) {
       const { topic, partition, recoveryPoint, logStartOffset, cleanedOffset } = log;
       if (cleanedOffset > 0) cleaned.push({ topic, partition, offset: cleanedOffset });
@@ -247,6 +270,7 @@ export class LogDirectory {
       await replaceFile(this.disk, '', LOG_START_CHECKPOINT, startsText);
       this.#savedLogStarts = startsText;
     }
+    for (const { log, logStartOffset } of raised) log.startSaved(logStartOffset);
     const cleanedText = offsetCheckpointText(cleaned);
     if (cleanedText !== this.#savedCleaned) {
       await replaceFile(this.disk, '', CLEANER_CHECKPOINT, cleanedText);

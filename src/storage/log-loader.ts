@@ -25,7 +25,7 @@ import { recoverSwaps } from './segment-swap.ts';
 export type SharedParts = Pick<LogParts, 'cache' | 'jitter' | 'doom'>;
 
 /** As shared parts, for logs whose topics' configs are not known yet. */
-export type LoadedParts = SharedParts & Pick<LogParts, 'config'>;
+export type LoadedParts = SharedParts & Pick<LogParts, 'config' | 'isConfigKnown'>;
 
 /** A log's folder, as a look at its name and its partition.metadata tells of it. */
 export interface FoundLog {
@@ -87,7 +87,7 @@ export async function loadLog(
   shared: LoadedParts,
 ): Promise<PartitionLog | Quarantined> {
   const { folder } = found;
-  const { config } = shared;
+  const { config, isConfigKnown } = shared;
   const unfinished = await recoverSwaps(directory, folder);
   if (unfinished !== undefined) return { ...found, directory, reason: unfinished };
   const { segments, snapshots, hasEpochs } = await listFiles(directory, folder);
@@ -130,6 +130,7 @@ export async function loadLog(
     ...found,
     directory,
     config,
+    isConfigKnown,
     segments,
     snapshots,
     replayedBytes: recovered.replayedBytes,
@@ -140,6 +141,8 @@ export async function loadLog(
     isNamed: recovered.end > 0,
     isAsClosed,
     logStartOffset,
+    // The segments below may come back with a power cut, if nobody has synced that they went.
+    savedStartOffset: point.logStartOffset,
     recoveryPoint: Math.max(point.recoveryPoint, first) as Offset,
     // Beyond the end it speaks of what was lost.
     cleanedOffset: point.cleanedOffset > recovered.end ? logStartOffset : point.cleanedOffset,
@@ -167,7 +170,10 @@ async function syncFound(
   }
 }
 
-/** A new log's folder and first segment; durable with its first batches. */
+/**
+ * A new log's folder and first segment; durable with its first batches, but at once if it starts above 0: should it vanish with the power, the
+ * replica would begin again at 0, and, if it was in sync, give offsets out a second time.
+ */
 export async function createLog(
   directory: LogDirectory,
   found: FoundLog,
@@ -179,21 +185,28 @@ export async function createLog(
   await directory.disk.makeDir(folder);
   const segment = await makeSegment(directory, folder, startOffset, config);
   // Last: without it the next start takes the folder for nothing, and the log may have been made elsewhere.
-  await writeNew(directory.disk, joinPath(folder, PARTITION_METADATA), partitionMetadataText(topicId), false);
+  const isNamed = startOffset > 0;
+  await writeNew(directory.disk, joinPath(folder, PARTITION_METADATA), partitionMetadataText(topicId), isNamed);
+  if (isNamed) {
+    await directory.disk.syncDir(folder);
+    await directory.syncNames();
+  }
   return new PartitionLog({
     ...shared,
     ...found,
     directory,
     config,
+    isConfigKnown: true,
     segments: [segment],
     snapshots: [],
     replayedBytes: 0,
     producers: newProducers(directory),
     epochs: new LeaderEpochCache(),
     epochsSaved: true,
-    isNamed: false,
+    isNamed,
     isAsClosed: false,
     logStartOffset: startOffset,
+    savedStartOffset: startOffset,
     recoveryPoint: startOffset,
     cleanedOffset: offset(0),
   });
@@ -206,9 +219,10 @@ function newProducers({ codecs }: LogDirectory): ProducerStates {
 async function isEmpty(disk: Disk, folder: string): Promise<boolean> {
   for (const name of await disk.list(folder)) {
     const parsed = parseSegmentFileName(name);
-    if (parsed?.extension !== '.log') continue;
-    // Offsets below were given out once.
+    if (parsed === undefined) continue;
+    // Offsets below were given out once. A log of which no segment has a file has a snapshot there.
     if (parsed.baseOffset > 0) return false;
+    if (parsed.extension !== '.log') continue;
     const file = await disk.open(joinPath(folder, name), 'read');
     const sizeBytes = await file.sizeBytes();
     await file.close();

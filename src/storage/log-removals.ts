@@ -28,6 +28,8 @@ export class LogRemovals {
   readonly #releasing = new Map<string, Promise<void>>();
   /** By partition name: nothing is made in their place before they are out of the way. */
   readonly #leaving = new Map<string, Leaving>();
+  /** Renames under way, by directory and folder. */
+  readonly #moving = new Map<string, Promise<boolean>>();
   /** Bounded by the files on the disk. */
   #doomed: Doomed[] = [];
 
@@ -65,7 +67,16 @@ export class LogRemovals {
   }
 
   /** Gives the log's folder another name; false if it still has its own. */
-  async move(log: Leaving): Promise<boolean> {
+  move(log: Leaving): Promise<boolean> {
+    const place = `${log.directory.id}/${log.folder}`;
+    const underWay = this.#moving.get(place);
+    if (underWay !== undefined) return underWay;
+    const moving = this.#move(log).finally(() => this.#moving.delete(place));
+    this.#moving.set(place, moving);
+    return moving;
+  }
+
+  async #move(log: Leaving): Promise<boolean> {
     const { topic, partition, folder, directory, deleteAfterMs } = log;
     const suffix = deleteAfterMs === undefined ? '-stray' : '-delete';
     const renamed = renamedLogDirName(topic, partition, this.uniqueHex(), suffix);
@@ -88,7 +99,12 @@ export class LogRemovals {
     this.#doomed.push({ directory, path, dueAt: this.#ports.clock.now() + delayMs });
   }
 
+  /** What is due goes; folders that had no room, or no handle, for another name are tried again. */
   async removeDoomed(directory: LogDirectory, now: Mono): Promise<void> {
+    for (const [name, leaving] of [...this.#leaving]) {
+      const isHere = leaving.directory === directory && !directory.isOffline;
+      if (isHere && this.#leaving.get(name) === leaving) await this.move(leaving);
+    }
     const due = this.#doomed.filter((doomed) => doomed.directory === directory && doomed.dueAt <= now);
     if (due.length === 0 || directory.isOffline) return;
     for (const { path } of due) await directory.disk.remove(path);

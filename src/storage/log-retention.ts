@@ -1,9 +1,9 @@
 import { at } from '#base/assert';
 import type { Timestamp } from '#base/ports';
 import { segmentFileName } from '#log/file-names';
-import { type DeletionReason, segmentsToDelete } from '#log/retention';
+import { type SegmentDeletion, segmentsToDelete } from '#log/retention';
 import type { Offset } from '#model/ids';
-import { joinPath } from './files.ts';
+import { isTransient, joinPath } from './files.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDirectory } from './log-directory.ts';
 import type { LogRewind } from './log-rewind.ts';
@@ -36,13 +36,6 @@ interface LogEnds {
   readonly highWatermark: Offset;
 }
 
-interface ExpiredSegments {
-  /** From the log's first segment on. */
-  readonly count: number;
-  readonly reasons: readonly DeletionReason[];
-  readonly rollFirst: boolean;
-}
-
 /** How one log's oldest segments go: by age and size, because its records were deleted, or because others have taken their place. */
 export class LogRetention {
   readonly #log: RetainedLog;
@@ -57,13 +50,15 @@ export class LogRetention {
     if (offset <= state.startOffset) return;
     state.moveStart(offset);
     work.background('DeleteRecords', async () => {
-      await state.directory.saveOffsets();
+      await this.#saveStart();
       await this.#expire(undefined);
     });
   }
 
   /** By age and size; nothing at or above the high watermark. */
   enforce(nowMs: Timestamp): void {
+    // A node that waits for its quorum knows of no topic that is kept for longer, or compacted.
+    if (!this.#log.state.isConfigKnown) return;
     this.#log.work.background('retention', () => this.#expire(nowMs));
   }
 
@@ -84,7 +79,8 @@ export class LogRetention {
     }
   }
 
-  async #expire(nowMs: Timestamp | undefined): Promise<void> {
+  /** `rolls`: also the active segment, for which a new one begins. */
+  async #expire(nowMs: Timestamp | undefined, rolls = true): Promise<void> {
     const { state, snapshots, writer, rewind } = this.#log;
     const { directory, folder, segments } = state;
     const isOver = (): boolean => this.#log.isClosed() || rewind.isPending || directory.isOffline;
@@ -95,22 +91,47 @@ export class LogRetention {
     const { startOffset: logStartOffset, endOffset: logEndOffset } = state;
     const durableOffset = Math.min(writer.durableOffset, logEndOffset) as Offset;
     const ends = { logStartOffset, logEndOffset, durableOffset, highWatermark: this.#log.committed() };
-    const expired = expiredSegments(segments, state.config, ends, nowMs);
-    if (expired.count === 0) return;
-    if (expired.rollFirst) this.#log.roll();
-    state.moveStart(at(segments, expired.count).baseOffset);
+    const { reasons, rollFirst } = expiredSegments(segments, state.config, ends, nowMs);
+    if (rollFirst && rolls) {
+      this.#log.roll();
+      // Behind what the roll has to save.
+      return this.#log.work.background('retention', () => this.#expire(nowMs, false));
+    }
+    // What was appended since that has expired, too, goes the next time.
+    let count = rollFirst ? reasons.length - 1 : reasons.length;
+    // Once they are gone, nothing else tells of their producers; there may have been no room for it.
+    while (count > 0 && !snapshots.offsets.includes(at(segments, count).baseOffset)) count -= 1;
+    if (count === 0) return;
+    state.moveStart(at(segments, count).baseOffset);
     directory.logger.info(
-      { log: folder, segments: expired.count, reasons: expired.reasons, logStartOffset: state.startOffset },
+      { log: folder, segments: count, reasons: reasons.slice(0, count), logStartOffset: state.startOffset },
       'segments are deleted',
     );
-    await directory.saveOffsets();
+    const isSaved = await this.#saveStart();
     if (writer.syncedOffset < state.startOffset && !(await writer.flush())) return;
-    for (let count = expired.count; count > 0; count -= 1) {
+    for (let left = count; left > 0; left -= 1) {
+      // Only the start that was saved tells of a log that has no file.
+      if (!isSaved && at(segments, 1).writtenBytes === 0) break;
       // It stays in the list until it is gone: should that fail, the next round tries again.
       await this.retire(at(segments, 0));
       segments.shift();
+      // One after the other for good: nothing else tells a restart that an older one, which a power cut brings back, is not of the log.
+      if (!isSaved) await directory.disk.syncDir(folder);
     }
     await snapshots.dropUseless();
+  }
+
+  /** False if there is no room for it: what is deleted makes some, and the directory's next checkpoint saves it. */
+  async #saveStart(): Promise<boolean> {
+    const { directory } = this.#log.state;
+    try {
+      await directory.saveOffsets();
+      return true;
+    } catch (failure) {
+      if (!isTransient(failure)) throw failure;
+      directory.caught('a checkpoint of log starts', failure);
+      return false;
+    }
   }
 }
 
@@ -130,13 +151,13 @@ async function learnTimestamps(
   }
 }
 
-/** How many segments go: those below the log's start, and if `nowMs` is given, with timestamps learnt, those that retention is through with. */
+/** Which segments go: those below the log's start, and if `nowMs` is given, with timestamps learnt, those that retention is through with. */
 function expiredSegments(
   segments: readonly Segment[],
   config: LogConfig,
   { logStartOffset, logEndOffset, durableOffset, highWatermark }: LogEnds,
   nowMs: Timestamp | undefined,
-): ExpiredSegments {
+): SegmentDeletion {
   const deletes = nowMs !== undefined && config.cleanupPolicy !== 'compact';
   const now = nowMs ?? 0;
   const retained = segments.map(({ baseOffset, sizeBytes, maxTimestamp, indexes, createdAt }) => ({
@@ -146,7 +167,7 @@ function expiredSegments(
     maxTimestamp: maxTimestamp ?? indexes?.maxTimestamp ?? now,
     lastModified: createdAt,
   }));
-  const { reasons, rollFirst } = segmentsToDelete(retained, {
+  return segmentsToDelete(retained, {
     retentionMs: deletes ? config.retentionMs : -1,
     retentionBytes: deletes ? config.retentionBytes : -1,
     nowMs: now,
@@ -154,5 +175,4 @@ function expiredSegments(
     logStartOffset,
     logEndOffset,
   });
-  return { count: reasons.length, reasons, rollFirst };
 }

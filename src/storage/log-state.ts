@@ -21,6 +21,8 @@ export interface LogParts {
   readonly folder: string;
   readonly cache: TailCache;
   readonly config: LogConfig;
+  /** Whether it is the topic's: of a log that was found on disk nobody knows, until its node has the metadata. */
+  readonly isConfigKnown: boolean;
   /** The last one is active. */
   readonly segments: Segment[];
   readonly snapshots: Offset[];
@@ -34,6 +36,8 @@ export interface LogParts {
   /** The files are as a clean shutdown has left them. */
   readonly isAsClosed: boolean;
   readonly logStartOffset: Offset;
+  /** As its directory's checkpoint has it, or lower. */
+  readonly savedStartOffset: Offset;
   /** As it was saved: what recovery has found above it is saved by the log's checkpoints, from now on. */
   readonly recoveryPoint: Offset;
   /** As it was saved; 0: it was never compacted. */
@@ -54,9 +58,11 @@ export class LogState {
   readonly segments: Segment[];
   readonly producers: ProducerStates;
   readonly epochs: LeaderEpochFile;
-  config: LogConfig;
+  #config: LogConfig;
+  #isConfigKnown: boolean;
   readonly #jitter: () => number;
   #startOffset: Offset;
+  #savedStartOffset: Offset;
   #endOffset: Offset;
   #recoveryPoint: Offset;
   #appendedBytes = 0;
@@ -68,12 +74,29 @@ export class LogState {
     this.segments = parts.segments;
     this.producers = parts.producers;
     this.epochs = new LeaderEpochFile(parts.epochs, parts.epochsSaved);
-    this.config = parts.config;
+    this.#config = parts.config;
+    this.#isConfigKnown = parts.isConfigKnown;
     this.#jitter = parts.jitter;
     this.#startOffset = parts.logStartOffset;
+    this.#savedStartOffset = Math.min(parts.savedStartOffset, parts.logStartOffset) as Offset;
     this.#endOffset = this.active.endOffset;
     this.#recoveryPoint = parts.recoveryPoint;
     this.#isAsClosed = parts.isAsClosed;
+  }
+
+  get config(): LogConfig {
+    return this.#config;
+  }
+
+  /** From now on it is the topic's. */
+  set config(config: LogConfig) {
+    this.#config = config;
+    this.#isConfigKnown = true;
+  }
+
+  /** Nothing is deleted by a config that is not the topic's. */
+  get isConfigKnown(): boolean {
+    return this.#isConfigKnown;
   }
 
   get active(): Segment {
@@ -82,6 +105,11 @@ export class LogState {
 
   get startOffset(): Offset {
     return this.#startOffset;
+  }
+
+  /** What lies below does not come back, whatever happens to the node. */
+  get savedStartOffset(): Offset {
+    return this.#savedStartOffset;
   }
 
   get endOffset(): Offset {
@@ -152,6 +180,13 @@ export class LogState {
     this.epochs.truncateFromStart(offset);
   }
 
+  /** The directory's checkpoint has that start, for good. */
+  startSaved(offset: Offset): void {
+    // It may have been cut meanwhile.
+    const saved = Math.min(offset, this.#startOffset);
+    this.#savedStartOffset = Math.max(this.#savedStartOffset, saved) as Offset;
+  }
+
   /** A clean shutdown has something to save from now on. */
   touch(): void {
     this.#isAsClosed = false;
@@ -162,6 +197,7 @@ export class LogState {
     this.#endOffset = Math.min(this.#endOffset, offset) as Offset;
     // The batch that holds the log's start goes as a whole.
     this.#startOffset = Math.min(this.#startOffset, offset) as Offset;
+    this.#savedStartOffset = Math.min(this.#savedStartOffset, offset) as Offset;
   }
 
   /** Nothing at `offset` or above is vouched for. */

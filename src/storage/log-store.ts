@@ -55,7 +55,8 @@ export class LogStore {
   /** Copies of logs on other directories, which are to take their place. */
   readonly #futures: ReplicaFutures;
   readonly #timer: Timer;
-  #ticking: Promise<void> = Promise.resolve();
+  /** Directories that are looked after now: one whose disk hangs holds up no other. */
+  readonly #tended = new Map<LogDirectory, Promise<void>>();
   #retentionDueAt: Mono;
   /** What makes, moves or removes logs: the close waits for it. Bounded by the partitions. */
   readonly #changes = new Set<Promise<unknown>>();
@@ -85,9 +86,7 @@ export class LogStore {
       },
     });
     this.#retentionDueAt = ports.clock.now() + options.retentionCheckMs;
-    this.#timer = ports.clock.timer(() => {
-      this.#ticking = this.#tick();
-    });
+    this.#timer = ports.clock.timer(() => this.#tick());
   }
 
   /**
@@ -321,7 +320,7 @@ export class LogStore {
     return this.#removals.remove(log, deleteAfterMs);
   }
 
-  async #tick(): Promise<void> {
+  #tick(): void {
     const now = this.#ports.clock.now();
     if (now >= this.#retentionDueAt) {
       this.#retentionDueAt = now + this.#options.retentionCheckMs;
@@ -333,20 +332,31 @@ export class LogStore {
       }
     }
     for (const directory of this.directories) {
-      try {
-        await directory.checkpoint();
-        await this.#removals.removeDoomed(directory, now);
-      } catch (failure) {
-        directory.caught('checkpoint', failure);
-      }
+      if (this.#tended.has(directory)) continue;
+      const tended = this.#tend(directory, now).finally(() => this.#tended.delete(directory));
+      this.#tended.set(directory, tended);
     }
-    if (this.#closing === undefined) this.#timer.arm(CHECKPOINT_MS);
+    this.#timer.arm(CHECKPOINT_MS);
+  }
+
+  async #tend(directory: LogDirectory, now: Mono): Promise<void> {
+    // First: it may make the room that a checkpoint needs.
+    await this.#attempt(directory, 'removal', () => this.#removals.removeDoomed(directory, now));
+    await this.#attempt(directory, 'checkpoint', () => directory.checkpoint());
+  }
+
+  async #attempt(directory: LogDirectory, what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (failure) {
+      directory.caught(what, failure);
+    }
   }
 
   async #close(): Promise<void> {
     this.#timer.disarm();
     await this.cleaner.close();
-    await this.#ticking;
+    await Promise.all(this.#tended.values());
     await Promise.allSettled(this.#changes);
     // One by one: the disk may be shared with those who are just taking over, and whose clients wait for it.
     for (const log of [...this.#logs.values()]) await log.close();

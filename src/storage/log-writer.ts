@@ -53,7 +53,7 @@ export class LogWriter implements CommitMember {
   /** The oldest first; the last one is being written to. Two, but for a log that rolls faster than it syncs. */
   readonly #targets: Target[] = [];
   readonly #syncWaiters: SyncWaiter[] = [];
-  /** Of `flush`, until nothing is queued. */
+  /** Of `flush`, until nothing is queued, and of `settled`. */
   readonly #idleWaiters: (() => void)[] = [];
   #policy: FlushPolicy;
   #written: Offset;
@@ -179,6 +179,11 @@ export class LogWriter implements CommitMember {
     this.#wakeIdle();
   }
 
+  /** After a stop, resolves when no file or name is made any more: another log may come to have them. */
+  async settled(): Promise<void> {
+    while (this.#opening) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
   #writeNext(): void {
     if (this.#opening || this.#writing || this.#stopped !== undefined) return;
     const first = this.#queue.peek();
@@ -229,7 +234,7 @@ export class LogWriter implements CommitMember {
     writers.use(segment.path('.log'), (file, failure) => {
       if (file === undefined) return this.#opened(failure);
       const target = { segment, file, written: this.#written };
-      if (segment.isNamed) {
+      if (segment.isNamed || this.#stopped !== undefined) {
         this.#targets.push(target);
         return this.#opened(undefined);
       }
@@ -249,7 +254,10 @@ export class LogWriter implements CommitMember {
 
   #opened(failure: IoError | undefined): void {
     this.#opening = false;
-    if (this.#stopped !== undefined) return this.#releaseAll();
+    if (this.#stopped !== undefined) {
+      this.#releaseAll();
+      return this.#wakeIdle();
+    }
     if (failure !== undefined) this.#writeFailed(failure);
     else this.#writeNext();
   }

@@ -3,10 +3,11 @@ import type { Timestamp } from '#base/ports';
 import { partitionMetadataText } from '#log/checkpoint-files';
 import { PARTITION_METADATA } from '#log/file-names';
 import type { LeaderEpochCache } from '#log/leader-epoch-cache';
+import { fitsSegment } from '#log/offset-index';
 import type { ProducerStates } from '#log/producer-state';
 import type { AbortedTransaction } from '#log/transaction-index';
 import type { LeaderEpoch, Offset, Uuid } from '#model/ids';
-import type { BatchHeader } from '#protocol/record-batch';
+import { type BatchHeader, lastOffset } from '#protocol/record-batch';
 import { joinPath, writeNew } from './files.ts';
 import { LogCheckpoint } from './log-checkpoint.ts';
 import { type CompactionHost, LogCompaction } from './log-compaction.ts';
@@ -32,6 +33,8 @@ export interface LogListener {
   rejected(from: Offset): void;
   /** After a rejection or a cut the log is whole again: see `isBeingRewound`. */
   rewound(): void;
+  /** Where the log starts now is saved: see `savedStartOffset`. */
+  startSaved(): void;
   /** The log's directory went offline, for good. */
   failed(): void;
 }
@@ -140,6 +143,11 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     return this.#state.startOffset;
   }
 
+  /** As `logStartOffset`, as far as that is on the disk: what lies below does not come back. */
+  get savedStartOffset(): Offset {
+    return this.#state.savedStartOffset;
+  }
+
   get logEndOffset(): Offset {
     return this.#state.endOffset;
   }
@@ -201,7 +209,17 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
    * ascend.
    */
   appendReplicated(bytes: Uint8Array, headers: readonly BatchHeader[]): Appended | 'offline' | 'full' {
-    return this.#append(bytes, headers, false);
+    const { endOffset } = this.#state;
+    // The gaps of what comes together may be wider than the offsets of one segment.
+    const last = headers.findLastIndex((header) => fitsSegment(endOffset, lastOffset(header) as Offset));
+    const rest = headers.slice(last + 1);
+    if (last < 0 || rest.length === 0) return this.#append(bytes, headers, false);
+    const cut = at(rest, 0).at;
+    const first = this.#append(bytes.subarray(0, cut), headers.slice(0, last + 1), false);
+    if (typeof first === 'string') return first;
+    const moved = rest.map((header) => ({ ...header, at: header.at - cut }));
+    const second = this.appendReplicated(bytes.subarray(cut), moved);
+    return typeof second === 'string' ? second : { baseOffset: first.baseOffset, lastOffset: second.lastOffset };
   }
 
   /** This replica begins to lead: the epoch starts at the log's end, also before there is a record of it. */
@@ -258,7 +276,10 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     return this.#state.abortedTransactions(from, upTo);
   }
 
-  /** DeleteRecords (KIP-107): the log starts at `offset`, which is at most the durable end. Whole segments below go, behind. */
+  /**
+   * DeleteRecords (KIP-107): the log starts at `offset`, which is at most the durable end. `listener.startSaved` says when that is for good;
+   * whole segments below go, behind.
+   */
   deleteRecordsBefore(offset: Offset): void {
     assert(offset <= this.durableOffset, 'only what is durable is deleted');
     this.#retention.deleteRecordsBefore(offset);
@@ -313,6 +334,8 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#writer.stop('closed');
     await this.compaction.stop();
     await this.#work.queued(async () => {});
+    // Its folder's name may be another log's then.
+    if (!this.directory.isOffline) await this.#writer.settled();
     this.#tail.truncateTo(this.#state.startOffset);
     for (const segment of this.#state.segments) {
       this.directory.indexes.forget(segment);
@@ -354,6 +377,11 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
 
   durable(end: Offset): void {
     this.listener?.durable(end);
+  }
+
+  startSaved(offset: Offset): void {
+    this.#state.startSaved(offset);
+    this.listener?.startSaved();
   }
 
   rejected(from: Offset): void {

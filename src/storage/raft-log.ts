@@ -6,6 +6,7 @@ import { assert, at } from '#base/assert';
 import { Fifo } from '#base/fifo';
 import type { Disk, File, IoError } from '#base/ports';
 import type { Uuid } from '#model/ids';
+import { isTransient } from './files.ts';
 import { INSTALL_SUFFIX, replaceFile, syncFile } from './raft-log-files.ts';
 import {
   type Crc32c,
@@ -127,7 +128,7 @@ export class RaftLog {
   }
 
   /**
-   * Appends entries that follow the last one, which the log borrows until `done`: they are durable; or, with ENOSPC, they and all
+   * Appends entries that follow the last one, which the log borrows until `done`: they are durable; or, with ENOSPC or EMFILE, they and all
    * appended since are dropped and `lastIndex` is what it was; or the log has failed and takes nothing more. Appends that arrive during
    * a write go out together in the next one. Runs `done` in order, never within the call.
    */
@@ -211,16 +212,16 @@ export class RaftLog {
     this.#durableIndex = index;
   }
 
-  /** The finished snapshot becomes the log's base, and the segments and snapshots that it makes superfluous go. */
+  /**
+   * The finished snapshot becomes the log's base, and the segments and snapshots that it makes superfluous go, with the next one if not now.
+   * Rejects with ENOSPC or EMFILE: nothing has changed.
+   */
   async compact(snapshot: RaftSnapshotWriter): Promise<void> {
     await snapshot.commit('');
     this.#snapshot = snapshot.covers;
-    while ((this.#segments[1]?.firstIndex ?? Number.POSITIVE_INFINITY) <= this.#snapshot.index + 1)
-      await this.#removeSegment(0);
-    const current = snapshotName(this.#snapshot.index, this.#snapshot.epoch);
-    for (const name of await this.#disk.list(this.#folder)) {
-      if (parseSnapshotName(name) !== undefined && name !== current) await this.#disk.remove(`${this.#folder}/${name}`);
-    }
+    await this.#removeSuperfluous().catch((failure) => {
+      if (!isTransient(failure)) throw failure;
+    });
   }
 
   /** Waits for the write in flight; what waits behind it is dropped without an answer, as by a crash. */
@@ -243,7 +244,7 @@ export class RaftLog {
     const { index } = at(this.#waiting.peek()?.entries ?? [], 0);
     this.#addSegment(index).then(
       () => this.#write(),
-      (failure: IoError) => (failure.code === 'ENOSPC' ? this.#undo([], failure) : this.#fail([], failure)),
+      (failure: IoError) => (isTransient(failure) ? this.#undo([], failure) : this.#fail([], failure)),
     );
   }
 
@@ -322,6 +323,15 @@ export class RaftLog {
     await segment.file.close();
     await this.#disk.remove(`${this.#folder}/${segmentName(segment.firstIndex)}`);
     await this.#disk.syncDir(this.#folder);
+  }
+
+  async #removeSuperfluous(): Promise<void> {
+    while ((this.#segments[1]?.firstIndex ?? Number.POSITIVE_INFINITY) <= this.#snapshot.index + 1)
+      await this.#removeSegment(0);
+    const current = snapshotName(this.#snapshot.index, this.#snapshot.epoch);
+    for (const name of await this.#disk.list(this.#folder)) {
+      if (parseSnapshotName(name) !== undefined && name !== current) await this.#disk.remove(`${this.#folder}/${name}`);
+    }
   }
 
   #lastSegment(): Segment {

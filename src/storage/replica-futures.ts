@@ -56,6 +56,8 @@ export class ReplicaFutures {
       const found = { folder, topic, partition, topicId };
       const future = await createLog(directory, found, config, startOffset, this.#host.shared(directory));
       this.#futures.set(future, log);
+      // A cleaning that has begun before ends, before anything is copied.
+      await log.compaction.idle();
       return future;
     } catch (failure) {
       directory.caught(`creation of ${folder}`, failure);
@@ -71,7 +73,7 @@ export class ReplicaFutures {
     const isWanted = log !== undefined && log.directory !== directory && !this.#unclaimed.has(log);
     try {
       if (isWanted && !directory.isOffline) {
-        const shared = { ...this.#host.shared(directory), config: log.config };
+        const shared = { ...this.#host.shared(directory), config: log.config, isConfigKnown: false };
         const loaded = await loadLog(directory, { ...found, topic: log.topic }, { ...point, isClean: false }, shared);
         if (loaded instanceof PartitionLog) {
           this.#futures.set(loaded, log);
@@ -132,7 +134,8 @@ export class ReplicaFutures {
       standsAt = found.folder;
       await directory.syncNames();
       const point = { recoveryPoint, logStartOffset, cleanedOffset, isClean: true, synced: new Set<string>() };
-      const made = await loadLog(directory, found, point, { ...this.#host.shared(directory), config: log.config });
+      const shared = { ...this.#host.shared(directory), config: log.config, isConfigKnown: true };
+      const made = await loadLog(directory, found, point, shared);
       if (made instanceof PartitionLog) {
         directory.releaseOffsets(made);
         await this.#host.took(log, made);

@@ -17,17 +17,19 @@ import { scanFile } from './scan-file.ts';
 
 const INDEXES = ['.index', '.timeindex', '.txnindex'] as const;
 
-/** Rejects with IoError: nothing has happened, or, if `onCommit` was called, nobody knows whether it is for good. */
+/**
+ * For good with the next sync of the folder. Rejects with IoError: nothing has happened, or, if `onCommit` was called and it is not for want
+ * of room or handles, nobody knows.
+ */
 export async function commitSwap(disk: Disk, folder: string, base: Offset, onCommit: () => void): Promise<void> {
   const rename = await renamer(disk, folder, base, '.cleaned', '.swap');
   for (const extension of INDEXES) await rename(extension);
   await disk.syncDir(folder);
   onCommit();
   await rename('.log');
-  await disk.syncDir(folder);
 }
 
-/** After a commit, when the segments that it covers are gone; may be done again. */
+/** After a commit that is for good, when the segments that it covers are gone; may be done again. */
 export async function completeSwap(disk: Disk, folder: string, base: Offset): Promise<void> {
   const rename = await renamer(disk, folder, base, '.swap', '');
   // Whatever was removed before is gone for good with this.

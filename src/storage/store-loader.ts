@@ -43,7 +43,7 @@ async function loadDirectory(store: LoadedStore, directory: LogDirectory, conten
   for (const path of content.doomed) removals.doom(directory, path, 0);
   for (const each of content.unidentified)
     quarantine.add({ ...each, directory }, content.pointOf(each.topic, each.partition));
-  const shared = { ...store.shared(directory), config: defaultLogConfig() };
+  const shared = { ...store.shared(directory), config: defaultLogConfig(), isConfigKnown: false };
   await eachOf(content.logs, LOAD_PARALLEL, async (found) => {
     const point = content.pointOf(found.topic, found.partition);
     const loaded = await loadLog(directory, found, point, shared);

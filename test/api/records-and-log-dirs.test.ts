@@ -3,7 +3,7 @@ import { alterReplicaLogDirsApi } from '#api/alter-replica-log-dirs';
 import { deleteRecordsApi } from '#api/delete-records';
 import { describeLogDirsApi } from '#api/describe-log-dirs';
 import { ErrorCode, errorName } from '#model/errors';
-import { leaderEpoch, offset } from '#model/ids';
+import { leaderEpoch, nodeId, offset } from '#model/ids';
 import { OFFSETS_TOPIC } from '#model/internal-topics';
 import { writeAlterReplicaLogDirsRequest } from '#protocol/generated/alter-replica-log-dirs-request';
 import { readAlterReplicaLogDirsResponse } from '#protocol/generated/alter-replica-log-dirs-response';
@@ -14,6 +14,7 @@ import { readDescribeLogDirsResponse } from '#protocol/generated/describe-log-di
 import { readBatchHeader } from '#protocol/record-batch';
 import { buildBatch } from '#protocol/record-batch-builder';
 import { FakeLog } from '../runtime/fake-log.ts';
+import { ME, viewOf } from '../runtime/replica-stage.ts';
 import { ApiStage, versionsOf } from './api-stage.ts';
 
 const deleteRecords = { write: writeDeleteRecordsRequest, read: readDeleteRecordsResponse };
@@ -55,6 +56,19 @@ describe('DeleteRecords', () => {
     stage.topic('orders');
     fill(stage, 'orders', 10);
     expect(await ask(stage, 'orders', -1)).toMatchObject(answer(ErrorCode.None, 10));
+  });
+
+  test('a leader that does not know yet what an earlier one has committed asks to be asked again', async () => {
+    const stage = new ApiStage();
+    stage.topic('orders');
+    fill(stage, 'orders', 10);
+    stage.log('orders', 0).logEndOffset = offset(12);
+    const both = [ME, nodeId(9)];
+    stage.partition('orders', 0).lead(viewOf(1, { replicas: both, isr: both }), 1);
+    for (const before of [-1, 11]) {
+      expect(await ask(stage, 'orders', before)).toMatchObject(answer(ErrorCode.LeaderNotAvailable, -1));
+    }
+    expect(stage.log('orders', 0).logStartOffset).toBe(0);
   });
 
   test('the start never goes back', async () => {

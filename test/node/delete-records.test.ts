@@ -12,14 +12,15 @@ describe('DeleteRecords on three replicas (KIP-107)', () => {
   beforeAll(async () => {
     await cluster.start([1, 2, 3]);
     await cluster.createTopic('t', [[1, 2, 3]]);
+    await cluster.createTopic('alone', [[1]]);
   });
   afterAll(() => cluster.stop());
 
-  async function deleteBefore(offset: number, timeoutMs = 30_000) {
-    const topics = [{ name: 't', partitions: [{ partitionIndex: 0, offset }] }];
+  async function deleteBefore(offset: number, timeoutMs = 30_000, name = 't') {
+    const topics = [{ name, partitions: [{ partitionIndex: 0, offset }] }];
     const answer = await cluster.world.complete(
       cluster
-        .client(cluster.leaderOf('t', 0))
+        .client(cluster.leaderOf(name, 0))
         .request(ApiKey.DeleteRecords, 2, { topics, timeoutMs }, writeDeleteRecordsRequest, readDeleteRecordsResponse),
     );
     const { errorCode, lowWatermark } = answer.topics[0]?.partitions[0] ?? {};
@@ -27,8 +28,8 @@ describe('DeleteRecords on three replicas (KIP-107)', () => {
   }
 
   /** Where a node's own log starts: any replica answers consumers. */
-  async function startOn(id: number): Promise<number | undefined> {
-    const topics = [{ topic: 't', partitions: [{ partition: 0, fetchOffset: 10, partitionMaxBytes: 1 }] }];
+  async function startOn(id: number, topic = 't'): Promise<number | undefined> {
+    const topics = [{ topic, partitions: [{ partition: 0, fetchOffset: 10, partitionMaxBytes: 1 }] }];
     const request = { maxWaitMs: 0, minBytes: 0, topics, forgottenTopicsData: [] };
     const answer = await cluster.world.complete(
       cluster.client(id).request(ApiKey.Fetch, 12, request, writeFetchRequest, readFetchResponse),
@@ -64,5 +65,21 @@ describe('DeleteRecords on three replicas (KIP-107)', () => {
     cluster.world.stall('n2', 1_000);
     expect(await deleteBefore(8, 300)).toEqual([ErrorCode.RequestTimedOut, 6]);
     expect(await startOn(1)).toBe(8);
+  });
+
+  it('brings nothing back once it is answered, though all nodes lose power at that moment', async () => {
+    await cluster.runFor(10_000);
+    await cluster.produce('alone', 0, 10);
+    for (const [topic, before] of [
+      ['alone', 7],
+      ['t', 9],
+    ] as const) {
+      expect(await deleteBefore(before, 30_000, topic)).toEqual([ErrorCode.None, before]);
+      for (const id of [1, 2, 3]) await cluster.kill(id);
+      await cluster.start([1, 2, 3]);
+      await cluster.runFor(10_000);
+      if (topic === 'alone') expect(await startOn(1, topic)).toBe(before);
+      else expect(await starts()).toEqual([before, before, before]);
+    }
   });
 });

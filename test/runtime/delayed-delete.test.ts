@@ -14,14 +14,16 @@ const BEFORE = 5;
 /** A partition of three replicas whose leader has deleted what lies below BEFORE. */
 class Stage {
   readonly clock = new FakeClock();
+  readonly log = new FakeLog('t', 0, this.clock);
   readonly partition: Partition;
   readonly dead = new Set<number>();
   outcomes: readonly DeletionOutcome[] | undefined;
 
-  constructor(timeoutMs = 1000) {
-    const log = new FakeLog('t', 0, this.clock);
+  constructor(timeoutMs = 1000, isSaved = true) {
+    const { log } = this;
     log.logStartOffset = offset(BEFORE);
     this.partition = new Partition(homeOf(), 't', ZERO_UUID, 0, log.asLog);
+    if (isSaved) log.saveStart();
     this.partition.lead(viewOf(0, { replicas: [ME, TWO, THREE], isr: [ME, TWO] }), 1);
     const lives = (id: number): boolean => !this.dead.has(id);
     const deleted = [{ partition: this.partition, before: BEFORE }];
@@ -43,6 +45,15 @@ describe('a deletion of records', () => {
     stage.fetched(THREE, BEFORE - 1);
     expect(stage.outcomes).toBeUndefined();
     stage.fetched(THREE, BEFORE + 1);
+    expect(stage.outcomes).toEqual([{ error: ErrorCode.None, lowWatermark: BEFORE }]);
+  });
+
+  it('waits until the leader has saved where its log starts: a power cut would bring the records back', () => {
+    const stage = new Stage(1000, false);
+    stage.fetched(TWO, BEFORE);
+    stage.fetched(THREE, BEFORE);
+    expect(stage.outcomes).toBeUndefined();
+    stage.log.saveStart();
     expect(stage.outcomes).toEqual([{ error: ErrorCode.None, lowWatermark: BEFORE }]);
   });
 

@@ -23,6 +23,7 @@ export class FakeLog {
   listener: LogListener | undefined;
   directory: object | undefined;
   logStartOffset = offset(0);
+  savedStartOffset = offset(0);
   logEndOffset = offset(0);
   durableOffset = offset(0);
   /** What the next appends answer instead. */
@@ -66,8 +67,15 @@ export class FakeLog {
     return this.batches.reduce((sum, batch) => sum + batch.length, 0);
   }
 
+  /** The new start is on the disk at once. */
   deleteRecordsBefore(before: Offset): void {
     this.logStartOffset = before;
+    this.saveStart();
+  }
+
+  saveStart(): void {
+    this.savedStartOffset = this.logStartOffset;
+    this.listener?.startSaved();
   }
 
   sync(): void {

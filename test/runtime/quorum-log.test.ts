@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import type { IoErrorCode } from '#base/ports';
 import type { DiskOperation } from '#faults/fault-disk';
 import type { RaftOutput, SnapshotPiece } from '#raft/raft-types';
 import { QuorumLog, type QuorumLogEvents } from '#runtime/quorum-log';
+import type { RaftLog } from '#storage/raft-log';
+import type { RaftLogOptions } from '#storage/raft-log-recovery';
 import { entries, LogWorld, payload, texts } from '../storage/raft-log-support.ts';
 
 const NOTHING: RaftOutput = {
@@ -32,6 +35,8 @@ class Stage {
   lacking: { readonly operation: DiskOperation; readonly path: RegExp } | undefined;
   /** From this operation on. */
   after: { readonly operation: DiskOperation; readonly path: RegExp } | undefined;
+  code: IoErrorCode = 'ENOSPC';
+  raftLog!: RaftLog;
   readonly world: LogWorld;
   log!: QuorumLog;
 
@@ -41,14 +46,15 @@ class Stage {
         const { lacking, after } = this;
         if (operation === after?.operation && after.path.test(path)) this.after = undefined;
         else if (after === undefined && operation === lacking?.operation && lacking.path.test(path))
-          return { fail: 'ENOSPC' };
+          return { fail: this.code };
         return undefined;
       },
     });
   }
 
-  async open(): Promise<void> {
-    const { log } = await this.world.open();
+  async open(options: Partial<RaftLogOptions> = {}): Promise<void> {
+    const { log } = await this.world.open(options);
+    this.raftLog = log;
     await this.world.append(log, entries(0, 1, ['a', 'b']));
     const tell = (line: string) => this.told.push(line);
     const events: QuorumLogEvents = {
@@ -116,5 +122,50 @@ describe('a snapshot that takes the place of the log', () => {
     stage.lacking = undefined;
     await stage.carryOut({ append: entries(2, 1, ['c']) });
     expect(stage.told).toEqual(['full', 'persisted 3']);
+  });
+});
+
+describe('a snapshot that this node has made', () => {
+  test('is given up where there is no room for its name; a later one takes the place of the entries', async () => {
+    const stage = new Stage(4);
+    await stage.open();
+    const { world } = stage;
+    const compact = async (): Promise<boolean> => {
+      const writer = await world.complete(stage.raftLog.beginSnapshot(2, 1));
+      await world.complete(writer.append(payload('image')));
+      await world.complete(writer.finish());
+      return await world.complete(stage.log.compact(writer));
+    };
+    stage.lacking = { operation: 'rename', path: /snapshot[.]new$/ };
+    expect([await compact(), stage.raftLog.snapshotIndex]).toEqual([false, 0]);
+    stage.lacking = undefined;
+    expect([await compact(), stage.raftLog.snapshotIndex]).toEqual([true, 2]);
+    expect(stage.told).toEqual([]);
+  });
+});
+
+describe('without a file handle', () => {
+  test('a vote waits to be saved, and the node goes on', async () => {
+    const stage = new Stage(5);
+    await stage.open();
+    stage.code = 'EMFILE';
+    stage.lacking = { operation: 'open', path: /quorum-state/ };
+    await stage.carryOut({ hardState: { epoch: 7, votedFor: null } });
+    expect(stage.told).toEqual([]);
+    stage.lacking = undefined;
+    await stage.carryOut({});
+    expect(stage.told).toEqual(['hard state saved']);
+  });
+
+  test('a new segment waits: what was to be written to it is dropped, and taken when it is sent again', async () => {
+    const stage = new Stage(6);
+    await stage.open({ segmentBytes: 1 });
+    stage.code = 'EMFILE';
+    stage.lacking = { operation: 'open', path: /[.]raft/ };
+    await stage.carryOut({ append: entries(2, 1, ['c']) });
+    expect(stage.told).toEqual(['full']);
+    stage.lacking = undefined;
+    await stage.carryOut({ append: entries(2, 1, ['c']) });
+    expect(stage.told.slice(1)).toEqual(['persisted 3']);
   });
 });

@@ -50,7 +50,15 @@ class FollowerLog extends StubLog {
   override truncateTo(to: number, done: () => void): void {
     this.logEndOffset = offset(to);
     this.durableOffset = offset(Math.min(this.durableOffset, to));
+    this.epochs.truncateFromEnd(offset(to));
     done();
+  }
+}
+
+/** It is cut when the test says so. */
+class SlowlyCutLog extends FollowerLog {
+  override truncateTo(to: number, done: () => void): void {
+    this.endCut = () => super.truncateTo(to, done);
   }
 }
 
@@ -136,6 +144,7 @@ class Stage {
         restart: async (_log, startOffset) => {
           const restarted = new FollowerLog(log.topic, log.partition, log.topicId);
           restarted.logStartOffset = startOffset;
+          restarted.savedStartOffset = startOffset;
           restarted.logEndOffset = startOffset;
           restarted.durableOffset = startOffset;
           this.restarts.push(restarted);
@@ -304,7 +313,7 @@ describe('a follower', () => {
     expect(stage.told(1)).toMatchObject([{ fetchOffset: 3 }]);
   });
 
-  test('tells by a report that its log starts where its leader does, at once: whoever deletes records waits for it', async () => {
+  test('tells by a report that its log starts where its leader does, once that is on its disk: whoever deletes records waits for it', async () => {
     const stage = new Stage();
     const log = new FollowerLog('t', 0, T);
     stage.follow(log);
@@ -314,8 +323,23 @@ describe('a follower', () => {
     for (const _ of stage.asked.slice(1)) await stage.answer();
     const asked = stage.asked.length;
     await stage.answer({ topicId: T, index: 0, highWatermark: 3, logStartOffset: 2 });
-    expect(stage.asked.length).toBe(asked + 1);
+    expect([log.logStartOffset, stage.told(asked)]).toEqual([2, []]);
+    log.saveStart();
+    stage.clock.turn();
+    expect(stage.asked.length).toBe(asked + 2);
     expect(stage.asked.at(-1)?.topics[0]?.partitions).toMatchObject([{ fetchOffset: 3, logStartOffset: 2 }]);
+  });
+
+  test('raises its start behind what its disk takes, also if its leader has nothing more to tell', async () => {
+    const stage = new Stage();
+    const log = new FollowerLog('t', 0, T);
+    stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, records: batch(0, 3), highWatermark: 3, logStartOffset: 2 });
+    expect(log.logStartOffset).toBe(0);
+    log.sync(1);
+    expect(log.logStartOffset).toBe(1);
+    log.sync();
+    expect(log.logStartOffset).toBe(2);
   });
 
   test('whose log is full raises its start all the same: that may make room', async () => {
@@ -524,6 +548,24 @@ describe('a follower', () => {
     expect(stage.told(1)).toMatchObject([{ fetchOffset: 3, lastFetchedEpoch: 1 }]);
   });
 
+  test('asks in the next epoch when the cut has ended that the leader before has led to', async () => {
+    const stage = new Stage();
+    const log = new SlowlyCutLog('t', 0, T);
+    log.epochs.assign(leaderEpoch(1), offset(0));
+    log.epochs.assign(leaderEpoch(2), offset(4));
+    log.fill(7);
+    const partition = stage.follow(log);
+    await stage.answer({ topicId: T, index: 0, diverging: { epoch: 1, endOffset: 3 } });
+    partition.follow(leaderEpoch(4));
+    stage.fetcher.follow(partition);
+    stage.clock.turn();
+    expect([stage.isAsked, partition.isBeingCut]).toEqual([false, true]);
+    log.endCut();
+    for (let turns = 0; turns < 5; turns += 1) await undefined;
+    stage.clock.turn();
+    expect(stage.asked.at(-1)?.topics[0]?.partitions).toMatchObject([{ currentLeaderEpoch: 4, fetchOffset: 3 }]);
+  });
+
   test.each([
     { its: 'records', fill: 5, diverging: { epoch: 2, endOffset: 12 } },
     { its: 'start, which is all it has', fill: 0, diverging: { epoch: 3, endOffset: 12 } },
@@ -561,7 +603,7 @@ describe('a follower', () => {
     },
   );
 
-  test('goes on where it ends behind a leader that misses only an epoch in which nothing was written', async () => {
+  test('goes on where it ends, with the log that it has, behind a leader that misses only an epoch in which nothing was written', async () => {
     const stage = new Stage();
     const log = new FollowerLog('t', 0, T);
     log.epochs.assign(leaderEpoch(1), offset(0));
@@ -572,7 +614,7 @@ describe('a follower', () => {
     stage.follow(log);
     expect(stage.told(0)).toMatchObject([{ fetchOffset: 9, lastFetchedEpoch: 2 }]);
     await stage.answer({ topicId: T, index: 0, logStartOffset: 4, diverging: { epoch: 1, endOffset: 9 } });
-    expect(stage.restarts.map(({ logStartOffset }) => logStartOffset)).toEqual([9]);
+    expect([stage.restarts, log.logStartOffset]).toEqual([[], 9]);
     expect(stage.told(-1)).toMatchObject([{ fetchOffset: 9, lastFetchedEpoch: -1 }]);
   });
 

@@ -396,6 +396,19 @@ describe('a replica whose move a restart has cut short', () => {
     expect(Buffer.compare(await harness.contents(moved), bytes)).toBe(0);
   });
 
+  test('stays where it is if the other directory has no room for all of it, where appends go on', async () => {
+    const stage = await Stage.open(300, { diskBytes: 1_500_000, minFreeBytes: 500_000 });
+    const { harness, log } = stage;
+    const resident = await harness.create('u', 0);
+    expect(resident.directory).toBe(stage.other);
+    for (let made = 0; made < 300; made += 1) appended(resident, batch({ valueBytes: 2000 }));
+    await harness.settle();
+    expect(await stage.move()).toBe(log);
+    expect(stage.other.isFull).toBe(false);
+    expect((await stage.folders()).filter((name) => name.includes('future'))).toEqual([]);
+    appended(resident, batch());
+  });
+
   test('begins its copy anew if the log starts behind the end of what was copied', async () => {
     const stage = await (await Stage.interrupted(3000)).reopened();
     const { harness, log } = stage;

@@ -32,6 +32,7 @@ export class StubLog {
   readonly aborted = new TransactionIndex(offset(0));
   listener: LogListener | undefined;
   logStartOffset = offset(0);
+  savedStartOffset = offset(0);
   logEndOffset = offset(0);
   durableOffset = offset(0);
   refusal: 'offline' | 'full' | undefined;
@@ -87,6 +88,12 @@ export class StubLog {
   sync(end: number = this.logEndOffset): void {
     this.durableOffset = offset(end);
     this.listener?.durable(this.durableOffset);
+  }
+
+  /** Where it starts now is on the disk. */
+  saveStart(): void {
+    this.savedStartOffset = this.logStartOffset;
+    this.listener?.startSaved();
   }
 
   reject(from: number): void {

@@ -194,7 +194,14 @@ describe('who reads while a segment is swapped', () => {
     await harness.settle(100);
     expect([isFirst, found]).toEqual([false, undefined]);
     const throttle = new IoThrottle(harness.world.clock, Number.POSITIVE_INFINITY);
-    const run = log.compaction.run({ range: state.range, nowMs: 0, seed: [1, 2], dedupeBytes: 1e6, throttle });
+    const run = log.compaction.run({
+      range: state.range,
+      nowMs: 0,
+      seed: [1, 2],
+      dedupeBytes: 1e6,
+      throttle,
+      isCopied: () => false,
+    });
     expect((await harness.world.complete(run))?.cleanedTo).toBe(20);
     expect(found).toBeUndefined();
     await harness.settle(5000);

@@ -159,6 +159,7 @@ export function committing(log: PartitionLog): void {
     durable: (end) => log.producers.highWatermarkAdvanced(end),
     rejected: () => {},
     rewound: () => {},
+    startSaved: () => {},
     failed: () => {},
   };
   log.producers.highWatermarkAdvanced(log.durableOffset);
@@ -180,7 +181,8 @@ export async function prepared(
   const state = await harness.world.complete(log.compaction.state(nowMs));
   if (state === undefined || state.range.dirtyBytes === 0) return undefined;
   const throttle = new IoThrottle(harness.world.clock, Number.POSITIVE_INFINITY);
-  return () => log.compaction.run({ range: state.range, nowMs, seed: [1, 2], dedupeBytes, throttle });
+  return () =>
+    log.compaction.run({ range: state.range, nowMs, seed: [1, 2], dedupeBytes, throttle, isCopied: () => false });
 }
 
 export async function clean(

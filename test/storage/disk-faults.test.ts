@@ -161,6 +161,52 @@ describe('a full disk', () => {
     expect([made?.logStartOffset, made?.logEndOffset]).toEqual([7, 7]);
   });
 
+  test('gets the room of deleted topics and records back, though no checkpoint finds any; a log starts where its files do then', async () => {
+    for (const before of [25, 40]) {
+      const harness = await Harness.open();
+      const log = await harness.create('t', 0, { retentionMs: -1, fileDeleteDelayMs: 1000 });
+      const other = await harness.create('t', 1, { fileDeleteDelayMs: 1000 });
+      appended(other, batch());
+      for (let round = 0; round < 4; round += 1) {
+        appended(log, batch({ count: 10 }));
+        log.roll();
+      }
+      await harness.settle(6000);
+      const listener = new Listener();
+      log.listener = listener;
+      harness.strike = (operation) => (operation === 'write' ? { fail: 'ENOSPC' } : undefined);
+      await harness.world.complete(harness.store.delete(other));
+      log.deleteRecordsBefore(offset(before));
+      await harness.settle(12_000);
+      const [disk] = harness.faults;
+      if (disk === undefined) return expect.unreachable();
+      const names = await harness.world.complete(disk.list(''));
+      expect(names.filter((name) => name.startsWith('t-'))).toEqual(['t-0']);
+      const files = await harness.world.complete(disk.list('t-0'));
+      // Of a log without a file nothing would tell where it starts.
+      const kept = before === 25 ? [20, 30] : [30];
+      expect(files.filter((name) => /[.]log/.test(name)).map((name) => Number.parseInt(name, 10))).toEqual(kept);
+      expect([log.logStartOffset, log.savedStartOffset, listener.savedStarts]).toEqual([before, 0, 0]);
+      harness.strike = undefined;
+      const again = (await harness.crash()).get('t', 0);
+      expect([again?.logStartOffset, again?.logEndOffset, harness.store.quarantined]).toEqual([kept[0], 40, []]);
+    }
+  });
+
+  test('that has no room for another name of a deleted log’s folder has it removed when it has', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { fileDeleteDelayMs: 1000 });
+    appended(log, batch());
+    await harness.settle();
+    harness.strike = (operation, path) => (operation === 'rename' && path === 't-0' ? { fail: 'ENOSPC' } : undefined);
+    await harness.world.complete(harness.store.delete(log));
+    await harness.settle(6000);
+    harness.strike = undefined;
+    await harness.settle(12_000);
+    const names = await harness.world.complete(harness.faults[0]?.list('') ?? Promise.reject());
+    expect(names.filter((name) => name.startsWith('t-'))).toEqual([]);
+  });
+
   test('is refused early, below the floor of free room', async () => {
     const harness = await Harness.open({ diskBytes: 200_000, minFreeBytes: 100_000 });
     const log = await harness.create();

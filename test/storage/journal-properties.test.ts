@@ -109,6 +109,7 @@ class Run {
       },
       rejected: () => expect.unreachable('there is room'),
       rewound: () => {},
+      startSaved: () => {},
       failed: () => expect.unreachable('the disk is sound'),
     };
   }

@@ -2,9 +2,10 @@ import { describe, expect, test } from 'vitest';
 import type { Disk } from '#base/ports';
 import { offset } from '#model/ids';
 import { openToRead, readWhole, writeAt } from '#storage/files';
+import { Journal } from '#storage/journal';
 import type { PartitionLog } from '#storage/partition-log';
 import { COMPACT, committing, prepared, put, words } from './compaction-support.ts';
-import { appended, batch, Harness } from './support.ts';
+import { appended, batch, codecs, Harness, withoutRoom } from './support.ts';
 
 const LOGS = 30;
 
@@ -55,6 +56,17 @@ describe('the commit journal', () => {
     await harness.crash();
     expect([...harness.store.logs()].map(({ logEndOffset }) => logEndOffset)).toEqual(new Array(LOGS).fill(2));
     expect(harness.lines.some(({ message }) => message.includes('journal was replayed'))).toBe(false);
+  });
+
+  test('leaves no file open when there is no room to make it: it is tried again whenever many logs wait', async () => {
+    const { disk, openCount } = withoutRoom();
+    const journal = new Journal(disk, codecs, { fileBytes: 1, generation: 0, onFailure: () => expect.unreachable() });
+    for (let tries = 0; tries < 3; tries += 1) {
+      journal.prepare();
+      for (let turns = 0; turns < 20; turns += 1) await undefined;
+    }
+    await journal.close();
+    expect([journal.isReady, openCount()]).toEqual([false, 0]);
   });
 
   test('is not made where few logs are at work', async () => {
@@ -109,7 +121,7 @@ async function heldByFailingJournal(): Promise<{ harness: Harness; log: Partitio
   }
   const changes: string[] = [];
   harness.strike = (operation, path) => {
-    if (operation === 'sync' && path.startsWith('t-9/') && path.endsWith('.log'))
+    if (operation === 'sync' && /^t-[1-9]\d*\//.test(path) && path.endsWith('.log'))
       return { delayMs: 30_000, fail: 'EIO' };
     if ((operation === 'rename' || operation === 'remove') && /^t-0\/.*\.log/.test(path))
       changes.push(`${operation} ${path}`);

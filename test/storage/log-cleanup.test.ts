@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Disk } from '#base/ports';
 import { offset } from '#model/ids';
 import type { PartitionLog } from '#storage/partition-log';
-import { appended, batch, Harness } from './support.ts';
+import { appended, batch, Harness, Listener } from './support.ts';
 
 async function files(harness: Harness, extension: string): Promise<number[]> {
   const names = await harness.world.complete((harness.faults[0] as Disk).list('t-0'));
@@ -159,6 +159,21 @@ describe('retention', () => {
     expect([log.highWatermark, log.logStartOffset, log.logEndOffset]).toEqual([31, 20, 32]);
   });
 
+  test('that takes all of a log has saved its producers before: nothing else tells of them after a power cut', async () => {
+    for (const strike of [{ delayMs: 3000 }, { fail: 'ENOSPC' }] as const) {
+      const harness = await Harness.open();
+      const log = await harness.create('t', 0, { retentionMs: 1000 });
+      appended(log, batch({ producerId: 5, baseSequence: 0 }));
+      await harness.settle();
+      harness.strike = (operation, path) => (operation === 'open' && path.endsWith('.snapshot') ? strike : undefined);
+      log.enforceRetention(1e6);
+      await harness.settle(1000);
+      harness.strike = undefined;
+      await harness.crash();
+      expect(harness.store.get('t', 0)?.producers.size).toBe(1);
+    }
+  });
+
   test('takes nothing from a log that was closed while it looked', async () => {
     const harness = await Harness.open();
     await filled(harness, await harness.create('t', 0), 3);
@@ -168,6 +183,18 @@ describe('retention', () => {
     log.enforceRetention(1e9);
     await harness.world.complete(log.close());
     expect(log.logStartOffset).toBe(0);
+  });
+
+  test('takes nothing from a log of which nobody has said yet how long it is kept: its node may wait long for a quorum', async () => {
+    const harness = await Harness.open({ retentionCheckMs: 60_000 });
+    await filled(harness, await harness.create('t', 0, { retentionMs: -1 }), 3);
+    await harness.restart();
+    const log = harness.store.get('t', 0) as PartitionLog;
+    await harness.settle(130_000);
+    expect([log.logStartOffset, log.logEndOffset]).toEqual([0, 30]);
+    log.updateConfig({ ...log.config, retentionMs: 1000 });
+    await harness.settle(70_000);
+    expect(log.logStartOffset).toBe(30);
   });
 
   test('happens by itself, at each retention check', async () => {
@@ -194,6 +221,22 @@ describe('DeleteRecords (KIP-107)', () => {
     expect(await files(harness, '.log')).toEqual([20, 30]);
     await harness.crash();
     expect(harness.store.get('t', 0)?.logStartOffset).toBe(25);
+  });
+
+  test('tells when the new start is saved: whatever comes then, the records do not come back', async () => {
+    for (let seed = 1; seed <= 5; seed += 1) {
+      const harness = await Harness.open({ seed });
+      const log = await harness.create('t', 0, { retentionMs: -1 });
+      await filled(harness, log, 4);
+      const listener = new Listener();
+      log.listener = listener;
+      log.deleteRecordsBefore(offset(25));
+      expect([log.logStartOffset, log.savedStartOffset]).toEqual([25, 0]);
+      while (listener.savedStarts === 0) await harness.settle(0.05);
+      expect(log.savedStartOffset).toBe(25);
+      const again = (await harness.crash()).get('t', 0);
+      expect([again?.logStartOffset, again?.savedStartOffset]).toEqual([25, 25]);
+    }
   });
 });
 

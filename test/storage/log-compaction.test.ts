@@ -298,6 +298,30 @@ describe('compact,delete', () => {
   });
 });
 
+test('a swap that lacks file handles once it has begun comes to its end when there are some', async () => {
+  const { harness, log } = await opened();
+  put(log, 'a=1 b=1');
+  log.roll();
+  put(log, 'a=2');
+  const run = await prepared(harness, log);
+  if (run === undefined) return expect.unreachable();
+  let isCommitted = false;
+  let lacksHandles = true;
+  harness.strike = (operation, path) => {
+    if (operation === 'rename' && path.endsWith('.log.cleaned')) isCommitted = true;
+    const takesHandle = operation === 'list' || operation === 'syncDir';
+    return isCommitted && lacksHandles && takesHandle ? { fail: 'EMFILE' } : undefined;
+  };
+  const running = run();
+  await harness.settle(1000);
+  expect([isCommitted, harness.store.offlineDirectoryCount]).toEqual([true, 0]);
+  lacksHandles = false;
+  expect((await harness.world.complete(running))?.cleanedTo).toBe(3);
+  expect(await words(harness, log)).toBe('1:b=1 2:a=2');
+  await harness.crash();
+  expect(harness.store.get('t', 0)?.logEndOffset).toBe(3);
+});
+
 describe('the node’s cleaner', () => {
   test('takes what is due on its own: the dirtiest log first, no log below min.cleanable.dirty.ratio', async () => {
     const { harness, log } = await opened({ minCleanableDirtyRatio: 0.5 });
@@ -354,6 +378,65 @@ describe('the node’s cleaner', () => {
     await world.complete(store.dropFuture(copy));
     await harness.settle(40_000);
     expect(await words(harness, log)).toBe('1:a=');
+  });
+
+  test('ends the cleaning of a log of which a copy begins to grow elsewhere, before anything is copied', async () => {
+    const harness = await Harness.open({ disks: 2 });
+    const log = await harness.create('t', 0, { ...COMPACT, minCleanableDirtyRatio: 0.1 });
+    committing(log);
+    put(log, 'a=1 a=2');
+    log.roll();
+    let isCleaning = false;
+    harness.strike = (operation, path) => {
+      if (operation !== 'open' || !path.endsWith('.log.cleaned')) return undefined;
+      isCleaning = true;
+      return { delayMs: 1000 };
+    };
+    while (!isCleaning) await harness.settle(10);
+    const elsewhere = harness.store.directories.find((directory) => directory !== log.directory);
+    if (elsewhere === undefined) return expect.unreachable();
+    await harness.world.complete(harness.store.createFuture(log, elsewhere, offset(0)));
+    expect(log.compaction.isRunning).toBe(false);
+    await harness.settle(40_000);
+    expect(await words(harness, log)).toBe('0:a=1 1:a=2');
+  });
+
+  test('waits for room that a cleaning needs beside log.dir.min.free.bytes: appends go on, and it is said once', async () => {
+    const harness = await Harness.open({ diskBytes: 320_000, minFreeBytes: 50_000 });
+    const { store, lines } = harness;
+    const log = await harness.create('t', 0, { ...COMPACT, minCleanableDirtyRatio: 0.1 });
+    committing(log);
+    const other = await harness.create('t', 1, { fileDeleteDelayMs: 0 });
+    for (let key = 0; key < 100; key += 1) {
+      put(log, `k${key}=${'v'.repeat(1000)}`);
+      appended(other, batch({ valueBytes: 1000 }));
+    }
+    put(log, 'k0=1');
+    log.roll();
+    await harness.settle(50_000);
+    expect([log.directory.isFull, store.cleaner.waitingCount, store.cleaner.counts.runs]).toEqual([false, 1, 0]);
+    expect(lines.filter(({ level }) => level === 'error')).toEqual([]);
+    expect(lines.filter(({ message }) => message.includes('want of room'))).toHaveLength(1);
+    expect((await names(harness)).filter((name) => name.includes('cleaned'))).toEqual([]);
+    await harness.world.complete(store.delete(other));
+    await harness.settle(50_000);
+    expect([store.cleaner.waitingCount, log.compaction.cleanedOffset]).toEqual([0, 101]);
+  });
+
+  test('gives up a cleaning whose directory becomes full meanwhile, and the room that it took', async () => {
+    const { harness, log } = await opened();
+    for (let key = 0; key < 10; key += 1) put(log, `k${key}=${'v'.repeat(100_000)}`);
+    put(log, 'k0=1');
+    const run = await prepared(harness, log);
+    if (run === undefined) return expect.unreachable();
+    let written = 0;
+    harness.strike = (operation, path) => {
+      if (operation === 'write' && path.endsWith('.log.cleaned') && written++ === 0) log.directory.refuse('a test');
+      return undefined;
+    };
+    expect(await harness.world.complete(run())).toBeUndefined();
+    expect([written, log.compaction.waitsForRoom]).toEqual([1, true]);
+    expect((await names(harness)).filter((name) => name.includes('cleaned'))).toEqual([]);
   });
 
   test('leaves a log alone whose records cannot be read, and says so', async () => {

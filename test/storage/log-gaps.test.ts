@@ -1,6 +1,7 @@
 /** What compaction leaves is read, followed, cut and recovered like any other log. */
 import { describe, expect, test } from 'vitest';
 import { leaderEpoch, type Offset, offset } from '#model/ids';
+import { patchBatch } from '#protocol/record-batch';
 import { replicatedBatches } from '#protocol/replicated-batches';
 import { IoThrottle } from '#storage/io-throttle';
 import type { PartitionLog } from '#storage/partition-log';
@@ -91,6 +92,24 @@ describe('a log with gaps', () => {
     expect(await max(harness.store.get('t', 0) as PartitionLog)).toMatchObject({ offset: 0, timestamp: 2000 });
   });
 
+  test('is followed where its gaps, fetched together, are wider than the offsets of a segment', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { ...COMPACT, indexIntervalBytes: 0 });
+    const bases = [0, 2e9, 4e9, 6e9];
+    const batches = bases.map((base) => {
+      const bytes = keyed([{ key: `k${base}`, value: '1' }]);
+      patchBatch(bytes, 0, base, 0);
+      return bytes;
+    });
+    const bytes = Buffer.concat(batches);
+    expect(log.appendReplicated(bytes, headersOf(bytes))).toEqual({ baseOffset: 0, lastOffset: 6e9 });
+    await harness.settle(6000);
+    expect((await batchesOf(harness, log)).map(({ base }) => base)).toEqual(bases);
+    const again = (await harness.crash()).get('t', 0) as PartitionLog;
+    expect((await batchesOf(harness, again)).map(({ base }) => base)).toEqual(bases);
+    expect([again.logEndOffset, harness.store.quarantined]).toEqual([6e9 + 1, []]);
+  });
+
   test('is followed: the copy has the same batches, rolls where it is, and survives a power cut', async () => {
     const harness = await Harness.open({ disks: 1 });
     const leader = await gapped(harness);
@@ -148,7 +167,14 @@ describe('a log with gaps', () => {
     const state = await harness.world.complete(log.compaction.state(0));
     if (state === undefined) return expect.unreachable();
     const throttle = new IoThrottle(harness.world.clock, 100);
-    const running = log.compaction.run({ range: state.range, nowMs: 0, seed: [1, 2], dedupeBytes: 1e6, throttle });
+    const running = log.compaction.run({
+      range: state.range,
+      nowMs: 0,
+      seed: [1, 2],
+      dedupeBytes: 1e6,
+      throttle,
+      isCopied: () => false,
+    });
     await harness.settle(50);
     await truncated(harness, log, 15);
     const result = await harness.world.complete(running);

@@ -148,6 +148,8 @@ class Run {
         this.#isFull = false;
         await (step.kind === 'kill' ? harness.kill() : harness.crash());
         await this.#reopened(model.durableEnd);
+        // What was told to be deleted for good does not come back.
+        expect(this.log.logStartOffset).toBeGreaterThanOrEqual(Math.min(log.savedStartOffset, model.durableEnd));
         await this.check();
         break;
     }
@@ -197,6 +199,7 @@ class Run {
         this.#sequences.clear();
       },
       rewound: () => {},
+      startSaved: () => {},
       failed: () => {
         throw new Error('the disk is sound');
       },

@@ -26,7 +26,43 @@ function text(harness: Harness, path: string): Promise<string | undefined> {
   return harness.world.complete(readText(harness.faults[0] as Disk, path));
 }
 
+describe('a log that is deleted while its first write is under way', () => {
+  test('does not put its topic’s id on the next log of that name, which would be taken for a stray', async () => {
+    const harness = await Harness.open();
+    const { store, world } = harness;
+    const log = await harness.create();
+    let isDelayed = false;
+    harness.strike = (operation, path) => {
+      if (isDelayed || operation !== 'open' || !path.endsWith('.log')) return undefined;
+      isDelayed = true;
+      return { delayMs: 1000 };
+    };
+    appended(log, batch());
+    const deleted = store.delete(log);
+    await harness.settle(1);
+    const created = deleted.then(() => store.create('t', OTHER_TOPIC, 0, defaultLogConfig()));
+    const next = await world.complete(created);
+    if (next === undefined) return expect.unreachable();
+    appended(next, batch());
+    await harness.settle(2000);
+    const again = (await harness.crash()).get('t', 0);
+    expect([again?.topicId, again?.logEndOffset]).toEqual([OTHER_TOPIC, 1]);
+  });
+});
+
 describe('recovery', () => {
+  test('finds an empty log that began anew above 0: without it the replica would give offsets out a second time', async () => {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const harness = await Harness.open({ seed });
+      const log = await harness.create();
+      appended(log, batch());
+      await harness.settle();
+      await harness.world.complete(harness.store.restart(log, offset(77)));
+      const again = (await harness.crash()).get('t', 0);
+      expect([again?.logStartOffset, again?.logEndOffset]).toEqual([77, 77]);
+    }
+  });
+
   test('quarantines a log that is damaged below its recovery point: reported, not served, not cut (S3)', async () => {
     const harness = await Harness.open();
     const log = await harness.create();
@@ -325,4 +361,23 @@ test('flush.policy=os acknowledges what is written, and a power cut may take it;
   await harness.settle(6000);
   await harness.crash();
   expect(harness.store.get('t', 0)?.logEndOffset).toBe(2);
+});
+
+describe('a disk that hangs', () => {
+  test('holds up checkpoints, retention and removals on no other', async () => {
+    const harness = await Harness.open({ disks: 2, retentionCheckMs: 10_000 });
+    const [hung, log] = [await harness.create('t', 0), await harness.create('t', 1)];
+    expect(hung.directory).not.toBe(log.directory);
+    harness.strike = (_operation, path) => (path.startsWith('t-0/leader-epoch') ? { delayMs: 1e9 } : undefined);
+    appended(hung, batch());
+    for (let round = 1; round <= 3; round += 1) {
+      appended(log, batch());
+      log.roll();
+      await harness.settle(6000);
+      expect([hung.recoveryPoint, log.recoveryPoint]).toEqual([0, round]);
+    }
+    log.updateConfig({ ...log.config, retentionBytes: 0 });
+    await harness.settle(12_000);
+    expect(log.logStartOffset).toBe(3);
+  });
 });

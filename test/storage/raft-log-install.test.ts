@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { RaftLog } from '#storage/raft-log';
-import { entries, LogWorld, payload, texts } from './raft-log-support.ts';
+import { RaftSnapshotWriter } from '#storage/raft-log-snapshot';
+import { crc32c, entries, LogWorld, payload, texts } from './raft-log-support.ts';
+import { withoutRoom } from './support.ts';
 
 const CHUNKS = ['one', 'two', 'three'].map(payload);
 
@@ -24,6 +26,13 @@ describe('a snapshot from the leader', () => {
     expect(recovered.snapshot).toMatchObject({ index: 10, epoch: 4 });
     expect(recovered.snapshot?.chunks.map((chunk) => Buffer.from(chunk).toString())).toEqual(['one', 'two', 'three']);
     expect(texts(recovered.entries)).toEqual(['k']);
+  });
+
+  test('that finds no room for its first bytes leaves no file open: its leader sends it again and again', async () => {
+    const { disk, openCount } = withoutRoom();
+    const covers = { index: 10, epoch: 4 };
+    await expect(RaftSnapshotWriter.open(disk, 'metadata', covers, crc32c)).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(openCount()).toBe(0);
   });
 
   test('is there wholly or not at all after a power cut at any step', async () => {

@@ -84,6 +84,7 @@ export class Listener implements LogListener {
   rewinds = 0;
   failures = 0;
   writtenEnd = -1;
+  savedStarts = 0;
 
   written(end: Offset): void {
     this.writtenEnd = end;
@@ -99,6 +100,10 @@ export class Listener implements LogListener {
 
   rewound(): void {
     this.rewinds += 1;
+  }
+
+  startSaved(): void {
+    this.savedStarts += 1;
   }
 
   failed(): void {
@@ -309,4 +314,24 @@ function mortal(file: File, life: { readonly alive: boolean }): File {
     truncate: (sizeBytes) => surviving(file.truncate(sizeBytes)),
     close: () => surviving(file.close()),
   };
+}
+
+/** A disk that takes names and no bytes, with how many of its files are open. */
+export function withoutRoom(): { readonly disk: Disk; readonly openCount: () => number } {
+  let open = 0;
+  const failure = Object.assign(new Error('ENOSPC: a test'), { code: 'ENOSPC' as const });
+  const file: Pick<File, 'write' | 'close'> = {
+    write: (_chunks, _at, done) => done(failure, 0),
+    close: async () => {
+      open -= 1;
+    },
+  };
+  const disk: Pick<Disk, 'open' | 'remove'> = {
+    open: async () => {
+      open += 1;
+      return file as File;
+    },
+    remove: async () => {},
+  };
+  return { disk: disk as Disk, openCount: () => open };
 }

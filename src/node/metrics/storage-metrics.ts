@@ -65,6 +65,12 @@ function cleanerMetrics(metrics: Metrics, { cleaner }: LogStore): void {
     'gauge',
     () => cleaner.uncleanableCount,
   );
+  one(
+    'odradek_cleaner_waiting_logs',
+    'Logs that are not compacted for want of room in their data directory',
+    'gauge',
+    () => cleaner.waitingCount,
+  );
 }
 
 /** Asks the disk when it is read, and gives what was answered before: a scrape waits for no disk. */
