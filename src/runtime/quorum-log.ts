@@ -66,7 +66,10 @@ export class QuorumLog {
     this.#next();
   }
 
-  /** The written snapshot becomes the log's base, unless the log is beyond it by then; the writer is spent either way. */
+  /**
+   * The written snapshot becomes the log's base, unless the log is beyond it by then or there is no room for its place. The writer is spent
+   * either way.
+   */
   compact(writer: RaftSnapshotWriter): Promise<boolean> {
     return new Promise((done) => {
       if (this.#stopped) return done(false);
@@ -137,12 +140,25 @@ export class QuorumLog {
         return await this.#store(operation.piece);
       case 'install':
         return await this.#install(operation.writer);
-      case 'compact': {
-        const isNews = operation.writer.covers.index > this.#log.snapshotIndex;
-        if (isNews) await this.#log.compact(operation.writer);
-        else await operation.writer.abandon();
-        return operation.done(isNews);
-      }
+      case 'compact':
+        return await this.#compact(operation);
+    }
+  }
+
+  /** Without room for its place among the files the snapshot is given up: the log needs it no more than before. */
+  async #compact({ writer, done }: Extract<Operation, { kind: 'compact' }>): Promise<void> {
+    const { index } = writer.covers;
+    let isInPlace = false;
+    try {
+      if (index > this.#log.snapshotIndex) {
+        await this.#log.compact(writer);
+        isInPlace = true;
+      } else await writer.abandon();
+    } catch (failure) {
+      if ((failure as IoError).code !== 'ENOSPC' || this.#log.snapshotIndex >= index) throw failure;
+      await writer.abandon();
+    } finally {
+      done(isInPlace);
     }
   }
 

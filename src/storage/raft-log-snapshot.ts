@@ -51,7 +51,13 @@ export class RaftSnapshotWriter {
     const path = asidePath(folder, covers);
     await disk.remove(path);
     const writer = new RaftSnapshotWriter(disk, folder, covers, crc32c, await disk.open(path, 'write'));
-    await writer.#write([encodeSnapshotHeader(covers.index, covers.epoch, crc32c)]);
+    try {
+      await writer.#write([encodeSnapshotHeader(covers.index, covers.epoch, crc32c)]);
+    } catch (failure) {
+      // Tried every second for as long as there is no room: no file stays open.
+      await writer.abandon();
+      throw failure;
+    }
     return writer;
   }
 

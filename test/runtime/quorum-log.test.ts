@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { DiskOperation } from '#faults/fault-disk';
 import type { RaftOutput, SnapshotPiece } from '#raft/raft-types';
 import { QuorumLog, type QuorumLogEvents } from '#runtime/quorum-log';
+import type { RaftLog } from '#storage/raft-log';
 import { entries, LogWorld, payload, texts } from '../storage/raft-log-support.ts';
 
 const NOTHING: RaftOutput = {
@@ -33,6 +34,7 @@ class Stage {
   /** From this operation on. */
   after: { readonly operation: DiskOperation; readonly path: RegExp } | undefined;
   readonly world: LogWorld;
+  raftLog!: RaftLog;
   log!: QuorumLog;
 
   constructor(seed: number) {
@@ -49,6 +51,7 @@ class Stage {
 
   async open(): Promise<void> {
     const { log } = await this.world.open();
+    this.raftLog = log;
     await this.world.append(log, entries(0, 1, ['a', 'b']));
     const tell = (line: string) => this.told.push(line);
     const events: QuorumLogEvents = {
@@ -61,6 +64,16 @@ class Stage {
       failed: ({ code }) => tell(`failed ${code}`),
     };
     this.log = new QuorumLog(log, events);
+  }
+
+  /** A snapshot of the two entries; there is no room only for its place. Gives whether it has got it. */
+  async compact(lacking: Stage['lacking']): Promise<boolean> {
+    const { world } = this;
+    const writer = await world.complete(this.raftLog.beginSnapshot(2, 1));
+    await world.complete(writer.append(payload('all')));
+    await world.complete(writer.finish());
+    this.lacking = lacking;
+    return await world.complete(this.log.compact(writer));
   }
 
   async carryOut(output: Partial<RaftOutput>): Promise<void> {
@@ -116,5 +129,22 @@ describe('a snapshot that takes the place of the log', () => {
     stage.lacking = undefined;
     await stage.carryOut({ append: entries(2, 1, ['c']) });
     expect(stage.told).toEqual(['full', 'persisted 3']);
+  });
+});
+
+describe('a snapshot of its own', () => {
+  test.each<readonly [string, DiskOperation, RegExp]>([
+    ['its name', 'rename', /snapshot\.new$/],
+    ['its name to last', 'syncDir', /metadata$/],
+  ])('that finds no room for %s is given up: the log goes on, and takes the next one', async (_, operation, path) => {
+    const stage = new Stage(4);
+    await stage.open();
+    expect(await stage.compact({ operation, path })).toBe(false);
+    await stage.carryOut({ append: entries(2, 1, ['c']) });
+    expect(stage.told).toEqual(['persisted 3']);
+    expect(await stage.compact(undefined)).toBe(true);
+    await stage.world.crash();
+    const { recovered } = await stage.world.open();
+    expect([recovered.snapshot?.index, texts(recovered.entries)]).toEqual([2, ['c']]);
   });
 });
