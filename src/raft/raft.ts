@@ -234,7 +234,10 @@ export class Raft {
   diskFull(now: Mono): void {
     if (this.#leadership !== undefined) this.#stepDown(now);
     const { durableIndex, lastIndex } = this.#replica.log;
-    if (lastIndex > durableIndex) this.#replica.truncateFrom(durableIndex + 1);
+    if (lastIndex > durableIndex) {
+      this.#replica.truncateFrom(durableIndex + 1);
+      this.#election.logShortened();
+    }
     this.#following.writesLost();
   }
 

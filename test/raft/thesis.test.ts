@@ -340,6 +340,21 @@ describe('a disk without room', () => {
     expect([one.raft.role, one.log]).toEqual(['follower', '1/0']);
   });
 
+  test('a candidate is not elected for a log of which it has lost the end', () => {
+    const one = new Lone({ slow: true, hardState: { epoch: 1, votedFor: null } });
+    one.append(2, 1, { entries: entriesOf(2, 1, 1) });
+    one.expire();
+    const granted = { kind: 'voteResponse', epoch: 2, voter: keyOf(3), granted: true } as const;
+    one.receive(3, { ...granted, pre: true });
+    one.raft.hardStateSaved(one.outputs.at(-1)?.hardState ?? one.raft.hardState, one.now);
+    one.settle();
+    const asked = one.sent('voteRequest').filter(({ pre }) => !pre);
+    expect(asked).toMatchObject([{ lastIndex: 3 }, { lastIndex: 3 }]);
+    one.raft.diskFull(one.now);
+    one.receive(3, { ...granted, pre: false });
+    expect([one.raft.role, one.log]).toEqual(['follower', '1/0']);
+  });
+
   test('a follower speaks no more of what it had received, nor of the snapshot that it was taking', () => {
     const one = new Lone({ slow: true, hardState: { epoch: 1, votedFor: null } });
     one.append(2, 1, { entries: entriesOf(2, 1, 1) });
