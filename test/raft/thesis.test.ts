@@ -326,7 +326,79 @@ describe('KIP-853: a replica is its node and its disk', () => {
   });
 });
 
+describe('a leader whose own disk stands still', () => {
+  /** Active, with an entry that both others have on disk, and its own has not taken. */
+  function outrun(): { one: Lone; save: () => void; hear: () => void } {
+    const one = new Lone({ slow: true });
+    const save = (): void => {
+      for (const { hardState, append, generation } of one.outputs.splice(0)) {
+        if (hardState !== undefined) one.raft.hardStateSaved(hardState, one.now);
+        const last = append.at(-1);
+        if (last !== undefined) one.raft.persisted(last.index, generation, one.now);
+      }
+      one.settle();
+    };
+    const hear = (): void => {
+      one.expire();
+      const round = one.sent('append').at(-1)?.round ?? 1;
+      for (const id of [2, 3]) one.answer(id, one.raft.lastIndex, { round });
+    };
+    one.expire();
+    for (const pre of [true, false]) {
+      one.receive(2, { kind: 'voteResponse', epoch: 1, pre, voter: keyOf(2), granted: true });
+      save();
+    }
+    for (const id of [2, 3]) one.answer(id, 2);
+    one.raft.propose(bytesOf('a'), one.now);
+    one.settle();
+    hear();
+    expect([one.raft.isActive, one.raft.commitIndex, one.raft.lastIndex]).toEqual([true, 2, 3]);
+    return { one, save, hear };
+  }
+
+  test('for an election timeout hands over, where a majority has more on theirs', () => {
+    const { one, hear } = outrun();
+    const since = one.now;
+    while (one.sent('takeOver').length === 0 && one.now - since < 3 * ELECTION_TIMEOUT_MS) hear();
+    expect(one.now - since).toBeGreaterThanOrEqual(ELECTION_TIMEOUT_MS);
+    expect(one.now - since).toBeLessThanOrEqual(ELECTION_TIMEOUT_MS + 2 * HEARTBEAT_MS);
+    expect(one.raft.propose(bytesOf('b'), one.now)).toBeUndefined();
+  });
+
+  test('for less leads on, however far behind it is', () => {
+    const { one, save, hear } = outrun();
+    for (let count = 0; count < 40; count += 1) {
+      hear();
+      if (count % 5 !== 0) continue;
+      save();
+      one.raft.propose(bytesOf('b'), one.now);
+      one.settle();
+    }
+    expect([one.raft.role, one.sent('takeOver')]).toEqual(['leader', []]);
+  });
+});
+
 describe('a disk without room', () => {
+  test('an active leader asks the best of the others to take over: nobody waits for a timeout', () => {
+    const one = new Lone();
+    one.elect();
+    one.answer(2, 1);
+    one.answer(3, 2);
+    expect(one.raft.isActive).toBe(true);
+    one.raft.propose(bytesOf('a'), one.now);
+    one.raft.diskFull(one.now);
+    one.settle();
+    expect([one.raft.role, one.sent('takeOver').map(({ at }) => at)]).toEqual(['follower', [3]]);
+  });
+
+  test('one that was never active asks nobody: it may have been asked by another without room', () => {
+    const one = new Lone();
+    one.elect();
+    one.raft.diskFull(one.now);
+    one.settle();
+    expect([one.raft.role, one.sent('takeOver')]).toEqual(['follower', []]);
+  });
+
   test('a leader steps down, and its log ends where it is on disk', () => {
     const one = new Lone({ slow: true, voters: [1] });
     one.raft.hardStateSaved(one.outputs.at(-1)?.hardState ?? one.raft.hardState, one.now);
