@@ -322,6 +322,21 @@ describe('paper §7: snapshots', () => {
     expect(one.raft.lastIndex).toBe(10);
   });
 
+  test('while it is being installed, a leader that knows nothing of it is not made to search the log for what fits', () => {
+    const one = new Lone({ epochs: [1, 1] });
+    one.append(2, 3, { prevIndex: 3, prevEpoch: 1, commitIndex: 2 });
+    one.chunk(2, 3, { last: true });
+    one.sent('appendResponse');
+    one.append(3, 4, { prevIndex: 20, prevEpoch: 4, entries: entriesOf(21, 4) });
+    one.append(3, 4, { prevIndex: 2, prevEpoch: 1, entries: entriesOf(3, 4) });
+    const here = { success: true, lastIndex: 2, durableIndex: 2 };
+    expect(one.sent('appendResponse')).toMatchObject([here, here]);
+    expect(one.log).toBe('1/0 2/1 3/1');
+    one.raft.snapshotInstalled(snapshot);
+    one.append(3, 4, { prevIndex: 20, prevEpoch: 4, entries: entriesOf(21, 4) });
+    expect(one.sent('appendResponse')).toMatchObject([{ success: false, lastIndex: 10 }]);
+  });
+
   test('a snapshot of what is here already is answered, not written; also when the log is not yet on disk', () => {
     const one = new Lone({ epochs: [1, 1] });
     one.chunk(2, 3, { index: 3, indexEpoch: 1 });
