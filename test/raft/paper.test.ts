@@ -162,6 +162,20 @@ describe('paper §5.3: log replication', () => {
     expect(one.sent('append').filter(({ at }) => at === 2).length).toBeGreaterThan(0);
   });
 
+  test('what a follower has not on its disk is bounded as well: that it has come makes no room for more', () => {
+    const one = new Lone();
+    one.elect();
+    one.answer(2, 2);
+    for (let count = 0; count < 40; count += 1) one.raft.propose(new Uint8Array(100 * 1024), one.now);
+    one.settle();
+    const toTwo = () => one.sent('append').filter(({ at }) => at === 2);
+    const last = toTwo().at(-1)?.entries.at(-1)?.index ?? 0;
+    one.answer(2, last, { durableIndex: 2 });
+    expect([last > 2, toTwo()]).toEqual([true, []]);
+    one.answer(2, last);
+    expect(toTwo().length).toBeGreaterThan(0);
+  });
+
   test('entries that are here stay when an old request comes late', () => {
     const one = new Lone({ epochs: [1, 1, 1] });
     one.append(2, 1, { prevIndex: 1, entries: entriesOf(2, 1) });
