@@ -1,7 +1,7 @@
 import { assert } from '#base/assert';
 import type { Mono } from '#base/ports';
 import type { NodeId } from '#model/ids';
-import type { ReplicaKey, Voter } from '#model/voter';
+import { isSameReplica, type ReplicaKey, type Voter } from '#model/voter';
 import { voterDifference } from './membership.ts';
 import type { AppendResponse, JoinRequest, RaftEntry, SnapshotResponse } from './messages.ts';
 import { Progress, partingIndex } from './progress.ts';
@@ -168,13 +168,15 @@ export class Leadership {
     const known = this.#find(key);
     if (known !== undefined) {
       known.wantsVote = wantsVote;
-      if (!this.#replica.membership.has(key)) known.address = observer;
+      known.address = this.#replica.membership.voters.find((voter) => isSameReplica(voter, key)) ?? observer;
       // It hears nothing of this leader: what was sent to it is lost.
       known.disconnected();
       return;
     }
     const observers = this.#progress.size - this.#replica.membership.voters.length;
     if (this.#replica.isSelf(key) || observers >= OBSERVERS_MAX) return;
+    // Its node has another disk now, perhaps elsewhere: what is still said to the former one must not look for the node where it was.
+    for (const other of this.#progress.values()) if (other.key.id === key.id) other.address = observer;
     const first = partingIndex(this.#replica.log, lastIndex, lastEpoch) + 1;
     const progress = new Progress(key, observer, first, now);
     progress.wantsVote = wantsVote;

@@ -1,7 +1,7 @@
 /** Named after the sections of Ongaro's thesis "Consensus: Bridging Theory and Practice", and what our replicas have beside it. */
 import { describe, expect, test } from 'vitest';
 import { entriesOf, Lone } from './lone.ts';
-import { bytesOf, ELECTION_TIMEOUT_MS, HEARTBEAT_MS, keyOf, voterOf, votersPayload } from './support.ts';
+import { bytesOf, ELECTION_TIMEOUT_MS, HEARTBEAT_MS, keyOf, nameOf, voterOf, votersPayload } from './support.ts';
 
 const SILENCE_MS = 2 * ELECTION_TIMEOUT_MS;
 
@@ -375,6 +375,24 @@ describe('a leader whose own disk stands still', () => {
       one.settle();
     }
     expect([one.raft.role, one.sent('takeOver')]).toEqual(['leader', []]);
+  });
+});
+
+describe('a node that comes back with another disk, elsewhere', () => {
+  test('is sent nothing at its former address any more: its connections would go to and fro', () => {
+    const one = new Lone();
+    one.elect();
+    one.answer(2, 2);
+    const observer = { ...voterOf(3, 1), host: 'elsewhere' };
+    one.receive(3, { kind: 'join', epoch: 0, observer, lastIndex: 0, lastEpoch: 0, wantsVote: true });
+    one.outputs = [];
+    for (let round = 0; round < 6; round += 1) {
+      one.expire();
+      one.answer(2, 2, { round: one.sent('append').at(-1)?.round ?? 1 });
+    }
+    const sent = one.outputs.flatMap(({ messages }) => messages).filter(({ to }) => to.id === 3);
+    const receivers = new Set(sent.map(({ message }) => 'to' in message && nameOf(message.to)));
+    expect([receivers, new Set(sent.map(({ to }) => to.host))]).toEqual([new Set(['3', '3b']), new Set(['elsewhere'])]);
   });
 });
 
