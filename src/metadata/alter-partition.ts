@@ -105,8 +105,8 @@ function alterIsr(
       broker?.brokerEpoch === brokerEpoch ||
       // PLANTED BUG alter-partition-of-old-process: whatever an earlier process had, the present one has.
       planted.has('alter-partition-of-old-process');
-    // A leader that drains leads on for a while; it is no newcomer.
-    const isEligible = id === leader || rules.electorate.isActive(id as NodeId);
+    // A member that drains, or a leader, stays for a while; it is no newcomer.
+    const isEligible = state.isr.includes(id as NodeId) || rules.electorate.isActive(id as NodeId);
     // One that begins anew in another directory comes in when the metadata say which: until then it could not lead (KIP-858).
     const isHeld = rules.electorate.hasReplica(id as NodeId, state);
     if (!isEligible || !isSameProcess || !isHeld) {

@@ -10,6 +10,7 @@ import type { NodeId } from '#model/ids';
 import { isBrokerList, validateDynamicConfig } from '#model/parse-broker-config';
 import { isTopicConfig, topicConfigDef, validateTopicConfigs } from '#model/topic-config';
 import {
+  type ClusterDefaults,
   type ControllerState,
   clusterDefaults,
   type Decision,
@@ -62,11 +63,12 @@ export function incrementalAlterConfigs(
   state: ControllerState,
   command: IncrementalAlterConfigsCommand,
 ): Decision<readonly AlteredConfigs[]> {
-  return alterEach(state, command, ({ type, name, changes }) => {
+  return alterEach(state, command, ({ type, name, changes }, defaults) => {
     const current = state.image.configs(type, name);
     const wanted = new Map<string, string | null>(current);
     for (const change of changes) {
-      const value = applyChange(state, type, change, current.get(change.key));
+      const before = (): string => current.get(change.key) ?? defaultText(state, defaults, type, change.key);
+      const value = applyChange(type, change, before);
       if (isFault(value)) return value;
       if (value.text === null) wanted.delete(change.key);
       else wanted.set(change.key, value.text);
@@ -84,12 +86,19 @@ export function alterConfigs(
 }
 
 type Resource<Change> = AlteredResource<Change> & { readonly type: ResourceType };
+type Defaults = ClusterDefaults | Fault;
+type WantedConfigs<Change> = (
+  resource: Resource<Change>,
+  defaults: Defaults,
+) => ReadonlyMap<string, string | null> | Fault;
 
 function alterEach<Change extends { readonly key: string }>(
   state: ControllerState,
   command: { readonly resources: readonly AlteredResource<Change>[]; readonly validateOnly: boolean },
-  wantedConfigs: (resource: Resource<Change>) => ReadonlyMap<string, string | null> | Fault,
+  wantedConfigs: WantedConfigs<Change>,
 ): Decision<readonly AlteredConfigs[]> {
+  // Once for all: a request may alter thousands of topics, in one turn.
+  const defaults = clusterDefaults(state);
   const mentions = Map.groupBy(command.resources, ({ type, name }) => `${type}/${name}`);
   const records: MetadataRecord[] = [];
   const response: AlteredConfigs[] = [];
@@ -99,7 +108,7 @@ function alterEach<Change extends { readonly key: string }>(
     const altered =
       more.length > 0
         ? fault(ErrorCode.InvalidRequest, 'Each resource must appear at most once.')
-        : alter(state, resource, wantedConfigs);
+        : alter(state, defaults, resource, wantedConfigs);
     if (isFault(altered)) response.push({ type, name, ...altered });
     else if (records.length + altered.length > RECORDS_PER_REQUEST_MAX) {
       response.push({
@@ -133,8 +142,9 @@ function eligibleChanges(state: ControllerState, records: readonly MetadataRecor
 
 function alter<Change extends { readonly key: string }>(
   state: ControllerState,
+  defaults: Defaults,
   resource: AlteredResource<Change>,
-  wantedConfigs: (resource: Resource<Change>) => ReadonlyMap<string, string | null> | Fault,
+  wantedConfigs: WantedConfigs<Change>,
 ): readonly MetadataRecord[] | Fault {
   const { name, changes } = resource;
   const type = alterableType(state.image, resource);
@@ -143,10 +153,10 @@ function alter<Change extends { readonly key: string }>(
   if (twice.length > 0) {
     return fault(ErrorCode.InvalidRequest, `Error due to duplicate config keys: ${twice.join(',')}`);
   }
-  const wanted = wantedConfigs({ ...resource, type });
+  const wanted = wantedConfigs({ ...resource, type }, defaults);
   if (isFault(wanted)) return wanted;
   const current = state.image.configs(type, name);
-  const refusal = refuseConfigs(state, type, name, wanted, current);
+  const refusal = refuseConfigs(defaults, type, name, wanted, current);
   if (refusal !== undefined) return refusal;
 
   const records: MetadataRecord[] = [];
@@ -189,7 +199,7 @@ const VALUE_CHARS_MAX = 0x7fff;
 
 /** Only what changes is checked by itself, so that a value of an older version does not block others. */
 function refuseConfigs(
-  state: ControllerState,
+  defaults: Defaults,
   type: ResourceType,
   name: string,
   wanted: ReadonlyMap<string, string | null>,
@@ -203,13 +213,11 @@ function refuseConfigs(
     }
   }
   if (type === ResourceType.Topic) {
-    const defaults = clusterDefaults(state);
     if (isFault(defaults)) return defaults;
     const problem = validateTopicConfigs(wanted, defaults.topic);
     return problem === undefined ? undefined : fault(ErrorCode.InvalidConfig, problem);
   }
   if (type === ResourceType.Group) {
-    const defaults = clusterDefaults(state);
     if (isFault(defaults)) return defaults;
     const problem = validateGroupConfigs(wanted, defaults.config);
     return problem === undefined ? undefined : fault(ErrorCode.InvalidConfig, problem);
@@ -224,12 +232,11 @@ function refuseConfigs(
   return undefined;
 }
 
-/** The new text; null takes the config away. */
+/** The new text; null takes the config away. `before`: the present one, or the default. */
 function applyChange(
-  state: ControllerState,
   type: ResourceType,
   { key, operation, value }: ConfigChange,
-  current: string | undefined,
+  before: () => string,
 ): { readonly text: string | null } | Fault {
   if (operation === AlterOperation.Delete) return { text: null };
   if (value === null) return fault(ErrorCode.InvalidRequest, `Null value not supported for : ${key}`);
@@ -241,10 +248,10 @@ function applyChange(
   if (!isList(type, key)) {
     return fault(ErrorCode.InvalidConfig, `Can't ${word} to key ${key} because its type is not LIST.`);
   }
-  const before = splitList(current ?? defaultText(state, type, key));
+  const present = splitList(before());
   const named = splitList(value);
-  const kept = operation === AlterOperation.Append ? before : before.filter((part) => !named.includes(part));
-  const added = operation === AlterOperation.Append ? named.filter((part) => !before.includes(part)) : [];
+  const kept = operation === AlterOperation.Append ? present : present.filter((part) => !named.includes(part));
+  const added = operation === AlterOperation.Append ? named.filter((part) => !present.includes(part)) : [];
   return { text: [...kept, ...added].join(',') };
 }
 
@@ -253,8 +260,7 @@ function isList(type: ResourceType, key: string): boolean {
   return isTopicConfig(key) && topicConfigDef(key).type === 'LIST';
 }
 
-function defaultText(state: ControllerState, type: ResourceType, key: string): string {
-  if (type === ResourceType.Broker) return state.given.get(key) ?? brokerConfigDef(key)?.def.default ?? '';
-  const defaults = clusterDefaults(state);
+function defaultText({ given }: ControllerState, defaults: Defaults, type: ResourceType, key: string): string {
+  if (type === ResourceType.Broker) return given.get(key) ?? brokerConfigDef(key)?.def.default ?? '';
   return isFault(defaults) ? '' : (defaults.topic.get(key) ?? '');
 }

@@ -146,6 +146,25 @@ export function decide<Name extends OperationName>(
   return DECISIONS[operation](state, command);
 }
 
+/** One broker, or the controller itself, gives each of them one after the other. */
+const URGENT: ReadonlySet<OperationName> = new Set<OperationName>([
+  'registerBroker',
+  'unfenceBroker',
+  'fenceBroker',
+  'fenceBrokers',
+  'drainBroker',
+  'failDirectories',
+  'assignReplicas',
+  'loseReplicas',
+  'alterPartition',
+  'leaveFullDirectories',
+]);
+
+/** Whether partitions wait for it, for a leader or for what is in sync: not to be held up by what users ask for, however much that is. */
+export function isUrgent(operation: OperationName): boolean {
+  return URGENT.has(operation);
+}
+
 /** Whether this version knows a command of that name: another node asks by it. */
 export function isOperation(name: string): name is OperationName {
   return Object.hasOwn(DECISIONS, name);

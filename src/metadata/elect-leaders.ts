@@ -73,6 +73,8 @@ export function electLeaders(state: ControllerState, command: ElectLeadersComman
 export interface BalanceLeadersCommand {
   /** Directories that leaders do not return to: they have no room, or had none a moment ago. */
   readonly fullDirectories?: readonly Uuid[];
+  /** Leaders stay where they are (auto.leader.rebalance.enable is false): only what has none gets one. */
+  readonly leaderlessOnly?: boolean;
   /** At most so many partitions change in one entry. */
   readonly changesMax: number;
 }
@@ -95,7 +97,7 @@ export function balanceLeaders(state: ControllerState, command: BalanceLeadersCo
   for (const topic of state.image.topics()) {
     for (const partition of topic.partitions) {
       const { leader, replicas } = partition;
-      if (leader === replicas[0]) continue;
+      if (leader === replicas[0] || (leader !== null && command.leaderlessOnly === true)) continue;
       const ofPartition =
         leader === null ? rules.ofPartition(topic.name) : returning.ofPartition(topic.name, 'preferred');
       const change = changePartition(topic.id, partition, {}, ofPartition);

@@ -9,13 +9,13 @@ import type { Partition, PartitionChangeRecord } from './records.ts';
 import { DecisionRules } from './topic-rules.ts';
 
 export interface GrowInternalTopicsCommand {
-  /** At most so many partitions are on their way at a time. */
+  /** At most so many partitions are on their way at a time, those left out that wait for a broker which does not live. */
   readonly movesMax: number;
 }
 
 export interface GrownInternalTopics extends Outcome {
   readonly changed: number;
-  /** Partitions that are on their way. */
+  /** Partitions that are on their way, and will come to an end: all that they wait for live. */
   readonly moving: number;
 }
 
@@ -42,7 +42,10 @@ export function growInternalTopics(
   ];
   const rules = new DecisionRules(state);
   const living = [...image.brokers.keys()].filter((id) => rules.electorate.isActive(id)).sort((a, b) => a - b);
-  for (const { topic } of topics) moving += topic?.partitions.filter(isReassigning).length ?? 0;
+  const isOnItsWay = (partition: Partition): boolean =>
+    isReassigning(partition) &&
+    partition.replicas.every((id) => partition.removing.includes(id) || rules.electorate.isActive(id));
+  for (const { topic } of topics) moving += topic?.partitions.filter(isOnItsWay).length ?? 0;
   for (const { topic, wanted } of topics) {
     if (topic === undefined || living.length < wanted) continue;
     for (const partition of topic.partitions) {

@@ -68,6 +68,11 @@ export class Election {
     this.#leaderHeardAt = undefined;
   }
 
+  /** The log has lost its end, with which votes were asked for: those that come in this epoch are for another log (§5.4.1). */
+  logShortened(): void {
+    this.#stage = 'follower';
+  }
+
   leadershipLost(now: Mono): void {
     this.epochEntered();
     this.#deadline = this.#drawDeadline(now);

@@ -53,11 +53,11 @@ export class Following {
     this.#round = Math.max(this.#round, request.round);
     const { prevIndex, prevEpoch } = request;
     if (!isInSequence(request)) return;
+    // It takes nothing. A refusal would be taken for a question, and the whole log be sent in search of what fits.
+    if (this.isInstalling) return this.#confirm(leader, prevIndex);
     const fits = prevIndex <= this.#replica.commitIndex || log.epochAt(prevIndex) === prevEpoch;
-    if (!fits || (this.isInstalling && request.entries.length > 0)) {
-      const lastIndex = this.isInstalling
-        ? this.#matchedIndex
-        : log.lastIndexWithin(Math.min(prevIndex, log.lastIndex), prevEpoch);
+    if (!fits) {
+      const lastIndex = log.lastIndexWithin(Math.min(prevIndex, log.lastIndex), prevEpoch);
       this.#answer(leader, { success: false, prevIndex, lastIndex, lastEpoch: log.epochAt(lastIndex) ?? 0 });
       return;
     }

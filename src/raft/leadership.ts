@@ -1,7 +1,7 @@
 import { assert } from '#base/assert';
 import type { Mono } from '#base/ports';
 import type { NodeId } from '#model/ids';
-import type { ReplicaKey, Voter } from '#model/voter';
+import { isSameReplica, type ReplicaKey, type Voter } from '#model/voter';
 import { voterDifference } from './membership.ts';
 import type { AppendResponse, JoinRequest, RaftEntry, SnapshotResponse } from './messages.ts';
 import { Progress, partingIndex } from './progress.ts';
@@ -24,6 +24,12 @@ interface Transfer {
   told: boolean;
 }
 
+/** Where this leader's own disk stands while a majority's is ahead of it. */
+interface Outrun {
+  readonly durableIndex: number;
+  readonly since: Mono;
+}
+
 /** One leader's reign: from its election to the end of its epoch, as far as it knows. */
 export class Leadership {
   readonly #replica: Replica;
@@ -36,6 +42,7 @@ export class Leadership {
   readonly #rounds: { readonly beganAt: Mono; readonly lastIndex: number }[] = [];
   #heartbeatAt: Mono;
   #transfer: Transfer | undefined;
+  #outrun: Outrun | undefined;
 
   constructor(replica: Replica, now: Mono) {
     this.#replica = replica;
@@ -85,6 +92,7 @@ export class Leadership {
       if (isSilent && !this.#replica.membership.has(progress.key)) this.#forget(progress);
     }
     if (this.#transfer !== undefined) this.#transfer.told = false;
+    else if (this.#isHeldUp(now)) this.transfer(undefined, now);
     this.#heartbeat(now);
   }
 
@@ -160,13 +168,15 @@ export class Leadership {
     const known = this.#find(key);
     if (known !== undefined) {
       known.wantsVote = wantsVote;
-      if (!this.#replica.membership.has(key)) known.address = observer;
+      known.address = this.#replica.membership.voters.find((voter) => isSameReplica(voter, key)) ?? observer;
       // It hears nothing of this leader: what was sent to it is lost.
       known.disconnected();
       return;
     }
     const observers = this.#progress.size - this.#replica.membership.voters.length;
     if (this.#replica.isSelf(key) || observers >= OBSERVERS_MAX) return;
+    // Its node has another disk now, perhaps elsewhere: what is still said to the former one must not look for the node where it was.
+    for (const other of this.#progress.values()) if (other.key.id === key.id) other.address = observer;
     const first = partingIndex(this.#replica.log, lastIndex, lastEpoch) + 1;
     const progress = new Progress(key, observer, first, now);
     progress.wantsVote = wantsVote;
@@ -175,15 +185,16 @@ export class Leadership {
 
   /** False: there is no such voter, or none that was heard of lately. */
   transfer(to: NodeId | undefined, now: Mono): boolean {
-    const { membership, options } = this.#replica;
-    const candidates = [...this.#progress.values()]
-      .filter(({ key }) => membership.has(key) && (to === undefined || key.id === to))
-      .filter(({ contactAt }) => now - contactAt < options.electionTimeoutMs)
-      .sort((a, b) => b.match - a.match || b.contactAt - a.contactAt);
-    const best = candidates[0];
+    const best = this.#successor(to, now);
     if (best === undefined) return false;
-    this.#transfer = { to: best.key, deadline: now + options.electionTimeoutMs, told: false };
+    this.#transfer = { to: best.key, deadline: now + this.#replica.options.electionTimeoutMs, told: false };
     return true;
+  }
+
+  /** Tells the voter with the longest log to stand for election at once: this replica is about to lead no longer. */
+  abdicate(now: Mono): void {
+    const best = this.#successor(undefined, now);
+    if (best !== undefined) this.#tellToTakeOver(best);
   }
 
   progress(now: Mono): readonly ReplicaProgress[] {
@@ -291,13 +302,27 @@ export class Leadership {
   }
 
   #tellSuccessor(): void {
-    const { epoch, key, log, outbox } = this.#replica;
     const transfer = this.#transfer;
     if (transfer === undefined || transfer.told) return;
     const progress = this.#find(transfer.to);
-    if (progress === undefined || progress.match !== log.lastIndex) return;
+    if (progress === undefined || progress.match !== this.#replica.log.lastIndex) return;
     transfer.told = true;
-    outbox.send(progress.address, { kind: 'takeOver', epoch, leader: key, to: progress.key });
+    this.#tellToTakeOver(progress);
+  }
+
+  #tellToTakeOver({ address, key: to }: Progress): void {
+    const { epoch, key, outbox } = this.#replica;
+    outbox.send(address, { kind: 'takeOver', epoch, leader: key, to });
+  }
+
+  /** Of the voters that were heard of lately, or of that one alone, the one with the longest log. */
+  #successor(to: NodeId | undefined, now: Mono): Progress | undefined {
+    const { membership, options } = this.#replica;
+    const [best] = [...this.#progress.values()]
+      .filter(({ key }) => membership.has(key) && (to === undefined || key.id === to))
+      .filter(({ contactAt }) => now - contactAt < options.electionTimeoutMs)
+      .sort((a, b) => b.match - a.match || b.contactAt - a.contactAt);
+    return best;
   }
 
   #heard(progress: Progress, round: number): void {
@@ -318,11 +343,27 @@ export class Leadership {
     this.#reads.confirmed(round, outbox);
   }
 
+  /**
+   * Whether its own disk has stood still for an election timeout, while a majority has more on theirs. A leader commits nothing that is not
+   * on its own disk either: under another one things go on.
+   */
+  #isHeldUp(now: Mono): boolean {
+    const { durableIndex } = this.#replica.log;
+    if (this.#reached() <= durableIndex) this.#outrun = undefined;
+    else if (this.#outrun?.durableIndex !== durableIndex) this.#outrun = { durableIndex, since: now };
+    return this.#outrun !== undefined && now - this.#outrun.since >= this.#replica.options.electionTimeoutMs;
+  }
+
+  /** The last entry that is on the disks of a majority. */
+  #reached(): number {
+    const { log, membership } = this.#replica;
+    return membership.majority((voter) => this.#byVoter(voter, log.durableIndex, ({ durable }) => durable));
+  }
+
   /** An entry counts where it is on disk, and only one of the own epoch is committed by counting (§5.4.2, figure 8). */
   #advance(): void {
-    const { commitIndex, epoch, log, membership, options } = this.#replica;
-    const reached = membership.majority((voter) => this.#byVoter(voter, log.durableIndex, ({ durable }) => durable));
-    const index = Math.min(reached, log.durableIndex);
+    const { commitIndex, epoch, log, options } = this.#replica;
+    const index = Math.min(this.#reached(), log.durableIndex);
     if (index <= commitIndex) return;
     // PLANTED BUG commit-older-epoch-by-count: an entry of an earlier leader counts as committed once a majority has it.
     if (log.epochAt(index) !== epoch && !options.planted.has('commit-older-epoch-by-count')) return;

@@ -66,7 +66,10 @@ export interface AppendResponse {
   readonly round: number;
   /** Of the request that it answers. */
   readonly prevIndex: number;
-  /** The entries fit behind `prevIndex`; else `lastIndex` and `lastEpoch` are a hint where the logs may part (the paper's §5.3). */
+  /**
+   * The entries fit behind `prevIndex`, or none are taken before a snapshot is installed; else `lastIndex` and `lastEpoch` are a hint where
+   * the logs may part (the paper's §5.3).
+   */
   readonly success: boolean;
   /** On success: everything up to it equals the leader's log, and is on the follower's disk up to `durableIndex`. */
   readonly lastIndex: number;

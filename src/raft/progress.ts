@@ -5,7 +5,7 @@ import type { LogView } from './log-view.ts';
 import type { AppendResponse, PeerAddress, RaftEntry, SnapshotResponse } from './messages.ts';
 import type { LogPosition } from './raft-types.ts';
 
-/** Of entries on their way to one replica: payloads, and a little for each message. */
+/** Of entries on their way to one replica's disk, which it holds in memory until then: payloads, and a little for each message. */
 const IN_FLIGHT_BYTES_MAX = 1024 * 1024;
 /** Of the entries in one message; one larger entry goes alone. */
 const MESSAGE_BYTES_MAX = 256 * 1024;
@@ -178,7 +178,7 @@ export class Progress {
   #succeeded({ lastIndex, durableIndex }: AppendResponse): void {
     this.#match = Math.max(this.#match, lastIndex);
     this.#durable = Math.max(this.#durable, durableIndex);
-    while ((this.#inFlight.peek()?.lastIndex ?? Number.POSITIVE_INFINITY) <= this.#match)
+    while ((this.#inFlight.peek()?.lastIndex ?? Number.POSITIVE_INFINITY) <= this.#durable)
       this.#inFlightBytes -= this.#inFlight.shift().bytes;
     if (this.#state === 'snapshot') return;
     this.#next = this.#state === 'probe' ? this.#match + 1 : Math.max(this.#next, this.#match + 1);

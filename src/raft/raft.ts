@@ -229,12 +229,17 @@ export class Raft {
 
   /**
    * The disk has no room. Whatever had been given out for the log, pieces of a snapshot included, and is not written by now has been
-   * dropped by the driver: the log ends where it is durable, as after a crash. A leader steps down.
+   * dropped by the driver: the log ends where it is durable, as after a crash. A leader steps down. One that was active asks another voter to
+   * take over; one that was not may have been asked by another without room, and so on.
    */
   diskFull(now: Mono): void {
+    if (this.isActive) this.#leadership?.abdicate(now);
     if (this.#leadership !== undefined) this.#stepDown(now);
     const { durableIndex, lastIndex } = this.#replica.log;
-    if (lastIndex > durableIndex) this.#replica.truncateFrom(durableIndex + 1);
+    if (lastIndex > durableIndex) {
+      this.#replica.truncateFrom(durableIndex + 1);
+      this.#election.logShortened();
+    }
     this.#following.writesLost();
   }
 

@@ -150,6 +150,8 @@ export class BrokerSessions {
     }
     const { image, leaderHeardAt: heardAt } = this.#quorum;
     const former = this.#formerLeader === undefined ? {} : { former: { id: this.#formerLeader, heardAt } };
+    // If this node leads twice running, it is itself who led before: what it has heard since is more than it heard as a follower.
+    this.#formerLeader = undefined;
     this.#liveness.activated(image.brokers.values(), this.#clock.now(), { self: self.id, ...former });
     this.#carryOut();
     this.#votersTimer.arm(VOTERS_MS);

@@ -49,11 +49,11 @@ export class ControllerHost {
     return answer;
   }
 
-  /** Confirmed by a majority: no leader that was deposed meanwhile answers. */
+  /** Confirmed by a majority: no leader that was deposed meanwhile answers, nor one that led when it was asked and follows now. */
   describeQuorum(): Promise<QuorumAnswer> {
     return new Promise((answer) => {
-      this.#quorum.confirm((isLeader) =>
-        answer(isLeader ? this.#describe() : { errorCode: ErrorCode.NotLeaderOrFollower }),
+      this.#quorum.confirm((hasLed) =>
+        answer(hasLed && this.#quorum.isActive ? this.#describe() : { errorCode: ErrorCode.NotLeaderOrFollower }),
       );
     });
   }

@@ -1,6 +1,7 @@
 import type { Deadlines } from '#base/deadlines';
+import { Fifo } from '#base/fifo';
 import type { Clock } from '#base/ports';
-import type { CommandOf, OperationName, ResponseOf } from '#metadata/controller';
+import { type CommandOf, isUrgent, type OperationName, type ResponseOf } from '#metadata/controller';
 import type { NodeId } from '#model/ids';
 import type { ControllerHost } from './controller-host.ts';
 import {
@@ -14,12 +15,18 @@ import {
 import type { Decided, MetadataController, Undecided } from './metadata-controller.ts';
 import type { MetadataQuorum } from './metadata-quorum.ts';
 import type { PeerNetwork } from './peer-network.ts';
+import { REQUESTS_MAX } from './peer-requests.ts';
 import type { PeerAnswer } from './peer-types.ts';
 
 /** Between two tries to find the active controller; an election takes longer. */
 const RETRY_MS = 30;
 /** One try at another node; its own deadlines are shorter. */
 const TRY_MS = 5_000;
+/**
+ * Commands of this node under way at a time, but for urgent ones: half of the requests that a peer takes, so that those find room, and
+ * heartbeats, without which this node would be fenced. More wait here.
+ */
+const COMMANDS_MAX = REQUESTS_MAX / 2;
 
 /**
  * Whether a command that may have been carried out already can be given again, and its answer be that of the first time: the topics
@@ -65,6 +72,10 @@ export class ControllerLink {
   readonly #peers: PeerNetwork;
   /** Tries at another node, by the leader and epoch that were asked: given up when there is a newer one. */
   readonly #tries = new Set<() => void>();
+  /** Of commands, those that are urgent left out. */
+  #underWay = 0;
+  /** As many as there are requests of clients. */
+  readonly #waiting = new Fifo<() => void>();
   #stopped = false;
 
   constructor(
@@ -92,7 +103,10 @@ export class ControllerLink {
   ): Promise<Submitted<Name>> {
     const until = this.#clock.now() + timeoutMs;
     for (;;) {
-      const decided = await this.#within(this.#try(operation, command, until - this.#clock.now()), until);
+      const tried = isUrgent(operation)
+        ? this.#try(operation, command, until)
+        : this.#inTurn(operation, command, until);
+      const decided = await this.#within(tried, until);
       if (this.#stopped) return 'stopped';
       if (typeof decided === 'object') {
         await this.#applied(decided.index, until);
@@ -141,6 +155,23 @@ export class ControllerLink {
 
   stop(): void {
     this.#stopped = true;
+    for (const go of this.#waiting.drain()) go();
+  }
+
+  /** What has waited for too long is not asked for any more. */
+  async #inTurn<Name extends OperationName>(
+    operation: Name,
+    command: CommandOf<Name>,
+    until: number,
+  ): Promise<Decided<Name> | Undecided> {
+    if (this.#underWay < COMMANDS_MAX) this.#underWay += 1;
+    else await new Promise<void>((go) => this.#waiting.push(go));
+    const isOver = this.#stopped || this.#clock.now() >= until;
+    const decided = isOver ? 'notController' : await this.#try(operation, command, until);
+    // Its place goes to the next.
+    if (this.#waiting.length > 0) this.#waiting.shift()();
+    else this.#underWay -= 1;
+    return decided;
   }
 
   /** Also this node may be a controller that commits nothing any more. */
@@ -160,13 +191,14 @@ export class ControllerLink {
   async #try<Name extends OperationName>(
     operation: Name,
     command: CommandOf<Name>,
-    leftMs: number,
+    until: number,
   ): Promise<Decided<Name> | Undecided> {
     const { leaderId, self } = this.#quorum;
     if (leaderId === undefined) return 'notController';
     if (leaderId === self.id) return await this.#controller.submit(operation, command);
     const request: DecideRequest = { operation, command };
-    const answer = await this.#askWhileLeading(leaderId, request, Math.max(1, Math.min(TRY_MS, leftMs)));
+    const leftMs = Math.max(1, Math.min(TRY_MS, until - this.#clock.now()));
+    const answer = await this.#askWhileLeading(leaderId, request, leftMs);
     if (answer.failure === 'timeout' || answer.failure === 'disconnected') return 'unknown';
     if (answer.failure !== undefined) return 'notController';
     const body = answer.body as DecideAnswer;

@@ -12,8 +12,8 @@ export interface ControllerUpkeepOptions {
 }
 
 /**
- * After a broker has come or replicas have caught up, things are looked at so much later: until then more may have come. While a directory
- * is full, or was a moment ago, they are looked at as often.
+ * After a broker has come, replicas have caught up or configs are others, things are looked at so much later: until then more may have
+ * come. While a directory is full, or was a moment ago, they are looked at as often.
  */
 const SOON_MS = 5_000;
 /** Leaders that change in one decision; the next one follows at once, and lets others in between. */
@@ -24,8 +24,8 @@ const GROWING_MS = 250;
 const MOVES_MAX = 10;
 
 /**
- * What the active controller does unasked: leaders leave directories that are full, preferred leaders come back, internal topics grow
- * with the cluster. Idle on every other node.
+ * What the active controller does unasked: leaders leave directories that are full, preferred leaders come back, what has no leader gets
+ * one where its topic has come to allow that, internal topics grow with the cluster. Idle on every other node.
  */
 export class ControllerUpkeep {
   readonly #clock: Clock;
@@ -81,7 +81,7 @@ export class ControllerUpkeep {
     const grown = await this.#controller.submit('growInternalTopics', { movesMax: MOVES_MAX });
     const isGrowing = typeof grown === 'object' && grown.response.moving > 0;
     await this.#leaveFull();
-    if (this.#options.balancesLeaders) await this.#balance();
+    await this.#balance();
     this.#isWorking = false;
     const isAnyFull = this.#sessions.fullDirectories().length > 0;
     this.#lookWithin(isGrowing ? GROWING_MS : isAnyFull ? SOON_MS : this.#options.checkMs);
@@ -101,14 +101,20 @@ export class ControllerUpkeep {
   async #balance(): Promise<void> {
     while (!this.#stopped) {
       const fullDirectories = this.#sessions.fullDirectories();
-      const decided = await this.#controller.submit('balanceLeaders', { fullDirectories, changesMax: LEADERS_MAX });
+      const leaderlessOnly = !this.#options.balancesLeaders;
+      const command = { fullDirectories, leaderlessOnly, changesMax: LEADERS_MAX };
+      const decided = await this.#controller.submit('balanceLeaders', command);
       if (typeof decided !== 'object' || !decided.response.isPartial) return;
       await new Promise<void>((resolve) => this.#clock.defer(resolve));
     }
   }
 }
 
-/** Whether something may be better placed now: a broker has changed, or more replicas are in sync. */
-function isNews({ brokers, partitions }: MetadataDelta): boolean {
-  return brokers.length > 0 || partitions.some(({ before, after }) => before && after.isr.length > before.isr.length);
+/**
+ * Whether something may be better placed now: a broker has changed, more replicas are in sync, or a topic may have come to allow an
+ * unclean election.
+ */
+function isNews({ brokers, configs, partitions }: MetadataDelta): boolean {
+  if (brokers.length > 0 || configs.length > 0) return true;
+  return partitions.some(({ before, after }) => before && after.isr.length > before.isr.length);
 }

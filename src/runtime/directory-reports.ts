@@ -12,6 +12,8 @@ import type { ReplicaObserver } from './partition-table.ts';
 /** What has been opened within such a time is reported together. */
 const GATHER_MS = 50;
 const RETRY_MS = 1_000;
+/** Between two reports of a replica that alone had everything: another one may have come to lead without it. */
+const LAST_MS = 5_000;
 const SUBMIT_MS = 5_000;
 /** In one request; more follow. */
 const REPLICAS_MAX = 1_000;
@@ -27,9 +29,14 @@ export class DirectoryReports implements ReplicaObserver {
   readonly #link: ControllerLink;
   readonly #lifecycle: BrokerLifecycle;
   readonly #timer: Timer;
+  readonly #lastTimer: Timer;
   /** By topic id and number; as many as there are partitions here. */
   readonly #unreported = new Map<string, AssignedReplica>();
+  /** Refused, since only the directory that is gone had what was acknowledged: none of them can be in sync before it is told again. */
+  readonly #last = new Map<string, AssignedReplica>();
   #isReporting = false;
+  /** Something has come up since the report that is under way began. */
+  #isDueAgain = false;
   #stopped = false;
 
   constructor(
@@ -48,19 +55,25 @@ export class DirectoryReports implements ReplicaObserver {
     this.#link = parts.link;
     this.#lifecycle = parts.lifecycle;
     this.#timer = clock.timer(() => void this.#report());
+    this.#lastTimer = clock.timer(() => this.#tellAgain());
   }
 
   opened({ topicId, index, log }: Partition): void {
     const directory = log === undefined ? undefined : this.#store.directoryIdOf(log);
     const state = this.#image.topicById(topicId)?.partitions[index];
     if (directory === undefined || state === undefined) return;
+    const replica = { directory, topicId, partition: index };
+    const name = nameOf(replica);
+    this.#last.delete(name);
     if (state.directories[state.replicas.indexOf(this.#id)] === directory) return;
-    this.#unreported.set(`${topicId}-${index}`, { directory, topicId, partition: index });
+    this.#unreported.set(name, replica);
     this.#timer.arm(GATHER_MS);
   }
 
   closing({ topicId, index }: Partition): void {
-    this.#unreported.delete(`${topicId}-${index}`);
+    const name = nameOf({ topicId, partition: index });
+    this.#unreported.delete(name);
+    this.#last.delete(name);
   }
 
   /** A directory has gone offline. */
@@ -71,16 +84,28 @@ export class DirectoryReports implements ReplicaObserver {
   stop(): void {
     this.#stopped = true;
     this.#timer.disarm();
+    this.#lastTimer.disarm();
+  }
+
+  #tellAgain(): void {
+    for (const [name, replica] of this.#last) this.#unreported.set(name, replica);
+    this.#last.clear();
+    this.#timer.arm(0);
   }
 
   async #report(): Promise<void> {
-    if (this.#isReporting || this.#stopped) return;
+    if (this.#stopped) return;
+    if (this.#isReporting) {
+      this.#isDueAgain = true;
+      return;
+    }
     this.#isReporting = true;
+    this.#isDueAgain = false;
     const isDone = (await this.#reportFailed()) && (await this.#reportReplicas());
     this.#isReporting = false;
     if (this.#stopped) return;
     if (!isDone) this.#timer.arm(RETRY_MS);
-    else if (this.#unreported.size > 0) this.#timer.arm(0);
+    else if (this.#isDueAgain || this.#unreported.size > 0) this.#timer.arm(0);
   }
 
   async #reportFailed(): Promise<boolean> {
@@ -102,8 +127,19 @@ export class DirectoryReports implements ReplicaObserver {
     const { brokerEpoch } = this.#lifecycle;
     const answer = await this.#link.submit('assignReplicas', { id: this.#id, brokerEpoch, replicas }, SUBMIT_MS);
     if (typeof answer !== 'object' || answer.errorCode !== ErrorCode.None) return false;
-    // Also what was refused: the topic is gone, or another report says better.
-    for (const { topicId, partition } of replicas) this.#unreported.delete(`${topicId}-${partition}`);
+    for (const [place, replica] of replicas.entries()) {
+      const name = nameOf(replica);
+      // It may have moved, or gone, meanwhile.
+      if (this.#unreported.get(name) !== replica) continue;
+      // Also what was refused for another reason: the topic is gone, or another report says better.
+      this.#unreported.delete(name);
+      if (answer.replicas[place]?.errorCode === ErrorCode.IneligibleReplica) this.#last.set(name, replica);
+    }
+    if (this.#last.size > 0) this.#lastTimer.arm(LAST_MS);
     return true;
   }
+}
+
+function nameOf({ topicId, partition }: { readonly topicId: Uuid; readonly partition: number }): string {
+  return `${topicId}-${partition}`;
 }

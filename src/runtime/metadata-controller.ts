@@ -1,11 +1,11 @@
 import { Fifo } from '#base/fifo';
 import type { Random } from '#base/ports';
-import { type CommandOf, decide, type OperationName, type ResponseOf } from '#metadata/controller';
+import { type CommandOf, decide, isUrgent, type OperationName, type ResponseOf } from '#metadata/controller';
 import type { ControllerState } from '#metadata/decision';
 import type { PlantedBugs } from '#model/planted-bugs';
 import type { MetadataQuorum } from './metadata-quorum.ts';
 
-/** Commands that may wait; more are answered 'busy'. */
+/** Commands that may wait, and urgent ones beside them; more are answered 'busy'. */
 const QUEUE_MAX = 1000;
 
 /**
@@ -28,12 +28,14 @@ interface Waiting {
 /**
  * The decisions of the active controller, if this node is it: takes commands one after another, so that each sees the records of all
  * before it, and answers when they are committed and published. What needs no records is answered only once a majority has confirmed
- * that this node still leads.
+ * that this node still leads. Urgent commands and the others are taken in turns.
  */
 export class MetadataController {
   readonly #quorum: MetadataQuorum;
   readonly #state: ControllerState;
   readonly #queue = new Fifo<Waiting>();
+  readonly #urgent = new Fifo<Waiting>();
+  #wasUrgent = false;
   #deciding = false;
 
   /** `given`: see ControllerState. */
@@ -42,7 +44,7 @@ export class MetadataController {
     this.#state = { image: quorum.image, random, given, planted };
     quorum.onRole(() => {
       if (quorum.isActive) this.#next();
-      else for (const waiting of this.#queue.drain()) waiting.refuse('notController');
+      else for (const waiting of [...this.#urgent.drain(), ...this.#queue.drain()]) waiting.refuse('notController');
     });
   }
 
@@ -53,8 +55,9 @@ export class MetadataController {
   submit<Name extends OperationName>(operation: Name, command: CommandOf<Name>): Promise<Decided<Name> | Undecided> {
     return new Promise((answer) => {
       if (!this.#quorum.isActive) return answer('notController');
-      if (this.#queue.length >= QUEUE_MAX) return answer('busy');
-      this.#queue.push({ decide: () => this.#decide(operation, command, answer), refuse: answer });
+      const queue = isUrgent(operation) ? this.#urgent : this.#queue;
+      if (queue.length >= QUEUE_MAX) return answer('busy');
+      queue.push({ decide: () => this.#decide(operation, command, answer), refuse: answer });
       this.#next();
     });
   }
@@ -82,9 +85,13 @@ export class MetadataController {
   }
 
   #next(): void {
-    while (!this.#deciding && this.#queue.length > 0 && this.#quorum.isActive) {
+    while (!this.#deciding && this.#quorum.isActive) {
+      const isUrgentTurn = this.#urgent.length > 0 && (!this.#wasUrgent || this.#queue.length === 0);
+      const queue = isUrgentTurn ? this.#urgent : this.#queue;
+      if (queue.length === 0) return;
+      this.#wasUrgent = isUrgentTurn;
       this.#deciding = true;
-      this.#queue.shift().decide();
+      queue.shift().decide();
     }
   }
 }

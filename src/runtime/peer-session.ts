@@ -22,8 +22,10 @@ import type { PeerHandler, PeerHello, PeerRequest } from './peer-types.ts';
 
 /** Whoever has connected and not said hello by then is dropped. */
 const GREETING_MS = 5_000;
-/** Requests of all peers that are not answered yet, as they came; the true bound is this and one request. */
+/** Requests of all peers that are not answered yet, as they came; the true bound is this, one request, and the small ones of each peer. */
 const REQUEST_BYTES_MAX = 64 * 1024 * 1024;
+/** Let in beyond it, for their number is bounded: a heartbeat that is turned away for what users ask for has its broker fenced. */
+const SMALL_REQUEST_BYTES = 4 * 1024;
 
 /** The node, as its inbound connections see it. */
 export interface SessionHost extends PeerHost {
@@ -164,7 +166,8 @@ export class PeerSession implements PeerUser {
     const { correlation, operation, body } = decoded.value;
     if (this.#requests.has(correlation)) return this.#connection.refuse('it gave two requests one number');
     this.#host.stats.requestsReceived += 1;
-    if (this.#requests.size >= REQUESTS_MAX || this.#host.requestBytes > REQUEST_BYTES_MAX) {
+    const isTooMuch = payload.length > SMALL_REQUEST_BYTES && this.#host.requestBytes > REQUEST_BYTES_MAX;
+    if (this.#requests.size >= REQUESTS_MAX || isTooMuch) {
       this.#host.stats.requestsRefused += 1;
       return this.#respond(correlation, ResponseStatus.Busy, null);
     }

@@ -67,7 +67,10 @@ export class QuorumLog {
     this.#next();
   }
 
-  /** The written snapshot becomes the log's base, unless the log is beyond it by then, or there is no room; the writer is spent either way. */
+  /**
+   * The written snapshot becomes the log's base, unless the log is beyond it by then or there is no room for its place. The writer is spent
+   * either way.
+   */
   compact(writer: RaftSnapshotWriter): Promise<boolean> {
     return new Promise((done) => {
       if (this.#stopped) return done(false);
@@ -138,23 +141,25 @@ export class QuorumLog {
         return await this.#store(operation.piece);
       case 'install':
         return await this.#install(operation.writer);
-      case 'compact': {
-        const isNews = operation.writer.covers.index > this.#log.snapshotIndex;
-        const isDone = isNews && (await this.#compact(operation.writer));
-        if (!isDone) await operation.writer.abandon();
-        return operation.done(isDone);
-      }
+      case 'compact':
+        return await this.#compact(operation);
     }
   }
 
-  /** False: it finds no room to take its place; a later one may. */
-  async #compact(writer: RaftSnapshotWriter): Promise<boolean> {
+  /** Without room for its place among the files the snapshot is given up: the log needs it no more than before. */
+  async #compact({ writer, done }: Extract<Operation, { kind: 'compact' }>): Promise<void> {
+    const { index } = writer.covers;
+    let isInPlace = false;
     try {
-      await this.#log.compact(writer);
-      return true;
+      if (index > this.#log.snapshotIndex) {
+        await this.#log.compact(writer);
+        isInPlace = true;
+      } else await writer.abandon();
     } catch (failure) {
-      if (!isTransient(failure)) throw failure;
-      return false;
+      if (!isTransient(failure) || this.#log.snapshotIndex >= index) throw failure;
+      await writer.abandon();
+    } finally {
+      done(isInPlace);
     }
   }
 

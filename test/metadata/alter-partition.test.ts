@@ -57,6 +57,18 @@ describe('AlterPartition', () => {
     expect(cluster.lastRecords).toEqual([]);
   });
 
+  test('takes newcomers, and lets others go, beside a member that drains', () => {
+    const cluster = ofThree();
+    cluster.alterIsr('t', [1]);
+    cluster.run('drainBroker', cluster.brokerCommand(1));
+    cluster.alterIsr('t', [1, 2]);
+    expect(cluster.state('t')).toMatchObject({ leader: 2, isr: [1, 2] });
+    expect(cluster.alterIsr('t', [1, 2, 3]).partitions[0]?.errorCode).toBe(ErrorCode.None);
+    expect(cluster.alterIsr('t', [2, 1]).partitions[0]?.errorCode).toBe(ErrorCode.None);
+    cluster.alterIsr('t', [2]);
+    expect(cluster.alterIsr('t', [1, 2]).partitions[0]?.errorCode).toBe(ErrorCode.IneligibleReplica);
+  });
+
   test('takes members whose process the leader does not know by what is registered', () => {
     const cluster = ofThree();
     cluster.alterIsr('t', [1]);

@@ -29,6 +29,32 @@ function withTopic(given: Readonly<Record<string, string>> = {}): TestCluster {
 const configsOf = (cluster: TestCluster, type: ResourceType, name: string) =>
   Object.fromEntries(cluster.image.configs(type, name));
 
+/** Counts how often all of it is read. */
+class GivenConfigs extends Map<string, string> {
+  reads = 0;
+
+  override [Symbol.iterator](): MapIterator<[string, string]> {
+    this.reads += 1;
+    return super[Symbol.iterator]();
+  }
+}
+
+test('what the cluster is given is read once for all resources of a request: a turn alters thousands', () => {
+  const cluster = withTopic();
+  const topics = Array.from({ length: 50 }, (_, at) => cluster.create(`t${at}`).name);
+  const given = new GivenConfigs();
+  Object.defineProperty(cluster, 'given', { value: given });
+  const reads = (names: readonly string[]): number => {
+    given.reads = 0;
+    const changes = [change('segment.ms', SET, '9'), change('cleanup.policy', APPEND, 'compact')];
+    const resources = names.map((name) => ({ type: ResourceType.Topic, name, changes }));
+    const altered = cluster.run('incrementalAlterConfigs', { validateOnly: false, resources });
+    expect(new Set(altered.map(({ errorCode }) => errorCode))).toEqual(new Set([ErrorCode.None]));
+    return given.reads;
+  };
+  expect(reads(topics)).toBe(reads(['t']));
+});
+
 describe('IncrementalAlterConfigs (KIP-339)', () => {
   test('sets, deletes, appends and subtracts, and leaves the rest', () => {
     const cluster = withTopic();

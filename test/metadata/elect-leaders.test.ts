@@ -133,6 +133,23 @@ describe('the balance of leaders', () => {
     expect(cluster.state('t').leader).toBe(2);
   });
 
+  test('leads only what has no leader where leaders are to stay', () => {
+    const cluster = leaderless();
+    cluster.unfence(1);
+    cluster.alterIsr('t', [1, 2]);
+    cluster.createAssigned('u', [[1, 2]]);
+    cluster.alterIsr('u', [1]);
+    cluster.fence(1);
+    cluster.setTopicConfig('u', 'unclean.leader.election.enable', 'true');
+    expect([cluster.state('t').leader, cluster.state('u').leader]).toEqual([2, null]);
+    expect(cluster.run('balanceLeaders', { leaderlessOnly: true, changesMax: 10 }).changed).toBe(1);
+    cluster.unfence(1);
+    cluster.alterIsr('t', [1, 2]);
+    expect(cluster.run('balanceLeaders', { leaderlessOnly: true, changesMax: 10 }).changed).toBe(0);
+    expect([cluster.state('t').leader, cluster.state('u').leader]).toEqual([2, 2]);
+    expect(balance(cluster).changed).toBe(1);
+  });
+
   test('never trades a leader that is there for an unclean one', () => {
     const cluster = TestCluster.withBrokers(2);
     cluster.createAssigned('t', [[1, 2]]);

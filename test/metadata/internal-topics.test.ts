@@ -49,6 +49,18 @@ describe('internal topics of a cluster that has grown', () => {
     expect(grow(cluster, 3)).toBe(1);
   });
 
+  test('do not wait for those that go to a broker which is gone', () => {
+    const cluster = grown();
+    expect(grow(cluster, 3)).toBe(3);
+    cluster.fence(3);
+    cluster.register(4, { rack: 'd' });
+    cluster.unfence(4);
+    expect(cluster.run('growInternalTopics', { movesMax: 3 })).toMatchObject({ changed: 1, moving: 1 });
+    expect(cluster.state(OFFSETS, 3).adding.toSorted()).toEqual([2, 4]);
+    cluster.unfence(3);
+    expect(cluster.run('growInternalTopics', { movesMax: 3 })).toMatchObject({ changed: 0, moving: 4 });
+  });
+
   test('wait until as many brokers live', () => {
     const cluster = grown();
     cluster.fence(3);

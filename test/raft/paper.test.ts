@@ -162,6 +162,20 @@ describe('paper §5.3: log replication', () => {
     expect(one.sent('append').filter(({ at }) => at === 2).length).toBeGreaterThan(0);
   });
 
+  test('what a follower has not on its disk is bounded as well: that it has come makes no room for more', () => {
+    const one = new Lone();
+    one.elect();
+    one.answer(2, 2);
+    for (let count = 0; count < 40; count += 1) one.raft.propose(new Uint8Array(100 * 1024), one.now);
+    one.settle();
+    const toTwo = () => one.sent('append').filter(({ at }) => at === 2);
+    const last = toTwo().at(-1)?.entries.at(-1)?.index ?? 0;
+    one.answer(2, last, { durableIndex: 2 });
+    expect([last > 2, toTwo()]).toEqual([true, []]);
+    one.answer(2, last);
+    expect(toTwo().length).toBeGreaterThan(0);
+  });
+
   test('entries that are here stay when an old request comes late', () => {
     const one = new Lone({ epochs: [1, 1, 1] });
     one.append(2, 1, { prevIndex: 1, entries: entriesOf(2, 1) });
@@ -320,6 +334,21 @@ describe('paper §7: snapshots', () => {
     one.raft.snapshotInstalled(snapshot);
     one.settle();
     expect(one.raft.lastIndex).toBe(10);
+  });
+
+  test('while it is being installed, a leader that knows nothing of it is not made to search the log for what fits', () => {
+    const one = new Lone({ epochs: [1, 1] });
+    one.append(2, 3, { prevIndex: 3, prevEpoch: 1, commitIndex: 2 });
+    one.chunk(2, 3, { last: true });
+    one.sent('appendResponse');
+    one.append(3, 4, { prevIndex: 20, prevEpoch: 4, entries: entriesOf(21, 4) });
+    one.append(3, 4, { prevIndex: 2, prevEpoch: 1, entries: entriesOf(3, 4) });
+    const here = { success: true, lastIndex: 2, durableIndex: 2 };
+    expect(one.sent('appendResponse')).toMatchObject([here, here]);
+    expect(one.log).toBe('1/0 2/1 3/1');
+    one.raft.snapshotInstalled(snapshot);
+    one.append(3, 4, { prevIndex: 20, prevEpoch: 4, entries: entriesOf(21, 4) });
+    expect(one.sent('appendResponse')).toMatchObject([{ success: false, lastIndex: 10 }]);
   });
 
   test('a snapshot of what is here already is answered, not written; also when the log is not yet on disk', () => {

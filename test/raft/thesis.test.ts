@@ -1,7 +1,7 @@
 /** Named after the sections of Ongaro's thesis "Consensus: Bridging Theory and Practice", and what our replicas have beside it. */
 import { describe, expect, test } from 'vitest';
 import { entriesOf, Lone } from './lone.ts';
-import { bytesOf, ELECTION_TIMEOUT_MS, HEARTBEAT_MS, keyOf, voterOf, votersPayload } from './support.ts';
+import { bytesOf, ELECTION_TIMEOUT_MS, HEARTBEAT_MS, keyOf, nameOf, voterOf, votersPayload } from './support.ts';
 
 const SILENCE_MS = 2 * ELECTION_TIMEOUT_MS;
 
@@ -326,7 +326,97 @@ describe('KIP-853: a replica is its node and its disk', () => {
   });
 });
 
+describe('a leader whose own disk stands still', () => {
+  /** Active, with an entry that both others have on disk, and its own has not taken. */
+  function outrun(): { one: Lone; save: () => void; hear: () => void } {
+    const one = new Lone({ slow: true });
+    const save = (): void => {
+      for (const { hardState, append, generation } of one.outputs.splice(0)) {
+        if (hardState !== undefined) one.raft.hardStateSaved(hardState, one.now);
+        const last = append.at(-1);
+        if (last !== undefined) one.raft.persisted(last.index, generation, one.now);
+      }
+      one.settle();
+    };
+    const hear = (): void => {
+      one.expire();
+      const round = one.sent('append').at(-1)?.round ?? 1;
+      for (const id of [2, 3]) one.answer(id, one.raft.lastIndex, { round });
+    };
+    one.expire();
+    for (const pre of [true, false]) {
+      one.receive(2, { kind: 'voteResponse', epoch: 1, pre, voter: keyOf(2), granted: true });
+      save();
+    }
+    for (const id of [2, 3]) one.answer(id, 2);
+    one.raft.propose(bytesOf('a'), one.now);
+    one.settle();
+    hear();
+    expect([one.raft.isActive, one.raft.commitIndex, one.raft.lastIndex]).toEqual([true, 2, 3]);
+    return { one, save, hear };
+  }
+
+  test('for an election timeout hands over, where a majority has more on theirs', () => {
+    const { one, hear } = outrun();
+    const since = one.now;
+    while (one.sent('takeOver').length === 0 && one.now - since < 3 * ELECTION_TIMEOUT_MS) hear();
+    expect(one.now - since).toBeGreaterThanOrEqual(ELECTION_TIMEOUT_MS);
+    expect(one.now - since).toBeLessThanOrEqual(ELECTION_TIMEOUT_MS + 2 * HEARTBEAT_MS);
+    expect(one.raft.propose(bytesOf('b'), one.now)).toBeUndefined();
+  });
+
+  test('for less leads on, however far behind it is', () => {
+    const { one, save, hear } = outrun();
+    for (let count = 0; count < 40; count += 1) {
+      hear();
+      if (count % 5 !== 0) continue;
+      save();
+      one.raft.propose(bytesOf('b'), one.now);
+      one.settle();
+    }
+    expect([one.raft.role, one.sent('takeOver')]).toEqual(['leader', []]);
+  });
+});
+
+describe('a node that comes back with another disk, elsewhere', () => {
+  test('is sent nothing at its former address any more: its connections would go to and fro', () => {
+    const one = new Lone();
+    one.elect();
+    one.answer(2, 2);
+    const observer = { ...voterOf(3, 1), host: 'elsewhere' };
+    one.receive(3, { kind: 'join', epoch: 0, observer, lastIndex: 0, lastEpoch: 0, wantsVote: true });
+    one.outputs = [];
+    for (let round = 0; round < 6; round += 1) {
+      one.expire();
+      one.answer(2, 2, { round: one.sent('append').at(-1)?.round ?? 1 });
+    }
+    const sent = one.outputs.flatMap(({ messages }) => messages).filter(({ to }) => to.id === 3);
+    const receivers = new Set(sent.map(({ message }) => 'to' in message && nameOf(message.to)));
+    expect([receivers, new Set(sent.map(({ to }) => to.host))]).toEqual([new Set(['3', '3b']), new Set(['elsewhere'])]);
+  });
+});
+
 describe('a disk without room', () => {
+  test('an active leader asks the best of the others to take over: nobody waits for a timeout', () => {
+    const one = new Lone();
+    one.elect();
+    one.answer(2, 1);
+    one.answer(3, 2);
+    expect(one.raft.isActive).toBe(true);
+    one.raft.propose(bytesOf('a'), one.now);
+    one.raft.diskFull(one.now);
+    one.settle();
+    expect([one.raft.role, one.sent('takeOver').map(({ at }) => at)]).toEqual(['follower', [3]]);
+  });
+
+  test('one that was never active asks nobody: it may have been asked by another without room', () => {
+    const one = new Lone();
+    one.elect();
+    one.raft.diskFull(one.now);
+    one.settle();
+    expect([one.raft.role, one.sent('takeOver')]).toEqual(['follower', []]);
+  });
+
   test('a leader steps down, and its log ends where it is on disk', () => {
     const one = new Lone({ slow: true, voters: [1] });
     one.raft.hardStateSaved(one.outputs.at(-1)?.hardState ?? one.raft.hardState, one.now);
@@ -337,6 +427,21 @@ describe('a disk without room', () => {
     one.raft.diskFull(one.now);
     one.settle();
     expect(one.outputs).toMatchObject([{ truncateFrom: 2, append: [], commitIndex: 0 }]);
+    expect([one.raft.role, one.log]).toEqual(['follower', '1/0']);
+  });
+
+  test('a candidate is not elected for a log of which it has lost the end', () => {
+    const one = new Lone({ slow: true, hardState: { epoch: 1, votedFor: null } });
+    one.append(2, 1, { entries: entriesOf(2, 1, 1) });
+    one.expire();
+    const granted = { kind: 'voteResponse', epoch: 2, voter: keyOf(3), granted: true } as const;
+    one.receive(3, { ...granted, pre: true });
+    one.raft.hardStateSaved(one.outputs.at(-1)?.hardState ?? one.raft.hardState, one.now);
+    one.settle();
+    const asked = one.sent('voteRequest').filter(({ pre }) => !pre);
+    expect(asked).toMatchObject([{ lastIndex: 3 }, { lastIndex: 3 }]);
+    one.raft.diskFull(one.now);
+    one.receive(3, { ...granted, pre: false });
     expect([one.raft.role, one.log]).toEqual(['follower', '1/0']);
   });
 

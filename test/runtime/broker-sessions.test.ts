@@ -30,6 +30,7 @@ class Stage {
   /** They have not greeted this node yet. */
   readonly strangers = new Set<NodeId>();
   readonly sessions: BrokerSessions;
+  readonly quorum: { isActive: boolean; leaderId: NodeId | undefined; leaderHeardAt: number };
   #roleChanged: () => void = () => {};
 
   constructor(replicasOfEach = 100) {
@@ -50,7 +51,7 @@ class Stage {
     const quorum = {
       self,
       isActive: true,
-      leaderId: self.id,
+      leaderId: self.id as NodeId | undefined,
       leaderHeardAt: 0,
       mayChangeVoters: false,
       image: { brokers, replicaCountOf: () => replicasOfEach },
@@ -59,6 +60,7 @@ class Stage {
         this.#roleChanged = run;
       },
     };
+    this.quorum = quorum;
     const controller = {
       submit: (_operation: string, command: { readonly brokers: readonly { readonly id: NodeId }[] }) =>
         new Promise((answer) => this.entries.push({ brokers: command.brokers.map(({ id }) => id), answer })),
@@ -78,6 +80,12 @@ class Stage {
     this.#roleChanged();
     await this.settle();
     return this;
+  }
+
+  /** undefined: nobody, as far as this node knows. */
+  async leads(id: NodeId | undefined): Promise<void> {
+    Object.assign(this.quorum, { isActive: id === nodeId(1), leaderId: id });
+    await this.start();
   }
 
   async settle(ms = 0): Promise<void> {
@@ -107,6 +115,24 @@ class Stage {
     return this.entries.map(({ brokers }) => brokers);
   }
 }
+
+describe('a broker that was the controller', () => {
+  test('is given less time by the next one, but not once that has led itself, and led again', async () => {
+    const stage = new Stage();
+    const former = nodeId(2);
+    await stage.leads(former);
+    stage.quorum.leaderHeardAt = stage.clock.now();
+    await stage.settle(SESSION_MS);
+    await stage.leads(nodeId(1));
+    for (const id of BROKERS) stage.hear(id);
+    await stage.settle(SESSION_MS / 4);
+    await stage.leads(undefined);
+    await stage.leads(nodeId(1));
+    for (const id of BROKERS) if (id !== former) stage.hear(id);
+    await stage.settle(SESSION_MS / 2);
+    expect(stage.fenced).toEqual([]);
+  });
+});
 
 describe('brokers that are found gone', () => {
   test('in the same turn are fenced in one entry, as those of a rack whose connections break together', async () => {

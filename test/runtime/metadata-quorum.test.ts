@@ -420,6 +420,25 @@ describe('the controller', () => {
     expect(results.filter((result) => result === 'busy')).toHaveLength(9);
   });
 
+  test('takes what partitions wait for in turns with what users ask for, and has room for it', async () => {
+    const node = new Node(44);
+    const { controller, brokerEpoch } = await controllerOf(node);
+    const decided: string[] = [];
+    for (let at = 0; at < 1001; at += 1) {
+      const command = { topics: [newTopic(`t${at}`)], validateOnly: false };
+      void controller.submit('createTopics', command).then(() => decided.push(`t${at}`));
+    }
+    const broker = { id: nodeId(1), brokerEpoch };
+    const drained = controller.submit('drainBroker', broker).then((outcome) => {
+      decided.push(typeof outcome === 'object' ? 'drained' : outcome);
+    });
+    const fenced = controller.submit('fenceBrokers', { brokers: [broker] }).then((outcome) => {
+      decided.push(typeof outcome === 'object' ? 'fenced' : outcome);
+    });
+    await node.world.complete(Promise.all([drained, fenced]));
+    expect(decided.slice(0, 4)).toEqual(['t0', 'drained', 't1', 'fenced']);
+  });
+
   test('says what became of a command when the disk is full, when there is no controller, and when it stops', async () => {
     const node = new Node(43);
     const { controller, quorum } = await controllerOf(node);

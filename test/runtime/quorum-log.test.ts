@@ -69,6 +69,16 @@ class Stage {
     this.log = new QuorumLog(log, events);
   }
 
+  /** A snapshot of the two entries; there is no room only for its place. Gives whether it has got it. */
+  async compact(lacking: Stage['lacking']): Promise<boolean> {
+    const { world } = this;
+    const writer = await world.complete(this.raftLog.beginSnapshot(2, 1));
+    await world.complete(writer.append(payload('all')));
+    await world.complete(writer.finish());
+    this.lacking = lacking;
+    return await world.complete(this.log.compact(writer));
+  }
+
   async carryOut(output: Partial<RaftOutput>): Promise<void> {
     this.log.carryOut({ ...NOTHING, ...output });
     await this.world.world.run(this.world.world.clock.now() + 100);
@@ -125,25 +135,6 @@ describe('a snapshot that takes the place of the log', () => {
   });
 });
 
-describe('a snapshot that this node has made', () => {
-  test('is given up where there is no room for its name; a later one takes the place of the entries', async () => {
-    const stage = new Stage(4);
-    await stage.open();
-    const { world } = stage;
-    const compact = async (): Promise<boolean> => {
-      const writer = await world.complete(stage.raftLog.beginSnapshot(2, 1));
-      await world.complete(writer.append(payload('image')));
-      await world.complete(writer.finish());
-      return await world.complete(stage.log.compact(writer));
-    };
-    stage.lacking = { operation: 'rename', path: /snapshot[.]new$/ };
-    expect([await compact(), stage.raftLog.snapshotIndex]).toEqual([false, 0]);
-    stage.lacking = undefined;
-    expect([await compact(), stage.raftLog.snapshotIndex]).toEqual([true, 2]);
-    expect(stage.told).toEqual([]);
-  });
-});
-
 describe('without a file handle', () => {
   test('a vote waits to be saved, and the node goes on', async () => {
     const stage = new Stage(5);
@@ -167,5 +158,22 @@ describe('without a file handle', () => {
     stage.lacking = undefined;
     await stage.carryOut({ append: entries(2, 1, ['c']) });
     expect(stage.told.slice(1)).toEqual(['persisted 3']);
+  });
+});
+
+describe('a snapshot of its own', () => {
+  test.each<readonly [string, DiskOperation, RegExp]>([
+    ['its name', 'rename', /snapshot\.new$/],
+    ['its name to last', 'syncDir', /metadata$/],
+  ])('that finds no room for %s is given up: the log goes on, and takes the next one', async (_, operation, path) => {
+    const stage = new Stage(4);
+    await stage.open();
+    expect(await stage.compact({ operation, path })).toBe(false);
+    await stage.carryOut({ append: entries(2, 1, ['c']) });
+    expect(stage.told).toEqual(['persisted 3']);
+    expect(await stage.compact(undefined)).toBe(true);
+    await stage.world.crash();
+    const { recovered } = await stage.world.open();
+    expect([recovered.snapshot?.index, texts(recovered.entries)]).toEqual([2, ['c']]);
   });
 });

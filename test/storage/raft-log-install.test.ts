@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Disk, Done, File, IoError } from '#base/ports';
 import type { RaftLog } from '#storage/raft-log';
 import { RaftSnapshotWriter } from '#storage/raft-log-snapshot';
 import { crc32c, entries, LogWorld, payload, texts } from './raft-log-support.ts';
@@ -96,4 +97,27 @@ describe('a snapshot from the leader', () => {
     expect(await world.complete(reader.read(0))).toMatchObject({ last: false });
     expect(await world.complete(reader.read(1))).toBe('damaged');
   });
+});
+
+test('a snapshot without room for its first bytes leaves no file behind, open or closed', async () => {
+  const done: string[] = [];
+  const noRoom = Object.assign(new Error('the disk is full'), { code: 'ENOSPC' }) as IoError;
+  const file = {
+    write: (_chunks: unknown, _at: number, then: Done) => then(noRoom, 0),
+    close: async () => {
+      done.push('close');
+    },
+  } as unknown as File;
+  const disk = {
+    open: async () => {
+      done.push('open');
+      return file;
+    },
+    remove: async () => {
+      done.push('remove');
+    },
+  } as unknown as Disk;
+  const opened = RaftSnapshotWriter.open(disk, 'metadata', { index: 10, epoch: 4 }, crc32c);
+  await expect(opened).rejects.toBe(noRoom);
+  expect(done).toEqual(['remove', 'open', 'close', 'remove']);
 });
