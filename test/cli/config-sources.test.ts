@@ -187,7 +187,6 @@ describe('the sources of a config', () => {
     const file = join(repositoryRoot, 'deploy/docker.yaml');
     expect(resolved({ file })).toMatchObject({
       listeners: ['PLAINTEXT://0.0.0.0:9092'],
-      advertisedListeners: ['PLAINTEXT://localhost:9092'],
       httpListener: '0.0.0.0:9094',
       logDirs: ['/var/lib/odradek'],
     });
@@ -204,6 +203,7 @@ describe('the sources of a config', () => {
       KAFKA_HEAP_OPTS: '-Xmx1g',
       CLUSTER_ID: 'MkU3OEVBNTcwNTJENDM2Qk',
     };
+    expect(resolved({ file, environment: { ODRADEK_LISTENERS: 'OUTSIDE://0.0.0.0:9092' } }).listeners).toHaveLength(1);
     expect(resolved({ file, environment })).toMatchObject({
       nodeId: 2,
       listeners: ['INNER://broker:29092', 'HOST://0.0.0.0:9092'],
