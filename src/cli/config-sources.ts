@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { parseJavaProperties } from '#base/java-properties';
 import { BROKER_ALIASES, BROKER_CONFIG_NAMES } from '#model/broker-config';
-import { INERT_BROKER_CONFIGS } from '#model/inert-config';
+import { INERT_BROKER_CONFIGS, LISTENER_CONFIGS, MISSING_GUARDS } from '#model/inert-config';
 import { nearestName } from '#model/nearest-name';
 import { type ParsedBrokerConfig, parseBrokerConfig } from '#model/parse-broker-config';
 import { clusterProblems, ownVoterAddress } from './cluster-config.ts';
@@ -88,12 +88,10 @@ function setEntries(texts: readonly string[]): Map<string, string> {
 }
 
 export function environmentEntries(environment: Readonly<Record<string, string | undefined>>): Map<string, string> {
-  // Those without an effect too: a map that asks for TLS on a listener must be seen wherever it stands.
+  // Those of Kafka too: what asks for TLS on a listener, or for an authorizer, must be seen wherever it stands.
+  const theirs = [...INERT_BROKER_CONFIGS, ...LISTENER_CONFIGS, ...MISSING_GUARDS.keys()];
   const names = new Map(
-    [...INERT_BROKER_CONFIGS, ...BROKER_CONFIG_NAMES, ...BROKER_ALIASES.keys()].map((name) => [
-      environmentName(name),
-      name,
-    ]),
+    [...theirs, ...BROKER_CONFIG_NAMES, ...BROKER_ALIASES.keys()].map((name) => [environmentName(name), name]),
   );
   const kafka = new Map<string, string>();
   const own = new Map<string, string>();

@@ -159,6 +159,12 @@ describe('the sources of a config', () => {
     expect(complaint({ environment })).toMatch(/OUTER:.* asks for SASL_SSL/);
   });
 
+  test('refuse an authorizer, which this version lacks, also where a compose file for Kafka asks for it', () => {
+    const environment = { KAFKA_AUTHORIZER_CLASS_NAME: 'org.apache.kafka.metadata.authorizer.StandardAuthorizer' };
+    expect(complaint({ environment })).toMatch(/authorizer\.class\.name: .*StandardAuthorizer asks for an authorizer/);
+    expect(() => resolved({ environment: { KAFKA_AUTHORIZER_CLASS_NAME: '' } })).not.toThrow();
+  });
+
   test("take the roles and the quorum of Kafka's file for a single node", () => {
     const text = [
       'process.roles=controller,broker',
