@@ -29,6 +29,9 @@ export interface Sources {
 const OWN_PREFIX = 'ODRADEK_';
 /** Compose files for Kafka set these; what is no config among them (KAFKA_HEAP_OPTS) is not ours to judge. */
 const KAFKA_PREFIX = 'KAFKA_';
+/** What Kubernetes tells every pod of a Service called odradek, or odradek-…, as NAME=value behind the prefix: addresses, and no configs. */
+const SERVICE_LINK =
+  /^(?:\w+_)?(?:SERVICE_(?:HOST|PORT(?:_\w+)?)=|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?=|PORT=(?:tcp|udp|sctp):)/;
 /** Read by the command line itself. */
 const OWN_SETTINGS: ReadonlySet<string> = new Set(['ODRADEK_LOG_LEVEL', 'ODRADEK_CONFIG']);
 
@@ -98,9 +101,11 @@ export function environmentEntries(environment: Readonly<Record<string, string |
   for (const [variable, value] of Object.entries(environment)) {
     if (value === undefined || OWN_SETTINGS.has(variable)) continue;
     if (variable.startsWith(OWN_PREFIX)) {
-      const name = names.get(variable.slice(OWN_PREFIX.length));
-      if (name === undefined) throw new UsageError(unknownVariable(variable, names.keys()));
-      own.set(name, value);
+      const unprefixed = variable.slice(OWN_PREFIX.length);
+      const name = names.get(unprefixed);
+      if (name !== undefined) own.set(name, value);
+      else if (!SERVICE_LINK.test(`${unprefixed}=${value}`))
+        throw new UsageError(unknownVariable(variable, names.keys()));
     } else if (variable.startsWith(KAFKA_PREFIX)) {
       const name = names.get(variable.slice(KAFKA_PREFIX.length));
       if (name !== undefined) kafka.set(name, value);

@@ -125,6 +125,24 @@ describe('the sources of a config', () => {
     expect(() => resolved({ environment: { KAFKA_HEAP_OPTS: '-Xmx1g', KAFKA_NUM_PARTITION: '2' } })).not.toThrow();
   });
 
+  test('leave alone what Kubernetes says of a Service called odradek, and nothing that only looks like it', () => {
+    const environment = {
+      ODRADEK_SERVICE_HOST: '10.0.171.239',
+      ODRADEK_SERVICE_PORT: '9092',
+      ODRADEK_SERVICE_PORT_KAFKA: '9092',
+      ODRADEK_PORT: 'tcp://10.0.171.239:9092',
+      ODRADEK_PORT_9092_TCP: 'tcp://10.0.171.239:9092',
+      ODRADEK_PORT_9092_TCP_PROTO: 'tcp',
+      ODRADEK_PORT_9092_TCP_PORT: '9092',
+      ODRADEK_PORT_9092_TCP_ADDR: '10.0.171.239',
+      ODRADEK_0_SERVICE_HOST: '10.0.171.240',
+      ODRADEK_0_PORT: 'tcp://10.0.171.240:9092',
+    };
+    expect(() => resolved({ environment })).not.toThrow();
+    expect(complaint({ environment: { ODRADEK_PORT: '9092' } })).toMatch(/ODRADEK_PORT names no config/);
+    expect(complaint({ environment: { ODRADEK_SERVICE: 'a' } })).toMatch(/ODRADEK_SERVICE names no config/);
+  });
+
   test.each(['', 'num.partitions', '=5', ' =5'])('refuse --set %j, which is no KEY=VALUE', (text) => {
     expect(complaint({ set: [text] })).toMatch(/--set takes KEY=VALUE/);
   });
