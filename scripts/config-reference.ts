@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { BROKER_ALIASES, BROKER_CONFIG_NAMES, brokerConfigDef, type UpdateMode } from '#model/broker-config';
 import type { ConfigDef } from '#model/config-type';
 import { GROUP_CONFIG_NAMES, groupConfigDef } from '#model/group-config';
-import { INERT_BROKER_CONFIGS } from '#model/inert-config';
+import { INERT_BROKER_CONFIGS, LISTENER_CONFIGS, MISSING_GUARDS } from '#model/inert-config';
 import { brokerSynonyms, TOPIC_CONFIG_NAMES, topicConfigDef } from '#model/topic-config';
 
 const UPDATES: Readonly<Record<UpdateMode, string>> = {
@@ -47,6 +47,10 @@ function groupRows(): readonly string[] {
   });
 }
 
+function named(names: Iterable<string>): string {
+  return [...names].map((name) => `\`${name}\``).join(', ');
+}
+
 /** The whole page. */
 export function configReference(): string {
   return `# Configs
@@ -62,7 +66,9 @@ mean what they mean there; defaults may differ. A key may stand in the file, aft
 | --- | --- | --- | --- |
 ${brokerRows().join('\n')}
 
-These of Kafka's keys are taken, have no effect, and are warned of: ${[...INERT_BROKER_CONFIGS].map((name) => `\`${name}\``).join(', ')}.
+These of Kafka's keys are taken, have no effect, and are warned of: ${named(INERT_BROKER_CONFIGS)}.
+${named(LISTENER_CONFIGS)} are read for what they say of \`listeners\`: which one is the controller's, here \`peer.listener\`; TLS and SASL are refused.
+So are, unless they are empty, ${named(MISSING_GUARDS.keys())}, also as KAFKA_ variables; others of these that name no key here are left alone.
 
 ## Of a topic
 

@@ -1,3 +1,4 @@
+import { createAclsApi, deleteAclsApi, describeAclsApi } from './acls.ts';
 import { addOffsetsToTxnApi } from './add-offsets-to-txn.ts';
 import { addPartitionsToTxnApi } from './add-partitions-to-txn.ts';
 import { alterConfigsApi, incrementalAlterConfigsApi } from './alter-configs.ts';
@@ -65,6 +66,9 @@ export const ALL_APIS: readonly Api[] = [
   endTxnApi,
   writeTxnMarkersApi,
   txnOffsetCommitApi,
+  describeAclsApi,
+  createAclsApi,
+  deleteAclsApi,
   describeConfigsApi,
   alterConfigsApi,
   alterReplicaLogDirsApi,

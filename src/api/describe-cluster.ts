@@ -7,6 +7,7 @@ import { controllerFor, registeredBrokers } from './client-brokers.ts';
 
 const DESCRIBE_CLUSTER = 60;
 const BROKERS = 1;
+const CONTROLLERS = 2;
 
 export const describeClusterApi = api(
   DESCRIBE_CLUSTER,
@@ -17,7 +18,8 @@ export const describeClusterApi = api(
     if (request.endpointType !== BROKERS) {
       return {
         throttleTimeMs: 0,
-        errorCode: ErrorCode.MismatchedEndpointType,
+        errorCode:
+          request.endpointType === CONTROLLERS ? ErrorCode.MismatchedEndpointType : ErrorCode.UnsupportedEndpointType,
         errorMessage: 'This is a broker listener: ask it for brokers',
         clusterId,
         brokers: [],

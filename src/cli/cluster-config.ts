@@ -1,8 +1,10 @@
 /** What a node of a cluster can be told that would make none: found before it starts, and said to its user. */
 import { endpointText } from '#base/endpoint-text';
-import { parseEndpoint } from '#model/listener';
+import type { Endpoint } from '#base/ports';
+import type { BrokerConfig } from '#model/broker-config';
+import { parseEndpoint, parseListener } from '#model/listener';
 import type { ParsedBrokerConfig } from '#model/parse-broker-config';
-import { sharedPorts } from './listen-addresses.ts';
+import { EVERY_INTERFACE, sharedPorts } from './listen-addresses.ts';
 
 /** A part of controller.quorum.voters: where the others reach a voter. */
 export interface VoterAddress {
@@ -30,8 +32,8 @@ export function ownVoterAddress({ config }: ParsedBrokerConfig): string | undefi
 /** Sentences, one for each thing that is wrong; none if the node can be part of its cluster. */
 export function clusterProblems(parsed: ParsedBrokerConfig): readonly string[] {
   const { config } = parsed;
-  const shared = sharedPorts(config);
-  if (shared.length > 0) return shared;
+  const ofListeners = [...sharedPorts(config), ...nameProblems(parsed)];
+  if (ofListeners.length > 0) return ofListeners;
   const unreadable = config.controllerQuorumVoters.filter((text) => parseVoter(text) === undefined);
   if (unreadable.length > 0) {
     return unreadable.map(
@@ -41,12 +43,32 @@ export function clusterProblems(parsed: ParsedBrokerConfig): readonly string[] {
   }
   const voters = config.controllerQuorumVoters.map(parseVoter).filter((voter) => voter !== undefined);
   const self = voters.find(({ id }) => id === config.nodeId);
+  const ofPeers = addressProblems(parsed, voters, self);
   return [
     ...repeated(voters),
     ...roleProblems(parsed, voters, self),
     ...bootstrapProblems(parsed, voters),
-    ...addressProblems(parsed, voters, self),
+    ...(ofPeers.length > 0 ? ofPeers : toldProblems(parsed, voters, self)),
   ];
+}
+
+/** Under a name that no listener has, an address is one that nobody is told. */
+function nameProblems({ config }: ParsedBrokerConfig): readonly string[] {
+  const { advertisedListeners = [], interBrokerListenerName, processRoles } = config;
+  if (!processRoles.includes('broker')) return [];
+  const names = namesOf(config.listeners);
+  const are = `listeners are ${names.join(', ')}`;
+  const advertised = namesOf(advertisedListeners).filter((name) => !names.includes(name));
+  const problems = advertised.map(
+    (name) => `advertised.listeners (--advertise) names the listener ${name}, and ${are}: give both the same names`,
+  );
+  const between = interBrokerListenerName?.toUpperCase() ?? '';
+  if (between === '' || names.includes(between)) return problems;
+  return [...problems, `inter.broker.listener.name is ${interBrokerListenerName}, and ${are}: name one of these`];
+}
+
+function namesOf(listeners: readonly string[]): readonly string[] {
+  return listeners.flatMap((text) => parseListener(text)?.name ?? []);
 }
 
 function repeated(voters: readonly VoterAddress[]): readonly string[] {
@@ -105,7 +127,14 @@ function addressProblems(
   self: VoterAddress | undefined,
 ): readonly string[] {
   const bound = parseEndpoint(config.peerListener);
-  if (self === undefined || bound === undefined) return [];
+  if (bound === undefined) return [];
+  const remote = voters.find(({ host }) => !isLoopback(host));
+  if (self === undefined) {
+    if (remote === undefined || !(isLoopback(bound.host) || EVERY_INTERFACE.has(bound.host))) return [];
+    return [
+      `nodes elsewhere, as voter ${remote.id} at ${remote.host}, do not reach this one by its peer listener (--peer-listen) ${config.peerListener}: name an address of this machine`,
+    ];
+  }
   const listed = `the voters have node ${self.id} at ${endpointText(self)}`;
   if (bound.port !== self.port) {
     return [
@@ -115,11 +144,35 @@ function addressProblems(
   if (isLoopback(bound.host) && !isLoopback(self.host)) {
     return [`${listed}, and its peer listener (--peer-listen) ${config.peerListener} takes this machine's nodes only`];
   }
-  const remote = voters.find(({ host }) => !isLoopback(host));
   if (isLoopback(self.host) && remote !== undefined) {
     return [`${listed}, an address that nodes elsewhere, as voter ${remote.id} at ${remote.host}, do not reach`];
   }
   return [];
+}
+
+/** What other machines are told of this broker must not be themselves: its followers would fetch from there. */
+function toldProblems(
+  { config }: ParsedBrokerConfig,
+  voters: readonly VoterAddress[],
+  self: VoterAddress | undefined,
+): readonly string[] {
+  const told = toldAddress(config);
+  const own = self?.host ?? parseEndpoint(config.peerListener)?.host ?? '';
+  const other = voters.find(({ host }) => host !== own && !isLoopback(host));
+  if (told === undefined || other === undefined || !isLoopback(told.host)) return [];
+  return [
+    `other nodes, as voter ${other.id} at ${other.host}, are told ${endpointText(told)} for this broker, and that is themselves: give it an address that they reach (--listen or --advertise HOST:PORT)`,
+  ];
+}
+
+/** Where brokers are told that this one is; undefined if it is none. */
+function toldAddress(config: BrokerConfig): Endpoint | undefined {
+  const { listeners, advertisedListeners = [], interBrokerListenerName, processRoles } = config;
+  const bound = listeners.map(parseListener);
+  const used = bound.find((listener) => listener?.name === interBrokerListenerName?.toUpperCase()) ?? bound[0];
+  const told = advertisedListeners.map(parseListener).find((listener) => listener?.name === used?.name) ?? used;
+  if (told === undefined || !processRoles.includes('broker')) return undefined;
+  return { host: EVERY_INTERFACE.has(told.host) ? 'localhost' : told.host, port: told.port };
 }
 
 function isLoopback(host: string): boolean {

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { parseJavaProperties } from '#base/java-properties';
 import { BROKER_ALIASES, BROKER_CONFIG_NAMES } from '#model/broker-config';
-import { INERT_BROKER_CONFIGS } from '#model/inert-config';
+import { INERT_BROKER_CONFIGS, LISTENER_CONFIGS, MISSING_GUARDS } from '#model/inert-config';
 import { nearestName } from '#model/nearest-name';
 import { type ParsedBrokerConfig, parseBrokerConfig } from '#model/parse-broker-config';
 import { clusterProblems, ownVoterAddress } from './cluster-config.ts';
@@ -29,6 +29,9 @@ export interface Sources {
 const OWN_PREFIX = 'ODRADEK_';
 /** Compose files for Kafka set these; what is no config among them (KAFKA_HEAP_OPTS) is not ours to judge. */
 const KAFKA_PREFIX = 'KAFKA_';
+/** What Kubernetes tells every pod of a Service called odradek, or odradek-…, as NAME=value behind the prefix: addresses, and no configs. */
+const SERVICE_LINK =
+  /^(?:\w+_)?(?:SERVICE_(?:HOST|PORT(?:_\w+)?)=|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?=|PORT=(?:tcp|udp|sctp):)/;
 /** Read by the command line itself. */
 const OWN_SETTINGS: ReadonlySet<string> = new Set(['ODRADEK_LOG_LEVEL', 'ODRADEK_CONFIG']);
 
@@ -88,21 +91,21 @@ function setEntries(texts: readonly string[]): Map<string, string> {
 }
 
 export function environmentEntries(environment: Readonly<Record<string, string | undefined>>): Map<string, string> {
-  // Those without an effect too: a map that asks for TLS on a listener must be seen wherever it stands.
+  // Those of Kafka too: what asks for TLS on a listener, or for an authorizer, must be seen wherever it stands.
+  const theirs = [...INERT_BROKER_CONFIGS, ...LISTENER_CONFIGS, ...MISSING_GUARDS.keys()];
   const names = new Map(
-    [...INERT_BROKER_CONFIGS, ...BROKER_CONFIG_NAMES, ...BROKER_ALIASES.keys()].map((name) => [
-      environmentName(name),
-      name,
-    ]),
+    [...theirs, ...BROKER_CONFIG_NAMES, ...BROKER_ALIASES.keys()].map((name) => [environmentName(name), name]),
   );
   const kafka = new Map<string, string>();
   const own = new Map<string, string>();
   for (const [variable, value] of Object.entries(environment)) {
     if (value === undefined || OWN_SETTINGS.has(variable)) continue;
     if (variable.startsWith(OWN_PREFIX)) {
-      const name = names.get(variable.slice(OWN_PREFIX.length));
-      if (name === undefined) throw new UsageError(unknownVariable(variable, names.keys()));
-      own.set(name, value);
+      const unprefixed = variable.slice(OWN_PREFIX.length);
+      const name = names.get(unprefixed);
+      if (name !== undefined) own.set(name, value);
+      else if (!SERVICE_LINK.test(`${unprefixed}=${value}`))
+        throw new UsageError(unknownVariable(variable, names.keys()));
     } else if (variable.startsWith(KAFKA_PREFIX)) {
       const name = names.get(variable.slice(KAFKA_PREFIX.length));
       if (name !== undefined) kafka.set(name, value);

@@ -17,7 +17,7 @@ interface ConfiguredAddress extends ListenAddress {
   readonly config: string;
 }
 
-const EVERY_INTERFACE: ReadonlySet<string> = new Set(['', '0.0.0.0', '::']);
+export const EVERY_INTERFACE: ReadonlySet<string> = new Set(['', '0.0.0.0', '::']);
 
 /** All listeners of a node. */
 export function addressesOf(config: BrokerConfig): readonly ConfiguredAddress[] {

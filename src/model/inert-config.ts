@@ -5,7 +5,6 @@
  */
 export const INERT_BROKER_CONFIGS: ReadonlySet<string> = new Set([
   'background.threads',
-  'controller.listener.names',
   'controller.quorum.append.linger.ms',
   'controller.quorum.election.backoff.max.ms',
   'controller.quorum.election.timeout.ms',
@@ -21,7 +20,6 @@ export const INERT_BROKER_CONFIGS: ReadonlySet<string> = new Set([
   'initial.broker.registration.timeout.ms',
   'kafka.metrics.polling.interval.secs',
   'kafka.metrics.reporters',
-  'listener.security.protocol.map',
   'log.cleaner.io.buffer.load.factor',
   'log.cleaner.io.buffer.size',
   'log.dir.failure.timeout.ms',
@@ -59,4 +57,17 @@ export const INERT_BROKER_CONFIGS: ReadonlySet<string> = new Set([
   'socket.receive.buffer.bytes',
   'socket.send.buffer.bytes',
   'transaction.state.log.load.buffer.size',
+]);
+
+/** Kafka's configs that are read with `listeners`: which of them are the controller's, and which ask for TLS or SASL. */
+export const LISTENER_CONFIGS: ReadonlySet<string> = new Set([
+  'controller.listener.names',
+  'listener.security.protocol.map',
+]);
+
+/** What guards a cluster of Kafka's and is not there yet, by its config: refused wherever it stands, unless it is empty. */
+export const MISSING_GUARDS: ReadonlyMap<string, string> = new Map([
+  ['alter.config.policy.class.name', 'a policy for configs'],
+  ['authorizer.class.name', 'an authorizer'],
+  ['create.topic.policy.class.name', 'a policy for new topics'],
 ]);

@@ -7,7 +7,7 @@ import {
   brokerConfigDef,
 } from './broker-config.ts';
 import { fieldOf, invalidValue, splitList } from './config-type.ts';
-import { INERT_BROKER_CONFIGS } from './inert-config.ts';
+import { INERT_BROKER_CONFIGS, LISTENER_CONFIGS, MISSING_GUARDS } from './inert-config.ts';
 import { parseListener } from './listener.ts';
 import { nearestName } from './nearest-name.ts';
 
@@ -76,8 +76,9 @@ function knownEntries(entries: ReadonlyMap<string, string>) {
     const name = BROKER_ALIASES.get(key) ?? key;
     const known = brokerConfigDef(name);
     if (known === undefined) {
-      if (INERT_BROKER_CONFIGS.has(name)) inert.push(name);
-      else errors.push(unknownConfig(name));
+      const refusal = refusalOf(name, text);
+      if (refusal !== undefined) errors.push(refusal);
+      else if (INERT_BROKER_CONFIGS.has(name)) inert.push(name);
       continue;
     }
     const read = known.def.read(text);
@@ -87,6 +88,14 @@ function knownEntries(entries: ReadonlyMap<string, string>) {
     } else given.set(name, text);
   }
   return { given, inert, errors };
+}
+
+/** Why what is no config of ours may not stand there; undefined: it may. */
+function refusalOf(name: string, text: string): string | undefined {
+  if (INERT_BROKER_CONFIGS.has(name) || LISTENER_CONFIGS.has(name)) return undefined;
+  const guard = MISSING_GUARDS.get(name);
+  if (guard === undefined) return unknownConfig(name);
+  return text.trim() === '' ? undefined : `${name}: ${text} asks for ${guard}, which this version does not have`;
 }
 
 function unknownConfig(name: string): string {
@@ -136,7 +145,8 @@ export function validateDynamicConfig(
 ): { readonly kind: 'read-only' | 'invalid'; readonly problem: string } | undefined {
   const known = brokerConfigDef(name);
   if (known === undefined) {
-    if (!INERT_BROKER_CONFIGS.has(name)) return { kind: 'invalid', problem: `Unknown broker config name: ${name}` };
+    const isTaken = INERT_BROKER_CONFIGS.has(name) || LISTENER_CONFIGS.has(name);
+    if (!isTaken) return { kind: 'invalid', problem: `Unknown broker config name: ${name}` };
     return { kind: 'read-only', problem: `Cannot update these configs dynamically: Set(${name})` };
   }
   if (known.update === 'read-only') {

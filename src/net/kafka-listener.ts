@@ -148,7 +148,8 @@ export class KafkaListener {
     this.#sweptAt = now;
     const patienceMs = this.requestMemory.isAwaited ? STALL_UNDER_PRESSURE_MS : STALL_MS;
     for (const connection of [...this.#connections]) {
-      if (isOlder(connection.idleSince, now, this.#options.maxIdleMs)) connection.reset();
+      // As a clean end: clients take a reset for an error (kafkajs logs one for each), and this is none.
+      if (isOlder(connection.idleSince, now, this.#options.maxIdleMs)) connection.leave();
       else if (isOlder(connection.stalledSince, now, STALL_MS)) {
         this.#logger.warn(
           { remote: connection.remote },

@@ -252,8 +252,8 @@ export class DelayedFetch implements Watcher {
   #settle(results: PartitionFetch[], sizeBytes: number, failed: boolean): void {
     this.#reading = false;
     this.#releaseReserved();
-    if (failed || this.#expired || sizeBytes >= this.#plan.minBytes || this.#plan.targets.length === 0)
-      return this.#finish(results);
+    const isEnough = sizeBytes >= this.#plan.minBytes || this.#plan.targets.length === 0;
+    if (failed || this.#expired || isEnough || results.some(isCut)) return this.#finish(results);
     // What was read is too little: it is read again when there is more.
     for (const { lease } of results) lease?.release();
     // A disk took its time, and nobody was told of what came meanwhile.
@@ -302,6 +302,12 @@ function withAborted(result: PartitionFetch, log: PartitionLog): PartitionFetch 
   }
   const end = endOf(at(chunks, chunks.length - 1)) ?? limit;
   return { ...result, aborted: log.abortedTransactions(offset(target.fetchOffset), offset(end)) };
+}
+
+/** Whether there is more than was read, up to a limit or the end of a segment: to wait would bring the reader no more of it. */
+function isCut({ chunks, limit }: PartitionFetch): boolean {
+  const last = chunks.at(-1);
+  return last !== undefined && (endOf(last) ?? limit) < limit;
 }
 
 /** The offset after the last of whole batches; undefined if they make no sense, which is the reader's to find out. */

@@ -90,7 +90,9 @@ export class GroupHost implements LeadershipObserver {
       name: OFFSETS_TOPIC,
       nodeId: parts.nodeId,
       image: parts.image,
+      logger: parts.ports.logger,
       replicationFactor: () => parts.config().offsetsTopicReplicationFactor,
+      factorConfig: 'offsets.topic.replication.factor',
       create: () => parts.createOffsetsTopic(),
     });
     this.#serving = new ChangeWaiters(parts.deadlines);

@@ -1,3 +1,4 @@
+import type { Logger } from '#base/ports';
 import { coordinatorPartition } from '#coordinator/coordinator-partition';
 import type { MetadataImage } from '#metadata/image';
 import { ErrorCode, type FailureCode } from '#model/errors';
@@ -7,7 +8,10 @@ export interface HostedTopic {
   readonly name: string;
   readonly nodeId: NodeId;
   readonly image: MetadataImage;
+  readonly logger: Pick<Logger, 'warn'>;
   replicationFactor(): number;
+  /** Which config says it. */
+  readonly factorConfig: string;
   /** Asks for the topic in the background; called at every request that misses it. */
   create(): void;
 }
@@ -20,6 +24,8 @@ export class HostedPartitions<Hosted extends { close(): void }> {
   readonly #topic: HostedTopic;
   /** By partition; as many as the topic has here. */
   readonly #hosted = new Map<number, Hosted>();
+  /** With how many brokers it was last said that the topic waits for more. */
+  #saidWith: number | undefined;
 
   constructor(topic: HostedTopic) {
     this.#topic = topic;
@@ -59,7 +65,7 @@ export class HostedPartitions<Hosted extends { close(): void }> {
     const { nodeId } = this.#topic;
     const partition = this.partitionOf(key);
     if (partition === undefined) {
-      if (this.#hasBrokers) this.#topic.create();
+      this.#createOrSay();
       return undefined;
     }
     const leader = this.#leaderOf(partition);
@@ -105,9 +111,16 @@ export class HostedPartitions<Hosted extends { close(): void }> {
   }
 
   /** Made with fewer brokers, the topic would be less safe than the cluster is meant to be, for as long as nobody changes it. */
-  get #hasBrokers(): boolean {
-    let unfenced = 0;
-    for (const { fenced } of this.#topic.image.brokers.values()) if (!fenced) unfenced += 1;
-    return unfenced >= this.#topic.replicationFactor();
+  #createOrSay(): void {
+    const topic = this.#topic;
+    let serving = 0;
+    for (const { fenced } of topic.image.brokers.values()) if (!fenced) serving += 1;
+    const wanted = topic.replicationFactor();
+    if (serving >= wanted) topic.create();
+    else if (serving !== this.#saidWith) {
+      this.#saidWith = serving;
+      const sentence = `clients wait for the topic ${topic.name}, which is made when ${wanted} brokers serve (${topic.factorConfig})`;
+      topic.logger.warn({ brokers: serving }, sentence);
+    }
   }
 }

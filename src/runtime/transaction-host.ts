@@ -63,7 +63,9 @@ export class TransactionHost implements LeadershipObserver {
       name: TRANSACTIONS_TOPIC,
       nodeId,
       image,
+      logger: ports.logger,
       replicationFactor: () => config().transactionStateLogReplicationFactor,
+      factorConfig: 'transaction.state.log.replication.factor',
       create: () => parts.createTransactionsTopic(),
     });
     this.#markers = new TransactionMarkers({

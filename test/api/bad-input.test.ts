@@ -343,7 +343,7 @@ describe('Fetch', () => {
 });
 
 describe('connections', () => {
-  test('are closed when nothing was asked for connections.max.idle.ms, and not before', async () => {
+  test('are ended, and not reset, when nothing was asked for connections.max.idle.ms, and not before', async () => {
     await restart({ 'connections.max.idle.ms': '20000' });
     const idle = open();
     for (let turn = 0; turn < 6; turn += 1) {
@@ -352,7 +352,7 @@ describe('connections', () => {
       await world.run(world.clock.now() + 3000);
     }
     await world.run(world.clock.now() + 10_000);
-    expect(idle.closedBy).toBe('reset');
+    expect(idle.closedBy).toBe('end');
     expect(client.closedBy).toBeUndefined();
     expect(warnings).toEqual([]);
   });

@@ -183,4 +183,13 @@ describe('DescribeCluster', () => {
     expect((await ask(true)).at(-1)).toEqual([2, true]);
     expect((await ask(false)).some(([id]) => id === 2)).toBe(false);
   });
+
+  test.each([
+    [2, ErrorCode.MismatchedEndpointType],
+    [3, ErrorCode.UnsupportedEndpointType],
+  ])('answers whoever wants endpoints of type %i with error %i', async (endpointType, errorCode) => {
+    const request = { includeClusterAuthorizedOperations: false, endpointType };
+    const answer = await new ApiStage().call(describeClusterApi, describeCluster, 1, request);
+    expect(answer).toMatchObject({ errorCode, brokers: [] });
+  });
 });

@@ -58,10 +58,41 @@ describe('a node of a cluster', () => {
         'peer.listener': '127.0.0.1:9092',
       },
     ],
+    [
+      'with a listener for brokers, named in another case',
+      {
+        listeners: 'OUT://:9092,IN://:9095',
+        'advertised.listeners': 'out://a:9092',
+        'inter.broker.listener.name': 'in',
+      },
+    ],
+    [
+      'on one machine with all voters, under its name',
+      { 'controller.quorum.voters': '1@m:9093,2@m:9103', 'peer.listener': ':9093' },
+    ],
+    [
+      'among voters elsewhere, with one address for brokers and another for its own machine',
+      {
+        'controller.quorum.voters': apart,
+        'peer.listener': ':9093',
+        listeners: 'OUT://:9092,IN://:9095',
+        'advertised.listeners': 'OUT://localhost:9092,IN://a:9095',
+        'inter.broker.listener.name': 'in',
+      },
+    ],
+    [
+      'a controller among voters elsewhere, which has no clients',
+      { 'process.roles': 'controller', 'controller.quorum.voters': apart, 'peer.listener': ':9093' },
+    ],
+    ['without a name for what brokers use', { 'inter.broker.listener.name': '' }],
+    [
+      'a controller only, that tells clients nothing',
+      { 'process.roles': 'controller', 'controller.quorum.voters': three, 'advertised.listeners': 'OUT://a:9092' },
+    ],
     ['one of three voters', { 'node.id': '2', 'controller.quorum.voters': three, 'peer.listener': '127.0.0.1:9103' }],
     [
       'a voter that listens on every interface',
-      { 'node.id': '2', 'controller.quorum.voters': apart, 'peer.listener': ':9093' },
+      { 'node.id': '2', 'controller.quorum.voters': apart, 'peer.listener': ':9093', listeners: 'PLAINTEXT://b:9092' },
     ],
     ['a voter without being a broker', { 'controller.quorum.voters': three, 'process.roles': 'controller' }],
     [
@@ -98,6 +129,19 @@ describe('a node of a cluster', () => {
       'one port under two names of this machine',
       { 'peer.listener': 'localhost:9094' },
       'peer.listener (--peer-listen) localhost:9094 and http.listener (--http-listen) 127.0.0.1:9094 are one port: give each its own',
+    ],
+    [
+      'an address to tell under a name that no listener has',
+      {
+        listeners: 'INSIDE://:9092,OUTSIDE://:9095',
+        'advertised.listeners': 'INSIDE://a:9092,OUTSIED://a.example:9095',
+      },
+      'advertised.listeners (--advertise) names the listener OUTSIED, and listeners are INSIDE, OUTSIDE: give both the same names',
+    ],
+    [
+      'a listener for brokers that there is not',
+      { listeners: 'INSIDE://:9092', 'inter.broker.listener.name': 'INTERNAL' },
+      'inter.broker.listener.name is INTERNAL, and listeners are INSIDE: name one of these',
     ],
     [
       'a voter that is none',
@@ -143,6 +187,26 @@ describe('a node of a cluster', () => {
       'a peer listener on loopback of a node that others dial from elsewhere',
       { 'controller.quorum.voters': apart },
       "the voters have node 1 at a:9093, and its peer listener (--peer-listen) 127.0.0.1:9093 takes this machine's nodes only",
+    ],
+    [
+      'an address to tell that each other machine takes for its own',
+      { 'controller.quorum.voters': apart, 'peer.listener': 'a:9093', listeners: 'PLAINTEXT://0.0.0.0:9092' },
+      'other nodes, as voter 2 at b, are told localhost:9092 for this broker, and that is themselves: give it an address that they reach (--listen or --advertise HOST:PORT)',
+    ],
+    [
+      'no address to tell beside voters elsewhere, as a broker that does not vote',
+      {
+        'node.id': '4',
+        'process.roles': 'broker',
+        'controller.quorum.voters': apart,
+        'peer.listener': 'd:9093',
+      },
+      'other nodes, as voter 1 at a, are told 127.0.0.1:9092 for this broker, and that is themselves: give it an address that they reach (--listen or --advertise HOST:PORT)',
+    ],
+    [
+      'no peer listener that voters elsewhere reach, as a broker that does not vote',
+      { 'node.id': '4', 'process.roles': 'broker', 'controller.quorum.voters': apart, 'peer.listener': ':9093' },
+      'nodes elsewhere, as voter 1 at a, do not reach this one by its peer listener (--peer-listen) :9093: name an address of this machine',
     ],
     [
       'a loopback address among others',

@@ -125,6 +125,24 @@ describe('the sources of a config', () => {
     expect(() => resolved({ environment: { KAFKA_HEAP_OPTS: '-Xmx1g', KAFKA_NUM_PARTITION: '2' } })).not.toThrow();
   });
 
+  test('leave alone what Kubernetes says of a Service called odradek, and nothing that only looks like it', () => {
+    const environment = {
+      ODRADEK_SERVICE_HOST: '10.0.171.239',
+      ODRADEK_SERVICE_PORT: '9092',
+      ODRADEK_SERVICE_PORT_KAFKA: '9092',
+      ODRADEK_PORT: 'tcp://10.0.171.239:9092',
+      ODRADEK_PORT_9092_TCP: 'tcp://10.0.171.239:9092',
+      ODRADEK_PORT_9092_TCP_PROTO: 'tcp',
+      ODRADEK_PORT_9092_TCP_PORT: '9092',
+      ODRADEK_PORT_9092_TCP_ADDR: '10.0.171.239',
+      ODRADEK_0_SERVICE_HOST: '10.0.171.240',
+      ODRADEK_0_PORT: 'tcp://10.0.171.240:9092',
+    };
+    expect(() => resolved({ environment })).not.toThrow();
+    expect(complaint({ environment: { ODRADEK_PORT: '9092' } })).toMatch(/ODRADEK_PORT names no config/);
+    expect(complaint({ environment: { ODRADEK_SERVICE: 'a' } })).toMatch(/ODRADEK_SERVICE names no config/);
+  });
+
   test.each(['', 'num.partitions', '=5', ' =5'])('refuse --set %j, which is no KEY=VALUE', (text) => {
     expect(complaint({ set: [text] })).toMatch(/--set takes KEY=VALUE/);
   });
@@ -159,6 +177,12 @@ describe('the sources of a config', () => {
     expect(complaint({ environment })).toMatch(/OUTER:.* asks for SASL_SSL/);
   });
 
+  test('refuse an authorizer, which this version lacks, also where a compose file for Kafka asks for it', () => {
+    const environment = { KAFKA_AUTHORIZER_CLASS_NAME: 'org.apache.kafka.metadata.authorizer.StandardAuthorizer' };
+    expect(complaint({ environment })).toMatch(/authorizer\.class\.name: .*StandardAuthorizer asks for an authorizer/);
+    expect(() => resolved({ environment: { KAFKA_AUTHORIZER_CLASS_NAME: '' } })).not.toThrow();
+  });
+
   test("take the roles and the quorum of Kafka's file for a single node", () => {
     const text = [
       'process.roles=controller,broker',
@@ -187,7 +211,6 @@ describe('the sources of a config', () => {
     const file = join(repositoryRoot, 'deploy/docker.yaml');
     expect(resolved({ file })).toMatchObject({
       listeners: ['PLAINTEXT://0.0.0.0:9092'],
-      advertisedListeners: ['PLAINTEXT://localhost:9092'],
       httpListener: '0.0.0.0:9094',
       logDirs: ['/var/lib/odradek'],
     });
@@ -204,6 +227,7 @@ describe('the sources of a config', () => {
       KAFKA_HEAP_OPTS: '-Xmx1g',
       CLUSTER_ID: 'MkU3OEVBNTcwNTJENDM2Qk',
     };
+    expect(resolved({ file, environment: { ODRADEK_LISTENERS: 'OUTSIDE://0.0.0.0:9092' } }).listeners).toHaveLength(1);
     expect(resolved({ file, environment })).toMatchObject({
       nodeId: 2,
       listeners: ['INNER://broker:29092', 'HOST://0.0.0.0:9092'],

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { assert } from '#base/assert';
 import { BROKER_CONFIG_NAMES, brokerConfigDef } from '#model/broker-config';
-import { INERT_BROKER_CONFIGS } from '#model/inert-config';
+import { INERT_BROKER_CONFIGS, LISTENER_CONFIGS, MISSING_GUARDS } from '#model/inert-config';
 import { nearestConfig, parseBrokerConfig, sizedDefaults, validateDynamicConfig } from '#model/parse-broker-config';
 
 interface KafkaConfig {
@@ -86,15 +86,21 @@ describe('broker configs', () => {
   });
 
   test('that weaken a cluster when they are ignored are unknown, not inert', () => {
-    for (const name of [
-      'authorizer.class.name',
-      'sasl.enabled.mechanisms',
-      'ssl.client.auth',
-      'security.inter.broker.protocol',
-    ]) {
+    for (const name of ['sasl.enabled.mechanisms', 'ssl.client.auth', 'security.inter.broker.protocol']) {
       expect(errors({ [name]: 'x' })[0]).toContain(`Unknown config: ${name}`);
     }
   });
+
+  test.each([...MISSING_GUARDS])(
+    '%s is refused in words, since this version lacks %s, unless it is empty',
+    (name, guard) => {
+      expect(kafka.has(name)).toBe(true);
+      expect(errors({ [name]: 'org.example.Guard' })).toEqual([
+        `${name}: org.example.Guard asks for ${guard}, which this version does not have`,
+      ]);
+      expect(parsed({ [name]: ' ' }).inert).toEqual([]);
+    },
+  );
 });
 
 describe('parsing the entries of a file', () => {
@@ -150,6 +156,7 @@ describe('parsing the entries of a file', () => {
       logDirs: ['/tmp/kraft-combined-logs'],
     });
     expect(inert).toContain('num.io.threads');
+    for (const name of LISTENER_CONFIGS) expect(inert, name).not.toContain(name);
   });
 
   test('reports every wrong entry, and the nearest known name of an unknown one', () => {

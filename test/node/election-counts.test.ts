@@ -11,13 +11,14 @@ function clusterOf(eligible: 'not kept' | 'as bootstrapped', given: Readonly<Rec
     cluster.unfence(id);
   }
   cluster.createAssigned('t', [[1, 2]]);
-  const counts = new ElectionCounts();
+  const unclean: string[] = [];
+  const counts = new ElectionCounts((topic, partitions) => unclean.push(`${topic}: ${partitions}`));
   cluster.image.takeDelta();
   const observed = (): ElectionCounts => {
     counts.observe(cluster.image.takeDelta());
     return counts;
   };
-  return { cluster, observed };
+  return { cluster, observed, unclean };
 }
 
 describe('elections of leaders', () => {
@@ -28,8 +29,8 @@ describe('elections of leaders', () => {
     expect(observed()).toMatchObject({ unclean: 0, eligible: 0 });
   });
 
-  it('of a replica out of sync are unclean, each counted once', () => {
-    const { cluster, observed } = clusterOf('not kept');
+  it('of a replica out of sync are unclean, each counted and told once', () => {
+    const { cluster, observed, unclean } = clusterOf('not kept');
     cluster.fence(2);
     observed();
     cluster.fence(1);
@@ -39,6 +40,7 @@ describe('elections of leaders', () => {
     expect(cluster.image.partition('t', 0)?.leader).toBe(2);
     expect(observed()).toMatchObject({ unclean: 1, eligible: 0 });
     expect(observed()).toMatchObject({ unclean: 1 });
+    expect(unclean).toEqual(['t: 0']);
   });
 
   it('of a replica that had left the in-sync ones as eligible are counted as such', () => {

@@ -17,6 +17,9 @@ export interface FuzzTopic {
 const GROUP = 'fuzz-group';
 const FIRST_WITH_SCHEMA = 3;
 const PRODUCER = { transactionalId: 'fuzz-transactions', producerId: 0, producerEpoch: 0 };
+const ACL = { resourceType: 2, resourceName: 'fuzz', principal: 'User:a', host: '*', operation: 3, permissionType: 3 };
+const ANY_ACL = { resourceTypeFilter: 1, operation: 1, permissionType: 1 };
+const ACL_FILTER = { ...ANY_ACL, resourceNameFilter: 'fuzz', principalFilter: null, hostFilter: null };
 
 /** The batch in base64, as produced. */
 function batch(transactional: boolean): string {
@@ -179,6 +182,12 @@ function bodyOf(apiKey: number, version: number, topic: FuzzTopic): object {
       const partitions = [{ partitionIndex: 0, committedOffset: 1, committedMetadata: 'x' }];
       return { ...PRODUCER, groupId: GROUP, topics: [{ name, partitions }] };
     }
+    case ApiKey.DescribeAcls:
+      return ACL_FILTER;
+    case ApiKey.CreateAcls:
+      return { creations: [ACL] };
+    case ApiKey.DeleteAcls:
+      return { filters: [ACL_FILTER, ACL_FILTER] };
     case ApiKey.DescribeProducers:
       return { topics: [{ name, partitionIndexes: [0, 7] }] };
     case ApiKey.DescribeTransactions:

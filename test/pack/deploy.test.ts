@@ -104,6 +104,18 @@ describe('deploy', () => {
     );
   });
 
+  test('docs/operations.md says of every alert what to do, and of no other', () => {
+    const { groups } = parseYaml(read('prometheus/rules.yaml')) as {
+      readonly groups: readonly { readonly rules: readonly { readonly alert: string }[] }[];
+    };
+    const alerts = groups.flatMap(({ rules }) => rules.map(({ alert }) => alert));
+    const page = readFileSync(join(root, 'docs/operations.md'), 'utf8');
+    const [, section = ''] = page.split('\n## Alerts\n');
+    const firstCells = section.split('\n').filter((line) => line.startsWith('| `'));
+    const described = firstCells.flatMap((line) => line.split(' | ', 1)[0]?.match(/\w+/g) ?? []);
+    expect(described).toEqual(alerts);
+  });
+
   test('Grafana finds its data source and its dashboards where they are mounted', () => {
     const { services } = compose('compose-monitoring.yaml');
     const mounts = new Map(

@@ -101,6 +101,16 @@ describe('a fetch', () => {
     expect(sizes()).toEqual([[0]]);
   });
 
+  test('is answered at once with less than min.bytes where max.bytes cuts it: to wait would bring no more', () => {
+    const { logs, fetch, sizes } = setUp(2);
+    logs[0]?.fill(20);
+    fetch({ minBytes: 5000 });
+    expect(sizes()).toEqual([[1000, 0]]);
+    logs[1]?.fill(6);
+    fetch({ minBytes: 5000, maxBytes: 900, targets: [target(1), target(0)] });
+    expect(sizes()[1]).toEqual([600, 300]);
+  });
+
   test('of no partitions is answered at once', () => {
     const { fetch, sizes } = setUp(0);
     fetch({ minBytes: 1000 });
@@ -496,6 +506,14 @@ describe('a fetch that needs the disk', () => {
     expect(released).toBe(1);
   });
 
+  test('is answered at once with less than min.bytes where a segment ends it', () => {
+    const { logs, fetch, sizes } = cold();
+    const log = only(logs);
+    fetch({ minBytes: 900 });
+    log.reads.shift()?.done(log.batches(0, 3, 1000, true));
+    expect(sizes()).toEqual([[300]]);
+  });
+
   test('misses no advance of another partition during the read', () => {
     const { logs, fetch, sizes } = setUp(2);
     const [slow, quick] = logs;
@@ -512,13 +530,13 @@ describe('a fetch that needs the disk', () => {
   test('is answered when its reads have ended, if its time is up meanwhile', () => {
     const { clock, logs, fetch, sizes } = cold();
     const log = only(logs);
-    fetch({ minBytes: 5000 });
+    fetch({ minBytes: 5000, targets: [target(0, { fetchOffset: 15 })] });
     log.completeRead();
     log.fill(1);
     clock.advance(500);
     expect(sizes()).toEqual([]);
     log.completeRead();
-    expect(sizes()).toEqual([[1000]]);
+    expect(sizes()).toEqual([[600]]);
   });
 });
 

@@ -38,6 +38,7 @@ class Stage {
   readonly logs: FakeLog[] = [];
   readonly partitions: Partition[] = [];
   readonly errors: object[] = [];
+  readonly warnings: string[] = [];
   readonly host: GroupHost;
   topicExists = true;
   leader: NodeId | null = ME;
@@ -58,7 +59,12 @@ class Stage {
         clock: this.clock,
         codecs,
         random: countingRandom(),
-        logger: { debug: quiet, info: quiet, warn: quiet, error: (fields) => this.errors.push(fields) },
+        logger: {
+          debug: quiet,
+          info: quiet,
+          warn: (_, message) => this.warnings.push(message),
+          error: (fields) => this.errors.push(fields),
+        },
       },
       nodeId: ME,
       image: this.#image(),
@@ -571,12 +577,16 @@ describe('where groups are', () => {
     expect(stage.topicAsked).toBe(1);
   });
 
-  test('the offsets topic is not asked for before as many brokers serve as it shall have replicas', () => {
+  test('the offsets topic is not asked for before as many brokers serve as it shall have replicas, which is said once', () => {
     const stage = new Stage({ settings: { 'offsets.topic.replication.factor': '3' } });
     stage.topicExists = false;
     stage.fenced.push(false, true);
     expect(stage.host.coordinatorOf('g')).toBeUndefined();
     expect(stage.topicAsked).toBe(0);
+    expect(stage.host.coordinatorOf('another')).toBeUndefined();
+    expect(stage.warnings).toEqual([
+      'clients wait for the topic __consumer_offsets, which is made when 3 brokers serve (offsets.topic.replication.factor)',
+    ]);
     stage.fenced.splice(0, 3, false, false, false);
     expect(stage.host.coordinatorOf('g')).toBeUndefined();
     expect(stage.topicAsked).toBe(1);

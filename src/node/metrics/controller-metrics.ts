@@ -11,7 +11,7 @@ import { oneOf } from './one.ts';
  * a sum over the nodes is the cluster's.
  */
 export function controllerMetrics(
-  { metrics, clock }: Ports,
+  { metrics, clock, logger }: Ports,
   { quorum, sessions }: NodeQuorum,
   given: ReadonlyMap<string, string>,
 ): void {
@@ -37,7 +37,13 @@ export function controllerMetrics(
     () => image.brokers.size - fenced(image.brokers),
   );
 
-  const elections = new ElectionCounts();
+  // The alert tells how many, and only this tells which.
+  const elections = new ElectionCounts((topic, partitions) =>
+    logger.warn(
+      { topic, partitions },
+      'unclean elections: these partitions have leaders that may lack acknowledged records',
+    ),
+  );
   quorum.publisher.subscribe((delta) => {
     if (quorum.isActive) elections.observe(delta);
   });

@@ -9,14 +9,30 @@ export class ElectionCounts {
   unclean = 0;
   /** Of an eligible leader replica, which has it all (KIP-966). */
   eligible = 0;
+  readonly #uncleanIn: (topic: string, partitions: readonly number[]) => void;
+
+  /** `uncleanIn` is told the partitions of each topic whose new leaders may lack something. */
+  constructor(uncleanIn: (topic: string, partitions: readonly number[]) => void) {
+    this.#uncleanIn = uncleanIn;
+  }
 
   observe({ partitions }: MetadataDelta): void {
-    for (const change of partitions) this.#count(change);
+    const elected = partitions.filter(isOfOneOutOfSync);
+    const unclean = elected.filter((change) => !isOfOneEligible(change));
+    this.unclean += unclean.length;
+    this.eligible += elected.length - unclean.length;
+    for (const [topic, changes] of Map.groupBy(unclean, (change) => change.topic))
+      this.#uncleanIn(
+        topic,
+        changes.map(({ partition }) => partition),
+      );
   }
+}
 
-  #count({ before, after: { leader } }: PartitionDelta): void {
-    if (before === undefined || leader === null || leader === before.leader || before.isr.includes(leader)) return;
-    if (before.elr.includes(leader)) this.eligible += 1;
-    else this.unclean += 1;
-  }
+function isOfOneOutOfSync({ before, after: { leader } }: PartitionDelta): boolean {
+  return before !== undefined && leader !== null && leader !== before.leader && !before.isr.includes(leader);
+}
+
+function isOfOneEligible({ before, after: { leader } }: PartitionDelta): boolean {
+  return before !== undefined && leader !== null && before.elr.includes(leader);
 }
