@@ -68,6 +68,7 @@ async function measure(folder: string, logs: number, valueBytes: number, journal
         if (running) send();
       },
       rejected: () => console.error('no room'),
+      startSaved: () => {},
       rewound: () => {},
       failed: () => console.error('offline'),
     };

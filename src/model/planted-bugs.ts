@@ -37,6 +37,8 @@ export const PLANTED_BUGS = [
   'end-without-epoch',
   'aborted-offsets-count',
   'generation-forgotten-at-load',
+  'delete-before-saved',
+  'expand-with-deleted',
 ] as const;
 
 export type PlantedBug = (typeof PLANTED_BUGS)[number];

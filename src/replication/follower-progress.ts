@@ -9,6 +9,7 @@ export interface FollowerFetch {
   readonly fetchOffset: Offset;
   /** The follower has everything below on its disk, by the topic's flush policy. */
   readonly durableOffset: Offset;
+  /** What lies below is gone there for good. */
   readonly logStartOffset: number;
   /** It has no room for more, and asks for nothing until it has. Left out: it has some. */
   readonly isFull?: boolean;

@@ -122,10 +122,7 @@ export class ReplicaIntake {
     if (appended === 'refused') return;
     if (appended === 'taken') followed.retryMs = RETRY_MS;
     // Also where there is no room for more: what the leader has deleted makes some.
-    const startedAt = partition.log?.logStartOffset;
     partition.leaderIsAt(offset(Math.max(0, answer.highWatermark)), offset(Math.max(0, answer.logStartOffset)));
-    // Whoever has deleted records waits until the leader knows that they are gone here.
-    if (partition.log?.logStartOffset !== startedAt) this.#asker.note(followed);
   }
 
   /** Whether the answer was taken in. 'busy': there is no room, or the log has gone; it is asked for again. */

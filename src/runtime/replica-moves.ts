@@ -245,7 +245,9 @@ class Copy {
       this.#isRefused = true;
       wake();
     };
-    future.listener = { written: () => {}, durable: wake, rejected: refuse, rewound: () => {}, failed: refuse };
+    const nothing = (): void => {};
+    const moves = { written: nothing, durable: wake, rejected: refuse, startSaved: nothing, rewound: nothing };
+    future.listener = { ...moves, failed: refuse };
   }
 
   /**

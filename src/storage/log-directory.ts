@@ -45,6 +45,8 @@ export interface LogOffsets {
 /** A log as its directory sees it. */
 export interface DirectoryLog extends LogOffsets {
   checkpoint(): Promise<void>;
+  /** That it starts at `offset` is on disk. */
+  startSaved(offset: Offset): void;
   /** The directory is offline. */
   failed(): void;
 }
@@ -236,6 +238,7 @@ export class LogDirectory {
     const points: OffsetCheckpointEntry[] = [];
     const starts: OffsetCheckpointEntry[] = [];
     const cleaned: OffsetCheckpointEntry[] = [];
+    const startOf = new Map([...this.#logs].map((log) => [log, log.logStartOffset]));
     for (const log of [...this.#logs, ...this.#keptOffsets.values()]) {
       const { topic, partition, recoveryPoint, logStartOffset, cleanedOffset } = log;
       if (cleanedOffset > 0) cleaned.push({ topic, partition, offset: cleanedOffset });
@@ -247,6 +250,7 @@ export class LogDirectory {
       await replaceFile(this.disk, '', LOG_START_CHECKPOINT, startsText);
       this.#savedLogStarts = startsText;
     }
+    for (const [log, start] of startOf) log.startSaved(start);
     const cleanedText = offsetCheckpointText(cleaned);
     if (cleanedText !== this.#savedCleaned) {
       await replaceFile(this.disk, '', CLEANER_CHECKPOINT, cleanedText);

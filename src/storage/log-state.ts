@@ -55,6 +55,7 @@ export class LogState {
   config: LogConfig;
   readonly #jitter: () => number;
   #startOffset: Offset;
+  #savedStart: Offset;
   #endOffset: Offset;
   #recoveryPoint: Offset;
   #appendedBytes = 0;
@@ -69,6 +70,7 @@ export class LogState {
     this.config = parts.config;
     this.#jitter = parts.jitter;
     this.#startOffset = parts.logStartOffset;
+    this.#savedStart = parts.logStartOffset;
     this.#endOffset = this.active.endOffset;
     this.#recoveryPoint = parts.recoveryPoint;
     this.#isAsClosed = parts.isAsClosed;
@@ -80,6 +82,11 @@ export class LogState {
 
   get startOffset(): Offset {
     return this.#startOffset;
+  }
+
+  /** No crash brings back what lies below. */
+  get savedStartOffset(): Offset {
+    return Math.min(this.#savedStart, this.#startOffset) as Offset;
   }
 
   get endOffset(): Offset {
@@ -150,6 +157,11 @@ export class LogState {
     this.epochs.truncateFromStart(offset);
   }
 
+  /** That the log starts at `offset` is on disk. */
+  startSaved(offset: Offset): void {
+    this.#savedStart = offset;
+  }
+
   /** A clean shutdown has something to save from now on. */
   touch(): void {
     this.#isAsClosed = false;
@@ -160,6 +172,7 @@ export class LogState {
     this.#endOffset = Math.min(this.#endOffset, offset) as Offset;
     // The batch that holds the log's start goes as a whole.
     this.#startOffset = Math.min(this.#startOffset, offset) as Offset;
+    this.#savedStart = Math.min(this.#savedStart, this.#startOffset) as Offset;
   }
 
   /** Nothing at `offset` or above is vouched for. */

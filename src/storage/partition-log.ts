@@ -30,6 +30,8 @@ export interface LogListener {
   durable(end: Offset): void;
   /** There was no room: everything appended from `from` on is dropped, as if it had never been. */
   rejected(from: Offset): void;
+  /** What lies below the log's start is gone for good; see `savedStartOffset`. */
+  startSaved(): void;
   /** After a rejection or a cut the log is whole again: see `isBeingRewound`. */
   rewound(): void;
   /** The log's directory went offline, for good. */
@@ -138,6 +140,11 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
 
   get logStartOffset(): Offset {
     return this.#state.startOffset;
+  }
+
+  /** The log starts there or above after whatever crash; at most `logStartOffset`. */
+  get savedStartOffset(): Offset {
+    return this.#state.savedStartOffset;
   }
 
   get logEndOffset(): Offset {
@@ -360,6 +367,12 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#rewind.forgetFrom(from);
     this.listener?.rejected(from);
     this.#work.background('the way back to the last write', () => this.#rewind.run());
+  }
+
+  startSaved(offset: Offset): void {
+    const before = this.savedStartOffset;
+    this.#state.startSaved(offset);
+    if (this.savedStartOffset > before) this.listener?.startSaved();
   }
 
   failed(): void {

@@ -12,14 +12,15 @@ describe('DeleteRecords on three replicas (KIP-107)', () => {
   beforeAll(async () => {
     await cluster.start([1, 2, 3]);
     await cluster.createTopic('t', [[1, 2, 3]]);
+    await cluster.createTopic('pair', [[1, 2]], { 'min.insync.replicas': '2' });
   });
   afterAll(() => cluster.stop());
 
-  async function deleteBefore(offset: number, timeoutMs = 30_000) {
-    const topics = [{ name: 't', partitions: [{ partitionIndex: 0, offset }] }];
+  async function deleteBefore(offset: number, timeoutMs = 30_000, name = 't') {
+    const topics = [{ name, partitions: [{ partitionIndex: 0, offset }] }];
     const answer = await cluster.world.complete(
       cluster
-        .client(cluster.leaderOf('t', 0))
+        .client(cluster.leaderOf(name, 0))
         .request(ApiKey.DeleteRecords, 2, { topics, timeoutMs }, writeDeleteRecordsRequest, readDeleteRecordsResponse),
     );
     const { errorCode, lowWatermark } = answer.topics[0]?.partitions[0] ?? {};
@@ -64,5 +65,16 @@ describe('DeleteRecords on three replicas (KIP-107)', () => {
     cluster.world.stall('n2', 1_000);
     expect(await deleteBefore(8, 300)).toEqual([ErrorCode.RequestTimedOut, 6]);
     expect(await startOn(1)).toBe(8);
+  });
+
+  it('waits for a replica that is fenced, but may lead as soon as it is back (KIP-966)', async () => {
+    await cluster.produce('pair', 0, 10);
+    await cluster.kill(2);
+    await cluster.runFor(10_000);
+    expect(cluster.leaderOf('pair', 0)).toBe(1);
+    expect(await deleteBefore(4, 300, 'pair')).toEqual([ErrorCode.RequestTimedOut, 0]);
+    await cluster.start([2]);
+    await cluster.runFor(10_000);
+    expect(await deleteBefore(4, 30_000, 'pair')).toEqual([ErrorCode.None, 4]);
   });
 });

@@ -11,21 +11,31 @@ import { homeOf, ME, viewOf } from './replica-stage.ts';
 const [TWO, THREE] = [nodeId(2), nodeId(3)];
 const BEFORE = 5;
 
+/** It is saved where the log starts, unless the test holds that up. */
+class UnsavedLog extends FakeLog {
+  isHeldUp = false;
+
+  override get savedStartOffset() {
+    return this.isHeldUp ? offset(0) : this.logStartOffset;
+  }
+}
+
 /** A partition of three replicas whose leader has deleted what lies below BEFORE. */
 class Stage {
   readonly clock = new FakeClock();
   readonly partition: Partition;
   readonly dead = new Set<number>();
+  readonly log: UnsavedLog;
   outcomes: readonly DeletionOutcome[] | undefined;
 
   constructor(timeoutMs = 1000) {
-    const log = new FakeLog('t', 0, this.clock);
-    log.logStartOffset = offset(BEFORE);
-    this.partition = new Partition(homeOf(), 't', ZERO_UUID, 0, log.asLog);
+    this.log = new UnsavedLog('t', 0, this.clock);
+    this.log.logStartOffset = offset(BEFORE);
+    this.partition = new Partition(homeOf(), 't', ZERO_UUID, 0, this.log.asLog);
     this.partition.lead(viewOf(0, { replicas: [ME, TWO, THREE], isr: [ME, TWO] }), 1);
-    const lives = (id: number): boolean => !this.dead.has(id);
+    const counts = (_partition: Partition, id: number): boolean => !this.dead.has(id);
     const deleted = [{ partition: this.partition, before: BEFORE }];
-    new DelayedDelete(deleted, lives, new Deadlines(this.clock), (outcomes) => {
+    new DelayedDelete(deleted, counts, new Deadlines(this.clock), (outcomes) => {
       this.outcomes = outcomes;
     }).start(timeoutMs);
   }
@@ -43,6 +53,17 @@ describe('a deletion of records', () => {
     stage.fetched(THREE, BEFORE - 1);
     expect(stage.outcomes).toBeUndefined();
     stage.fetched(THREE, BEFORE + 1);
+    expect(stage.outcomes).toEqual([{ error: ErrorCode.None, lowWatermark: BEFORE }]);
+  });
+
+  it('is not done before it is saved here where the log starts: a crash would bring the records back', () => {
+    const stage = new Stage();
+    stage.log.isHeldUp = true;
+    stage.fetched(TWO, BEFORE);
+    stage.fetched(THREE, BEFORE);
+    expect(stage.outcomes).toBeUndefined();
+    stage.log.isHeldUp = false;
+    stage.partition.startSaved();
     expect(stage.outcomes).toEqual([{ error: ErrorCode.None, lowWatermark: BEFORE }]);
   });
 

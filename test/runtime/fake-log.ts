@@ -62,6 +62,11 @@ export class FakeLog {
     return { baseOffset, lastOffset: offset(this.logEndOffset - 1) };
   }
 
+  /** Saved at once. */
+  get savedStartOffset(): Offset {
+    return this.logStartOffset;
+  }
+
   get sizeBytes(): number {
     return this.batches.reduce((sum, batch) => sum + batch.length, 0);
   }

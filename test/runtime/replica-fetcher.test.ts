@@ -29,6 +29,11 @@ const UNDURABLE_BYTES_MAX = 200;
 /** A follower's log: takes batches as they are. */
 class FollowerLog extends StubLog {
   isFull = false;
+  #savedStartOffset = offset(0);
+
+  override get savedStartOffset() {
+    return this.#savedStartOffset;
+  }
 
   get directory() {
     return { isFull: this.isFull };
@@ -45,6 +50,11 @@ class FollowerLog extends StubLog {
 
   raiseStartTo(to: number): void {
     this.logStartOffset = offset(Math.min(to, this.durableOffset));
+  }
+
+  saveStart(): void {
+    this.#savedStartOffset = this.logStartOffset;
+    this.listener?.startSaved();
   }
 
   override truncateTo(to: number, done: () => void): void {
@@ -304,7 +314,7 @@ describe('a follower', () => {
     expect(stage.told(1)).toMatchObject([{ fetchOffset: 3 }]);
   });
 
-  test('tells by a report that its log starts where its leader does, at once: whoever deletes records waits for it', async () => {
+  test('tells by a report that its log starts where its leader does, as soon as that is saved: whoever deletes records waits for it', async () => {
     const stage = new Stage();
     const log = new FollowerLog('t', 0, T);
     stage.follow(log);
@@ -314,7 +324,10 @@ describe('a follower', () => {
     for (const _ of stage.asked.slice(1)) await stage.answer();
     const asked = stage.asked.length;
     await stage.answer({ topicId: T, index: 0, highWatermark: 3, logStartOffset: 2 });
-    expect(stage.asked.length).toBe(asked + 1);
+    expect([log.logStartOffset, stage.told(asked)]).toEqual([2, []]);
+    log.saveStart();
+    stage.clock.turn();
+    expect(stage.asked.length).toBe(asked + 2);
     expect(stage.asked.at(-1)?.topics[0]?.partitions).toMatchObject([{ fetchOffset: 3, logStartOffset: 2 }]);
   });
 

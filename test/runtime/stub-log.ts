@@ -55,6 +55,11 @@ export class StubLog {
     return this as unknown as PartitionLog;
   }
 
+  /** It is saved at once where it starts. */
+  get savedStartOffset(): Offset {
+    return this.logStartOffset;
+  }
+
   /** Everything is written at once. */
   get writtenOffset(): Offset {
     return this.logEndOffset;

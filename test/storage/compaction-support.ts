@@ -158,6 +158,7 @@ export function committing(log: PartitionLog): void {
     written: () => {},
     durable: (end) => log.producers.highWatermarkAdvanced(end),
     rejected: () => {},
+    startSaved: () => {},
     rewound: () => {},
     failed: () => {},
   };

@@ -108,6 +108,7 @@ class Run {
         if (!this.#cutting.has(index)) model.durableEnd = end;
       },
       rejected: () => expect.unreachable('there is room'),
+      startSaved: () => {},
       rewound: () => {},
       failed: () => expect.unreachable('the disk is sound'),
     };

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Disk } from '#base/ports';
 import { offset } from '#model/ids';
 import type { PartitionLog } from '#storage/partition-log';
-import { appended, batch, Harness } from './support.ts';
+import { appended, batch, Harness, Listener } from './support.ts';
 
 async function files(harness: Harness, extension: string): Promise<number[]> {
   const names = await harness.world.complete((harness.faults[0] as Disk).list('t-0'));
@@ -178,6 +178,20 @@ describe('DeleteRecords (KIP-107)', () => {
     expect(await files(harness, '.log')).toEqual([20, 30]);
     await harness.crash();
     expect(harness.store.get('t', 0)?.logStartOffset).toBe(25);
+  });
+
+  test('are gone for good when it is saved where the log starts, and not before', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { retentionMs: -1 });
+    await filled(harness, log, 4);
+    const listener = new Listener();
+    log.listener = listener;
+    log.deleteRecordsBefore(offset(25));
+    expect([log.logStartOffset, log.savedStartOffset, listener.savedStarts]).toEqual([25, 0, 0]);
+    await harness.settle();
+    expect([log.savedStartOffset, listener.savedStarts]).toEqual([25, 1]);
+    await harness.crash();
+    expect(harness.store.get('t', 0)?.savedStartOffset).toBe(25);
   });
 });
 

@@ -196,6 +196,7 @@ class Run {
         this.model.cut(from);
         this.#sequences.clear();
       },
+      startSaved: () => {},
       rewound: () => {},
       failed: () => {
         throw new Error('the disk is sound');

@@ -82,6 +82,7 @@ export class Listener implements LogListener {
   durableEnd = -1;
   rejectedFrom: number[] = [];
   rewinds = 0;
+  savedStarts = 0;
   failures = 0;
   writtenEnd = -1;
 
@@ -95,6 +96,10 @@ export class Listener implements LogListener {
 
   rejected(from: Offset): void {
     this.rejectedFrom.push(from);
+  }
+
+  startSaved(): void {
+    this.savedStarts += 1;
   }
 
   rewound(): void {
