@@ -69,6 +69,8 @@ export interface SeedResult {
   /** Those that were drawn, whether or not they were chosen. */
   readonly planned: readonly PlannedFault[];
   readonly coverage: ReadonlyMap<CoveragePoint, number>;
+  /** The checkers have known all committed metadata to the end; without them nobody says what is wrong with a partition. */
+  readonly isFollowed: boolean;
   /** Of every event: the same seed, the same hash. */
   readonly traceHash: string;
   readonly violation: FoundViolation | undefined;
@@ -231,6 +233,7 @@ class SeedRun {
       faults: new Map(this.#nemesis.counts),
       planned: this.#swarm.faults,
       coverage: new Map(this.#observer.coverage.counts),
+      isFollowed: this.#observer.images.hasReference,
       traceHash: trace.hash,
       violation,
     };
