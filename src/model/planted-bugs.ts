@@ -39,6 +39,8 @@ export const PLANTED_BUGS = [
   'generation-forgotten-at-load',
   'delete-before-saved',
   'expand-with-deleted',
+  'compaction-without-last',
+  'stale-index',
 ] as const;
 
 export type PlantedBug = (typeof PLANTED_BUGS)[number];

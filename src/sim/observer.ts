@@ -18,7 +18,7 @@ import { type ReplicaHost, ReplicationChecker } from './checkers/replication-che
 import type { Cluster } from './cluster.ts';
 import { Coverage } from './coverage.ts';
 import type { Machine } from './machine.ts';
-import { DATA_PREFIX, isVolatile, isWeak } from './workload/data-topics.ts';
+import { DATA_PREFIX, isCompacted, isVolatile, isWeak } from './workload/data-topics.ts';
 
 const LEADERLESS_MS = 5000;
 
@@ -141,7 +141,8 @@ export class Observer {
 
   #findPartitions(): void {
     for (const { name, partitions } of this.images.reference.topics()) {
-      if (!name.startsWith(DATA_PREFIX)) continue;
+      // What is compacted is written anew, with gaps.
+      if (!name.startsWith(DATA_PREFIX) || isCompacted(name)) continue;
       for (const { partition } of partitions) {
         const key = `${name}-${partition}`;
         for (const { machine, logs } of this.#watched)

@@ -17,6 +17,7 @@ import { drawSwarm, type FaultKind, type PlannedFault, type Swarm } from './swar
 import { AdminClient } from './workload/admin-client.ts';
 import { Client, startAll, stopAll, type Workload } from './workload/client.ts';
 import { WorkloadHistory } from './workload/client-history.ts';
+import { COMPACTION_CLIENTS, CompactionWorkload } from './workload/compaction/compaction-workload.ts';
 import { DATA_CLIENTS, DataWorkload } from './workload/data-workload.ts';
 import { CONSUMER_SESSION_TIMEOUT_MS } from './workload/groups/consumer-member.ts';
 import { GROUP_CLIENTS, GroupWorkload } from './workload/groups/group-workload.ts';
@@ -115,6 +116,7 @@ class SeedRun {
   readonly #data: DataWorkload;
   readonly #transactions: TransactionWorkload | undefined;
   readonly #groups: GroupWorkload | undefined;
+  readonly #compaction: CompactionWorkload | undefined;
   #isRough = true;
   /** Nobody knows any more whose disk is the last that has something. */
   #isUnchecked = false;
@@ -142,6 +144,8 @@ class SeedRun {
         ['group.consumer.session.timeout.ms', String(CONSUMER_SESSION_TIMEOUT_MS)],
         ['transaction.state.log.num.partitions', '2'],
         ['transaction.abort.timed.out.transaction.cleanup.interval.ms', '1000'],
+        ['log.cleaner.backoff.ms', '1000'],
+        ['log.cleaner.dedupe.buffer.size', '1048576'],
       ]),
       planted,
       makeNode: options.makeNode ?? ((ports, config, bugs) => new Node(ports, config, { planted: bugs })),
@@ -158,7 +162,7 @@ class SeedRun {
     this.#nemesis = new Nemesis(
       {
         cluster: this.#cluster,
-        clients: [...clients, ...DATA_CLIENTS, ...TRANSACTION_CLIENTS, ...GROUP_CLIENTS],
+        clients: [...clients, ...DATA_CLIENTS, ...TRANSACTION_CLIENTS, ...GROUP_CLIENTS, ...COMPACTION_CLIENTS],
         sometimes: (point) => this.#observer.coverage.sometimes(point),
         mayWipe: (machine) => !this.#isUnchecked && this.#observer.mayWipe(machine),
         wiped: (machine) => this.#observer.wiped(machine),
@@ -175,6 +179,7 @@ class SeedRun {
     if (this.#swarm.nodeCount >= COORDINATED_NODES_MIN) {
       this.#transactions = new TransactionWorkload(portsOf, workload);
       this.#groups = new GroupWorkload(portsOf, workload);
+      this.#compaction = new CompactionWorkload(portsOf, workload);
     }
   }
 
@@ -252,13 +257,14 @@ class SeedRun {
     this.#data.start(fail);
     this.#transactions?.start(fail);
     this.#groups?.start(fail);
+    this.#compaction?.start(fail);
   }
 
   async #heal(): Promise<void> {
     this.#say('everything heals');
     this.#nemesis.heal();
     this.#isRough = false;
-    await this.#world.complete(this.#data.calm());
+    await this.#world.complete(Promise.all([this.#data.calm(), this.#compaction?.calm()]));
     const { machines } = this.#cluster;
     await this.#within(AFTERMATH_MS, () => machines.every((one) => one.isUp && !one.isStopping && !one.isStalled));
     await this.#world.run(this.#world.clock.now() + HEALING_MS);
@@ -290,7 +296,9 @@ class SeedRun {
 
   async #stopClients(): Promise<void> {
     this.#say('the clients stop');
-    const coordinated = [this.#transactions, this.#groups].filter((workload) => workload !== undefined);
+    const coordinated = [this.#transactions, this.#groups, this.#compaction].filter(
+      (workload) => workload !== undefined,
+    );
     const workloads = [this.#data, ...coordinated].map((workload) => workload.stop());
     await this.#world.complete(Promise.all([...workloads, stopAll(this.#clients)]));
   }
@@ -310,6 +318,9 @@ class SeedRun {
       return state !== undefined && isLost(topic, state, reference);
     };
     await this.#world.complete(this.#data.checkFinal(isGone, () => this.#world.clock.now() >= until));
+    await this.#world.complete(
+      this.#compaction?.checkFinal(() => this.#world.clock.now() >= until) ?? Promise.resolve(),
+    );
   }
 
   /** Whether it came to hold within that time. */
