@@ -11,6 +11,7 @@ import { load } from './history/loader.ts';
 import { readLines } from './history/read-lines.ts';
 import { judge, type Verdict } from './history/verdict.ts';
 import { merge } from './merge.ts';
+import { silentTopics } from './silence.ts';
 import type { Client } from './workloads/client-process.ts';
 import { askCommitted } from './workloads/committed-offsets.ts';
 import { readEverything } from './workloads/final-read.ts';
@@ -37,7 +38,10 @@ export interface Trial {
   /** By what it was done, if there is more than one way. */
   readonly means: string | undefined;
   readonly verdict: Verdict;
-  /** What failed beside the anomalies: clients that were refused what they were promised, and a cluster that did not become whole. */
+  /**
+   * What failed beside the anomalies: clients that were refused what they were promised, topics in which nothing was acknowledged, a fault
+   * that did not bite, and a cluster that did not become whole.
+   */
   readonly complaints: readonly string[];
 }
 
@@ -105,6 +109,7 @@ async function finished(plan: TrialPlan): Promise<Trial> {
     const history = join(folder, 'history.jsonl');
     merge([own, ...clients.map((client) => client.history)], history, `${fault.name} ${name}`);
     const verdict = judge(load(readLines(history)));
+    complaints.push(...silentTopics(topics, verdict));
     await fault.tidy?.(scene, target);
     return { fault: fault.name, means: fault.means?.(links), verdict, complaints };
   } finally {

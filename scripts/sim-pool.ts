@@ -92,6 +92,7 @@ function lost({ seed }: SeedJob, message: string, realMs: number): SeedReport {
     faults: [],
     planned: [],
     coverage: [],
+    isFollowed: false,
     traceHash: '',
     violation: { rule: UNFINISHED, message, stack: '', at: 0 },
     realMs,

@@ -12,15 +12,11 @@ import { HISTORY_RULE, runJudgedSeed } from './judged-seed.ts';
 import { minimal } from './sim-minimal.ts';
 import { SimPool } from './sim-pool.ts';
 import { plantedBugs, setting, settings } from './sim-settings.ts';
+import { shortcomings, strikesOf, totals } from './sim-shortcomings.ts';
 import type { SeedJob, SeedReport } from './sim-worker.ts';
 
 /** One seed in so many is run again, by another process: it must be the same to the last event. */
 const AGAIN_EVERY = 20;
-const VIOLATIONS_SHOWN_MAX = 20;
-/** Every seed has at least so many. */
-const FAULTS_MIN = 20;
-/** So many seeds go everywhere. */
-const SEEDS_FOR_COVERAGE = 80;
 
 const durationMs = setting('DURATION_MS', 60_000);
 const planted = plantedBugs();
@@ -95,7 +91,8 @@ async function runMany(from: number, count: number, budgetS: number): Promise<vo
   // New processes: nothing of the first run is left in them.
   const chosen = reports.filter(({ seed }) => seed % AGAIN_EVERY === from % AGAIN_EVERY);
   const differing = await differences(chosen, processes);
-  const faults = summarize(reports, performance.now() - startedAt);
+  summarize(reports, performance.now() - startedAt);
+  const faults = shortcomings(reports);
   console.log(`${chosen.length} seeds run again in another process, ${differing.length} differ`);
   for (const line of [...differing, ...faults]) console.log(line);
   if (differing.length + faults.length > 0) process.exitCode = 1;
@@ -124,8 +121,7 @@ function tell({ seed, violation }: SeedReport): void {
   console.log(`seed ${seed}, ${seconds(violation.at)}: ${isTold ? violation.stack : violation.message}`);
 }
 
-/** Gives what is wrong with the run as a whole. */
-function summarize(reports: readonly SeedReport[], realMs: number): string[] {
+function summarize(reports: readonly SeedReport[], realMs: number): void {
   const sum = (of: (report: SeedReport) => number): number => reports.reduce((total, report) => total + of(report), 0);
   const events = sum(({ eventCount }) => eventCount);
   const simulatedMs = sum((report) => report.simulatedMs);
@@ -133,7 +129,6 @@ function summarize(reports: readonly SeedReport[], realMs: number): string[] {
   const strikes = sum(strikesOf);
   const kinds = totals(reports.map(({ faults }) => faults));
   const coverage = totals(reports.map((report) => report.coverage));
-  const wrong = faultsOf(reports, coverage);
   console.log(
     [
       `${reports.length} seeds, ${(simulatedMs / 3_600_000).toFixed(2)} simulated hours in ${(realMs / 1000).toFixed(0)} s, ${(simulatedMs / busyMs).toFixed(0)} times real time per process`,
@@ -143,28 +138,12 @@ function summarize(reports: readonly SeedReport[], realMs: number): string[] {
       `coverage: ${list(COVERAGE_POINTS, coverage)}`,
     ].join('\n'),
   );
-  return wrong;
-}
-
-function faultsOf(reports: readonly SeedReport[], coverage: ReadonlyMap<string, number>): string[] {
-  const violating = reports.filter(({ violation }) => violation !== undefined);
-  const mild = reports.filter((report) => report.violation === undefined && strikesOf(report) < FAULTS_MIN);
-  const missed = COVERAGE_POINTS.filter((point) => !coverage.has(point));
-  const wrong: string[] = [];
-  if (violating.length > 0) wrong.push(`${violating.length} seeds with a violation: ${byRule(violating)}`);
-  if (mild.length > 0) wrong.push(`fewer than ${FAULTS_MIN} faults: ${mild.map(({ seed }) => seed).join(' ')}`);
-  if (missed.length > 0 && reports.length >= SEEDS_FOR_COVERAGE) wrong.push(`never: ${missed.join(', ')}`);
-  return wrong;
 }
 
 function spread(counts: readonly number[]): string {
   const sorted = counts.toSorted((a, b) => a - b);
   const mean = Math.round(sorted.reduce((sum, count) => sum + count, 0) / Math.max(1, sorted.length));
   return `at least ${sorted[0] ?? 0}, median ${sorted[sorted.length >> 1] ?? 0}, mean ${mean}`;
-}
-
-function strikesOf({ faults }: SeedReport): number {
-  return faults.reduce((total, [, count]) => total + count, 0);
 }
 
 function seconds(ms: number): string {
@@ -177,19 +156,4 @@ function perSecond(count: number, ms: number): number {
 
 function list(names: readonly string[], counts: ReadonlyMap<string, number>): string {
   return names.map((name) => `${name} ${counts.get(name) ?? 0}`).join(', ');
-}
-
-function byRule(reports: readonly SeedReport[]): string {
-  const seeds = new Map<string, number[]>();
-  for (const { seed, violation } of reports) {
-    const rule = violation?.rule ?? '';
-    seeds.set(rule, [...(seeds.get(rule) ?? []), seed]);
-  }
-  return [...seeds].map(([rule, list]) => `${rule} (${list.slice(0, VIOLATIONS_SHOWN_MAX).join(' ')})`).join(', ');
-}
-
-function totals(lists: readonly (readonly (readonly [string, number])[])[]): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const [name, count] of lists.flat()) counts.set(name, (counts.get(name) ?? 0) + count);
-  return counts;
 }

@@ -30,17 +30,18 @@ function checkedRanges(bytes: Uint8Array): readonly Range[] {
   return ranges;
 }
 
-/** Flips a few bits of a file, in these ranges; of an empty one none. */
-function rot(path: string, random: Random, rangesOf: (bytes: Uint8Array) => readonly Range[]): void {
+/** Flips a few bits of a file, in these ranges; says whether there was anything to flip. */
+function rot(path: string, random: Random, rangesOf: (bytes: Uint8Array) => readonly Range[]): boolean {
   const bytes = readFileSync(path);
   const ranges = rangesOf(bytes);
-  if (bytes.length === 0 || ranges.length === 0) return;
+  if (bytes.length === 0 || ranges.length === 0) return false;
   for (let flip = 0; flip < FLIPS_PER_FILE; flip += 1) {
     const [from, upTo] = at(ranges, random.uint32() % ranges.length);
     const place = from + (random.uint32() % (upTo - from));
     bytes[place] = (bytes[place] ?? 0) ^ (1 << (random.uint32() % 8));
   }
   writeFileSync(path, bytes);
+  return true;
 }
 
 const anywhere = (bytes: Uint8Array): readonly Range[] => [[0, bytes.length]];
@@ -79,9 +80,9 @@ function bitRot(
 ): Fault {
   return found(name, what, expected, end, (dataDir, random, topics) => {
     const paths = readdirSync(dataDir, { recursive: true, encoding: 'utf8' }).sort();
-    const rotten = paths.filter((path) => isRotten(path, topics));
-    if (rotten.length === 0) throw new Error(`${name}: there is no such file in ${dataDir}`);
-    for (const path of rotten) rot(join(dataDir, path), random, rangesOf);
+    const chosen = paths.filter((path) => isRotten(path, topics));
+    const rotten = chosen.filter((path) => rot(join(dataDir, path), random, rangesOf));
+    if (rotten.length === 0) throw new Error(`${name}: there is nothing to rot in ${dataDir}`);
   });
 }
 

@@ -1,4 +1,5 @@
 /** Networks that fall apart: every one of them is a set of pairs, of which one loses what the other sends. */
+import { at } from '#base/assert';
 import type { Member } from '../../test/support/cluster/cluster.ts';
 import { CLIENTS_HOST, type Links } from '../../test/support/cluster/sites.ts';
 import type { Fault, Scene } from './fault.ts';
@@ -100,12 +101,9 @@ export const PARTITIONS: readonly Fault[] = [
     'each node reaches a majority, and no two the same one',
     'one leader each, and no storm of elections',
     (members, target) => {
+      // None reaches those who are two places away, on either side: of six each reaches four, its neighbours and its opposite.
       const around = circle(members, target);
-      const opposite = around.length / 2;
-      return around.slice(0, opposite).flatMap(({ host }, index) => {
-        const far = [around[index + opposite], around[(index + opposite + 1) % around.length]];
-        return far.flatMap((other) => (other === undefined ? [] : between(host, other.host)));
-      });
+      return around.flatMap(({ host }, index) => between(host, at(around, (index + 2) % around.length).host));
     },
   ),
   partition(

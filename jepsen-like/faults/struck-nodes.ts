@@ -15,7 +15,8 @@ function struckCommand({ command }: Member, strike: string, seed: number): reado
   return [...command.slice(0, main), struck, strike, String(seed), ...command.slice(main + 2)];
 }
 
-function strike(name: string, what: string, expected: string): Fault {
+/** `ends`: whether the node's process is to end by it, or to bear it. */
+function strike(name: string, ends: boolean, what: string, expected: string): Fault {
   return {
     name,
     what,
@@ -30,8 +31,10 @@ function strike(name: string, what: string, expected: string): Fault {
     },
     begin: async ({ cluster }, id) => cluster.signal(id, STRIKE),
     end: async ({ cluster }, id) => {
-      if (cluster.runs(id)) cluster.signal(id, STRIKE);
+      const runs = cluster.runs(id);
+      if (runs) cluster.signal(id, STRIKE);
       else cluster.spawn(id);
+      if (runs === ends) throw new Error(runs ? `node ${id} runs on` : `node ${id} has ended`);
     },
     tidy: async ({ cluster }, id) => {
       cluster.signal(id, 'SIGTERM');
@@ -44,11 +47,17 @@ function strike(name: string, what: string, expected: string): Fault {
 export const STRUCK_FAULTS: readonly Fault[] = [
   strike(
     'power-cut',
+    true,
     'unsynced writes are lost, kept or torn at a sector, and the process is gone',
     'what was acknowledged is on its disk',
   ),
-  strike('disk-full', 'no write of a node has room', 'it refuses writes, and recovers by itself when there is room'),
-  strike('write-error', 'every write fails with EIO', 'its only disk is given up: it ends, others take over'),
-  strike('sync-error', 'every fsync fails with EIO', 'it never tries again: it ends, others take over'),
-  strike('clock-jump', 'the wall clock jumps by an hour', 'nothing: no decision is made by it'),
+  strike(
+    'disk-full',
+    false,
+    'no write of a node has room',
+    'it refuses writes, and recovers by itself when there is room',
+  ),
+  strike('write-error', true, 'every write fails with EIO', 'its only disk is given up: it ends, others take over'),
+  strike('sync-error', true, 'every fsync fails with EIO', 'it never tries again: it ends, others take over'),
+  strike('clock-jump', false, 'the wall clock jumps by an hour', 'nothing: no decision is made by it'),
 ];

@@ -230,6 +230,23 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    anomaly: 'G1a',
+    bad: [
+      'by a transaction that is aborted itself',
+      (s) =>
+        s
+          .did(A, 'txn', 'fail', ['send', 'q-0', 1, 0])
+          .did(B, 'txn', 'fail', ['poll', { 'q-0': [0, 1] }], ['send', 'r-0', 2, 0]),
+    ],
+    good: [
+      'what it reads is not known to be aborted',
+      (s) =>
+        s
+          .did(A, 'txn', 'info', ['send', 'q-0', 1, 0])
+          .did(B, 'txn', 'fail', ['poll', { 'q-0': [0, 1] }], ['send', 'r-0', 2, 0]),
+    ],
+  },
+  {
     anomaly: 'precommitted-read',
     bad: [
       'a transaction reads its own',
@@ -413,6 +430,25 @@ const CASES: readonly Case[] = [
           .sent(A, 'q-0', 1, 1)
           .sent(B, 'q-0', 2, 0)
           .polled(FINAL, { 'q-0': [0, 2, 1, 1] }),
+    ],
+  },
+  {
+    anomaly: 'nonmonotonic-send',
+    bad: [
+      'it does behind one whose outcome is not known',
+      (s) => {
+        s.sent(A, 'q-0', 1, 1).did(A, 'send', 'info', ['send', 'q-0', 2]);
+        s.recorder.client({ p: 9, acks: 'all', idempotent: true, after: A });
+        return s.sent(9, 'q-0', 3, 0).polled(FINAL, { 'q-0': [0, 3, 1, 1] });
+      },
+    ],
+    good: [
+      'what has no known outcome comes late',
+      (s) => {
+        s.sent(A, 'q-0', 1, 0).did(A, 'send', 'info', ['send', 'q-0', 2]);
+        s.recorder.client({ p: 9, acks: 'all', idempotent: true, after: A });
+        return s.sent(9, 'q-0', 3, 1).polled(FINAL, { 'q-0': [0, 1, 1, 3, 2, 2] });
+      },
     ],
   },
   {
@@ -815,6 +851,25 @@ const CASES: readonly Case[] = [
     good: [
       'nothing had been acknowledged',
       (s) => s.committed(M, 3, 'fail', 'q-0', 5).did(N, 'committed', 'ok', ['committed', 'q-0', null]),
+    ],
+  },
+  {
+    anomaly: 'phantom-commit',
+    bad: ['an offset is found that nobody has committed', (s) => s.did(N, 'committed', 'ok', ['committed', 'q-0', 5])],
+    good: [
+      'its commit is on its way',
+      (s) => s.begin(M, 'commit', ['commit', 'q-0', 5]).did(N, 'committed', 'ok', ['committed', 'q-0', 5]),
+    ],
+  },
+  {
+    anomaly: 'phantom-commit',
+    bad: [
+      'an offset of an aborted transaction is found',
+      (s) => s.did(M, 'txn', 'fail', ['commit', 'q-0', 5]).did(N, 'committed', 'ok', ['committed', 'q-0', 5]),
+    ],
+    good: [
+      'what came of the transaction is not known',
+      (s) => s.did(M, 'txn', 'info', ['commit', 'q-0', 5]).did(N, 'committed', 'ok', ['committed', 'q-0', 5]),
     ],
   },
   {

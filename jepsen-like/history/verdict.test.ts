@@ -21,6 +21,16 @@ test('a verdict counts what was done, acknowledged and read', () => {
   expect(verdict.anomalies).toEqual(new Map());
 });
 
+test('a key is acknowledged if anything that was sent to it was', () => {
+  const verdict = new Scenario()
+    .sent(A, 'q-0', 1, 0)
+    .did(A, 'txn', 'info', ['send', 'r-0', 2, 0])
+    .did(B, 'send', 'info', ['send', 's-0', 3, 0], ['send', 't-0', 4])
+    .did(C, 'send', 'fail', ['send', 'u-0', 5])
+    .verdict();
+  expect(verdict.acknowledgedKeys).toEqual(new Set(['q-0', 's-0']));
+});
+
 test('unavailability lasts from one acknowledgement to the next, from the first attempt, and to the last failure', () => {
   // Nine clients are declared: the first attempt begins at 10.
   const started = new Scenario().begin(A, 'send', ['send', 'q-0', 1]).sent(B, 'r-0', 2, 0);

@@ -1,4 +1,4 @@
-import type { Outcome } from '#history/format';
+import type { Key, Outcome } from '#history/format';
 import { ANOMALIES, type Anomaly, Findings, type Found } from './anomalies.ts';
 import { type Unavailability, unavailability } from './checks/availability.ts';
 import { checkCopies } from './checks/copies.ts';
@@ -24,6 +24,8 @@ export interface Verdict {
   /** Values sent, by the number of them that were acknowledged; and those of all that somebody read. */
   readonly acknowledged: number;
   readonly read: number;
+  /** Of at least one of these. */
+  readonly acknowledgedKeys: ReadonlySet<Key>;
   readonly lost: number;
   readonly duplicated: number;
   readonly anomalies: ReadonlyMap<Anomaly, Found>;
@@ -48,13 +50,15 @@ export function judge(history: History): Verdict {
   checkCycles(history, order, findings);
   const anomalies = findings.all;
   const count = (anomaly: Anomaly): number => anomalies.get(anomaly)?.count ?? 0;
+  const ofKeys = acknowledgedOf(history);
   return {
     name: history.name,
     torn: history.torn,
     operations: outcomes(history),
     faults: history.faults.filter(({ phase }) => phase === 'begin').length,
-    acknowledged: acknowledged(history),
+    acknowledged: [...ofKeys.values()].reduce((sum, ofKey) => sum + ofKey, 0),
     read: readVersions(history),
+    acknowledgedKeys: new Set(ofKeys.keys()),
     lost: count('lost-write') + count('unseen'),
     duplicated: count('duplicate'),
     anomalies,
@@ -70,18 +74,21 @@ function outcomes(history: History): Record<Outcome, number> {
   return counts;
 }
 
-function acknowledged(history: History): number {
-  let count = 0;
+/** How many values of each key were acknowledged. */
+function acknowledgedOf(history: History): ReadonlyMap<Key, number> {
+  const counts = new Map<Key, number>();
   for (let op = 0; op < history.operations; op += 1) {
     const outcome = history.outcome(op);
     const alone = outcome === 'info' && history.f(op) === 'send';
     if (outcome !== 'ok' && !alone) continue;
     for (let row = history.firstRow.at(op); row < history.endRow(op); row += 1) {
       if (history.rowKind.at(row) !== Row.Send) continue;
-      if (outcome === 'ok' || history.rowOffset.at(row) !== NONE) count += 1;
+      if (outcome !== 'ok' && history.rowOffset.at(row) === NONE) continue;
+      const key = history.keyName(history.versionKey.at(history.rowSubject.at(row)));
+      counts.set(key, (counts.get(key) ?? 0) + 1);
     }
   }
-  return count;
+  return counts;
 }
 
 function readVersions(history: History): number {

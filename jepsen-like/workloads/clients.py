@@ -315,7 +315,9 @@ def write(bootstrap, topic, partitions, first_process, seed):
     def done(process, op):
         def on_delivery(error, message):
             if error is None:
-                tell(type="ok", p=process, ops=[[*op, message.offset()]])
+                # A broker that had the record already may not know any more where; then there is no offset.
+                where = [message.offset()] if message.offset() >= 0 else []
+                tell(type="ok", p=process, ops=[[*op, *where]])
                 idle.append(process)
             else:
                 tell(type="info", p=process, ops=[op], error=str(error))

@@ -1,12 +1,17 @@
 import { at } from '#base/assert';
 import { ErrorCode } from '#model/errors';
-import { type NodeId, offset } from '#model/ids';
+import { offset } from '#model/ids';
 import type { Exchange } from '#net/exchange';
 import { ApiKey } from '#protocol/generated/apis';
 import { readDeleteRecordsRequest } from '#protocol/generated/delete-records-request';
 import { writeDeleteRecordsResponse } from '#protocol/generated/delete-records-response';
 import type { Broker } from '#runtime/broker';
-import { DelayedDelete, type DeletedBelow, type DeletionOutcome } from '#runtime/delayed-delete';
+import {
+  type CountsForDeletion,
+  DelayedDelete,
+  type DeletedBelow,
+  type DeletionOutcome,
+} from '#runtime/delayed-delete';
 import type { PartitionTable } from '#runtime/partition-table';
 import { api } from './api.ts';
 
@@ -14,8 +19,8 @@ const TO_HIGH_WATERMARK = -1;
 const NO_LOW_WATERMARK = -1;
 
 /**
- * Records below an offset become unreadable at once; the answer comes when they are so on all replicas that live, for good; segments go later
- * (KIP-107).
+ * Records below an offset become unreadable at once; the answer comes when they are so for good, on all replicas that live or may lead;
+ * segments go later (KIP-107).
  */
 export const deleteRecordsApi = api(
   ApiKey.DeleteRecords,
@@ -71,8 +76,10 @@ function everywhere(
 ): Promise<readonly DeletionOutcome[]> {
   const deleted = asked.filter((each) => typeof each !== 'number');
   return new Promise((resolve) => {
-    const lives = (id: NodeId): boolean => image.brokers.get(id)?.fenced === false;
-    const delayed = new DelayedDelete(deleted, lives, deadlines, (outcomes) => {
+    // Who is eligible may be elected as it comes back.
+    const counts: CountsForDeletion = ({ topic, index }, id) =>
+      image.brokers.get(id)?.fenced === false || image.partition(topic, index)?.elr.includes(id) === true;
+    const delayed = new DelayedDelete(deleted, counts, deadlines, (outcomes) => {
       let place = 0;
       resolve(
         asked.map((each) =>

@@ -230,12 +230,18 @@ function mustTell(result: PartitionFetch, session: FetchSession | undefined, inc
     result.diverging !== undefined ||
     result.preferredReplica !== undefined ||
     known.sentHighWatermark !== result.highWatermark ||
-    known.sentLogStartOffset !== result.logStartOffset;
+    known.sentLogStartOffset !== result.logStartOffset ||
+    hasDeletedRecords(result);
   // After an error the next answer is told whatever it says.
   known.sentHighWatermark = result.highWatermark;
   known.sentLogStartOffset = result.logStartOffset;
   if (result.sizeBytes > 0) serveLast(session, result.target);
   return changed;
+}
+
+/** A follower that could not take back its start when it was told is told again. */
+function hasDeletedRecords({ target, logStartOffset }: PartitionFetch): boolean {
+  return target.logStartOffset >= 0 && target.logStartOffset < logStartOffset;
 }
 
 function partitionAnswer(result: PartitionFetch, readCommitted: boolean, hints: LeaderHints): PartitionAnswer {

@@ -21,6 +21,8 @@ export interface Account {
   readonly disordered: number;
   /** At an offset where it was acknowledged or read, something else stands in the end, or nothing. */
   readonly changed: number;
+  /** There in the end, and not given to the reader, who was given what lies before and behind it. */
+  readonly skipped: number;
   /** A few sentences about what is wrong. */
   readonly examples: readonly string[];
 }
@@ -79,7 +81,7 @@ export class Ledger {
 
   /** `logs`: of each partition, the number at each offset. */
   settle(logs: readonly (readonly (number | undefined)[])[]): Account {
-    const account = { acknowledged: 0, read: 0, lost: 0, duplicated: 0, disordered: 0, changed: 0 };
+    const account = { acknowledged: 0, read: 0, lost: 0, duplicated: 0, disordered: 0, changed: 0, skipped: 0 };
     const examples: string[] = [];
     const note = (sentence: string): void => {
       if (examples.length < EXAMPLES_MAX) examples.push(sentence);
@@ -108,6 +110,11 @@ export class Ledger {
           `at offset ${offset} of partition ${partition} ${number} was read, and ${log[offset] ?? 'nothing'} is there`,
         );
       }
+      for (const offset of holesIn(page.read)) {
+        if (log[offset] === undefined) continue;
+        account.skipped += 1;
+        note(`record ${log[offset]} of partition ${partition} at offset ${offset} was passed by`);
+      }
       for (const [number, offsets] of places) {
         if (offsets.length < 2) continue;
         account.duplicated += 1;
@@ -134,6 +141,13 @@ function placesIn(log: readonly (number | undefined)[]): ReadonlyMap<number, rea
     else known.push(offset);
   }
   return places;
+}
+
+/** Where nothing was read, between what was. */
+function holesIn(read: readonly (number | undefined)[]): readonly number[] {
+  const first = read.findIndex((number) => number !== undefined);
+  const offsets = first < 0 ? [] : Array.from({ length: read.length - first }, (_, index) => first + index);
+  return offsets.filter((offset) => read[offset] === undefined);
 }
 
 /** Records that come for the first time, and behind a later one. */

@@ -202,12 +202,13 @@ export function healedLine(node: number | undefined, silent: readonly number[]):
   return silent.length === 0 ? healed : `${healed}, and node ${silent.join(', ')} does not serve yet`;
 }
 
-function broken({ lost, duplicated, disordered, changed, unreadable }: LoadResult): readonly string[] {
+function broken({ lost, duplicated, disordered, changed, skipped, unreadable }: LoadResult): readonly string[] {
   const counts: readonly (readonly [number, string])[] = [
     [lost, 'acknowledged and lost'],
     [duplicated, 'there more than once'],
     [disordered, 'behind a later one'],
     [changed, 'not where they were acknowledged or read'],
+    [skipped, 'passed by while reading'],
   ];
   return [
     ...counts

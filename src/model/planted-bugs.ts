@@ -37,6 +37,10 @@ export const PLANTED_BUGS = [
   'end-without-epoch',
   'aborted-offsets-count',
   'generation-forgotten-at-load',
+  'delete-before-saved',
+  'expand-with-deleted',
+  'compaction-without-last',
+  'stale-index',
 ] as const;
 
 export type PlantedBug = (typeof PLANTED_BUGS)[number];

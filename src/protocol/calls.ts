@@ -15,6 +15,8 @@ import {
 import { type CreatePartitionsResponse, readCreatePartitionsResponse } from './generated/create-partitions-response.ts';
 import { type CreateTopicsRequestInput, writeCreateTopicsRequest } from './generated/create-topics-request.ts';
 import { type CreateTopicsResponse, readCreateTopicsResponse } from './generated/create-topics-response.ts';
+import { type DeleteRecordsRequestInput, writeDeleteRecordsRequest } from './generated/delete-records-request.ts';
+import { type DeleteRecordsResponse, readDeleteRecordsResponse } from './generated/delete-records-response.ts';
 import { type DeleteTopicsRequestInput, writeDeleteTopicsRequest } from './generated/delete-topics-request.ts';
 import { type DeleteTopicsResponse, readDeleteTopicsResponse } from './generated/delete-topics-response.ts';
 import { type DescribeClusterRequestInput, writeDescribeClusterRequest } from './generated/describe-cluster-request.ts';
@@ -62,6 +64,13 @@ export const DELETE_TOPICS: Call<DeleteTopicsRequestInput, DeleteTopicsResponse>
   version: 6,
   write: writeDeleteTopicsRequest,
   read: readDeleteTopicsResponse,
+};
+
+export const DELETE_RECORDS: Call<DeleteRecordsRequestInput, DeleteRecordsResponse> = {
+  apiKey: ApiKey.DeleteRecords,
+  version: 2,
+  write: writeDeleteRecordsRequest,
+  read: readDeleteRecordsResponse,
 };
 
 export const CREATE_PARTITIONS: Call<CreatePartitionsRequestInput, CreatePartitionsResponse> = {

@@ -53,6 +53,7 @@ export class LeaderState {
   #epochStart: Offset;
   #durableOffset: Offset;
   #highWatermark: Offset;
+  #logStartOffset = 0;
   /** Sent to the controller, its answer not known. */
   #proposed: IsrProposal | undefined;
 
@@ -117,10 +118,10 @@ export class LeaderState {
     return this.#followers.get(id);
   }
 
-  /** Where the logs of the followers that live start, by what they have told: the least; -1 while one has told nothing. */
-  leastStartOf(lives: (id: NodeId) => boolean): number {
+  /** Where the logs of these followers start, by what they have told: the least; -1 while one has told nothing. */
+  leastStartOf(counts: (id: NodeId) => boolean): number {
     let least = Number.POSITIVE_INFINITY;
-    for (const [id, { logStartOffset }] of this.#followers) if (lives(id)) least = Math.min(least, logStartOffset);
+    for (const [id, { logStartOffset }] of this.#followers) if (counts(id)) least = Math.min(least, logStartOffset);
     return least;
   }
 
@@ -140,6 +141,11 @@ export class LeaderState {
   synced(end: Offset): boolean {
     this.#durableOffset = end;
     return this.#advance();
+  }
+
+  /** The leader's log starts at `offset`: what lies below was deleted. */
+  startsAt(offset: Offset): void {
+    this.#logStartOffset = offset;
   }
 
   /** The leader's log ends at `end` again: there was no room for more. None of that was given to anybody. */
@@ -166,12 +172,14 @@ export class LeaderState {
   }
 
   /**
-   * Whether a follower out of sync may come in: it has all that is committed, also by any leader before this epoch, and room for what the
-   * leader has beyond it.
+   * Whether a follower out of sync may come in: it has all that is committed, also by any leader before this epoch, room for what the
+   * leader has beyond it, and nothing that was deleted, which it would bring back if it came to lead.
    */
   isCaughtUp(id: NodeId): boolean {
     const follower = this.#followers.get(id);
     if (follower === undefined || follower.durableOffset < this.#highWatermark || this.#isStuck(id)) return false;
+    // PLANTED BUG expand-with-deleted: whoever has everything else may come in.
+    if (follower.logStartOffset < this.#logStartOffset && !this.#planted.has('expand-with-deleted')) return false;
     // PLANTED BUG expand-without-epoch-start: this leader's high watermark, which may be behind, is all that is asked for.
     return this.#planted.has('expand-without-epoch-start') || follower.durableOffset >= this.#epochStart;
   }

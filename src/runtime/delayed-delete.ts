@@ -10,7 +10,7 @@ export interface DeletedBelow {
   readonly before: number;
 }
 
-/** How far that is so on every replica that lives; see Partition.lowWatermark. */
+/** How far that is so on every replica that counts; see Partition.lowWatermark. */
 export interface DeletionOutcome {
   readonly error: ErrorCode;
   readonly lowWatermark: number;
@@ -18,14 +18,18 @@ export interface DeletionOutcome {
 
 const NO_LOW_WATERMARK = -1;
 
+/** Whether a deletion waits for that replica of the partition: it lives, or may lead without having asked who leads now. */
+export type CountsForDeletion = (partition: Partition, id: NodeId) => boolean;
+
 /**
- * One DeleteRecords on its way: waits until the leader has saved where its log starts, and the followers that live have told with their
- * fetches that they have, too, at most `timeoutMs` (KIP-107). Until then a leader to come, or a power cut, may bring the records back.
+ * One DeleteRecords on its way: waits until the leader has saved where its log starts, and the followers that count have told with their
+ * fetches that they have saved the same, at most `timeoutMs` (KIP-107). Until then a crash, or a leader to come, may bring the records
+ * back.
  */
 export class DelayedDelete implements Watcher {
   readonly #deleted: readonly DeletedBelow[];
   readonly #deadlines: Deadlines;
-  readonly #lives: (id: NodeId) => boolean;
+  readonly #counts: CountsForDeletion;
   readonly #done: (outcomes: readonly DeletionOutcome[]) => void;
   /** By the place of what was deleted; undefined while it is waited for. */
   readonly #outcomes: (DeletionOutcome | undefined)[];
@@ -35,12 +39,12 @@ export class DelayedDelete implements Watcher {
   /** `done` gets one outcome for each of `deleted`, at its place. */
   constructor(
     deleted: readonly DeletedBelow[],
-    lives: (id: NodeId) => boolean,
+    counts: CountsForDeletion,
     deadlines: Deadlines,
     done: (outcomes: readonly DeletionOutcome[]) => void,
   ) {
     this.#deleted = deleted;
-    this.#lives = lives;
+    this.#counts = counts;
     this.#deadlines = deadlines;
     this.#done = done;
     this.#outcomes = deleted.map(() => undefined);
@@ -57,7 +61,7 @@ export class DelayedDelete implements Watcher {
     if (this.#isDone) return;
     for (const [place, { partition, before }] of this.#deleted.entries()) {
       if (this.#outcomes[place] !== undefined) continue;
-      const lowWatermark = partition.lowWatermark(this.#lives);
+      const lowWatermark = partition.lowWatermark((id) => this.#counts(partition, id));
       if (lowWatermark === undefined) {
         const error = partition.log === undefined ? ErrorCode.KafkaStorageError : ErrorCode.NotLeaderOrFollower;
         this.#outcomes[place] = { error, lowWatermark: NO_LOW_WATERMARK };
@@ -77,7 +81,7 @@ export class DelayedDelete implements Watcher {
     for (const { partition } of this.#deleted) partition.unwatch(this, 'trimmed');
     this.#done(
       this.#deleted.map(({ partition }, place) => {
-        const lowWatermark = partition.lowWatermark(this.#lives) ?? NO_LOW_WATERMARK;
+        const lowWatermark = partition.lowWatermark((id) => this.#counts(partition, id)) ?? NO_LOW_WATERMARK;
         return this.#outcomes[place] ?? { error: ErrorCode.RequestTimedOut, lowWatermark };
       }),
     );

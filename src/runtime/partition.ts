@@ -141,10 +141,13 @@ export class Partition implements LogListener {
     return this.#log?.writtenOffset ?? offset(0);
   }
 
-  /** Where the logs of the leader and of its followers that live all start at the least, for good; undefined unless it leads. */
-  lowWatermark(lives: (id: NodeId) => boolean): number | undefined {
+  /** Where the logs of the leader and of these followers all start at the least, after whatever crash; undefined unless it leads. */
+  lowWatermark(counts: (id: NodeId) => boolean): number | undefined {
     if (this.#leader === undefined || this.#log === undefined) return undefined;
-    return Math.min(this.#log.savedStartOffset, this.#leader.leastStartOf(lives));
+    // PLANTED BUG delete-before-saved: a start that a power cut takes back is good enough.
+    const isHasty = this.#home.planted.has('delete-before-saved');
+    const { logStartOffset, savedStartOffset } = this.#log;
+    return Math.min(isHasty ? logStartOffset : savedStartOffset, this.#leader.leastStartOf(counts));
   }
 
   /** How far this follower is behind what its leader has committed, in records; 0 on a leader. */
@@ -300,6 +303,7 @@ export class Partition implements LogListener {
     const startedAt = leader.follower(id)?.logStartOffset;
     // Of more, which this node's disk may be slow to take, the follower can have nothing.
     if (leader.fetched(id, fetch, this.#log.writtenOffset, this.#home.now())) this.#committed();
+    leader.startsAt(this.#log.logStartOffset);
     if (!leader.view.isr.includes(id) && !leader.isProposing && leader.isCaughtUp(id)) this.#home.events.isrDue(this);
     this.#lookForHeldUp(leader);
     if (startedAt !== fetch.logStartOffset) this.#waiters.wake('trimmed');
@@ -312,7 +316,9 @@ export class Partition implements LogListener {
 
   /** See LeaderState.propose. */
   proposeIsr(active: ActiveBroker, lagMaxMs: number): IsrProposal | undefined {
-    return this.#log === undefined ? undefined : this.#leader?.propose(active, lagMaxMs, this.#home.now());
+    if (this.#log === undefined) return undefined;
+    this.#leader?.startsAt(this.#log.logStartOffset);
+    return this.#leader?.propose(active, lagMaxMs, this.#home.now());
   }
 
   isrRefused(proposal: IsrProposal): void {
@@ -417,6 +423,7 @@ export class Partition implements LogListener {
     this.#lookForHeldUp(leader);
   }
 
+  /** A follower's leader waits to hear of it, and whoever has deleted records for that. */
   startSaved(): void {
     if (this.leads) this.#waiters.wake('trimmed');
     else this.#home.events.synced(this);

@@ -217,15 +217,15 @@ export class ReplicaFetcher {
   #ask({ partition, leaderEpoch, pausedUntil }: Followed, now: Mono): FetchPartitionInput | undefined {
     const { log } = partition;
     if (log === undefined || partition.isBeingCut || now < pausedUntil) return undefined;
-    const { logEndOffset, savedStartOffset, durableOffset, directory } = log;
+    const { logEndOffset, logStartOffset, savedStartOffset, durableOffset, directory } = log;
     return {
       partition: partition.index,
       currentLeaderEpoch: leaderEpoch,
       fetchOffset: logEndOffset,
       // PLANTED BUG fetch-without-last-epoch: nobody finds out that the histories part.
       lastFetchedEpoch: this.#options.planted.has('fetch-without-last-epoch') ? -1 : lastEpochOf(log),
-      // Whoever has deleted records is told that they are gone: they must not come back with a power cut.
-      logStartOffset: savedStartOffset,
+      // PLANTED BUG delete-before-saved: a start that a power cut takes back is good enough.
+      logStartOffset: this.#options.planted.has('delete-before-saved') ? logStartOffset : savedStartOffset,
       // A leader that knows does not wait for this replica; where its log starts it tells all the same, which may make room.
       partitionMaxBytes: directory.isFull ? 0 : Math.max(1, this.#options.partitionMaxBytes),
       // PLANTED BUG report-before-sync: what was fetched is told as if it were on the disk.

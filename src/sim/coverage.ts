@@ -51,6 +51,10 @@ export const COVERAGE_POINTS = [
   'reassignment cancelled',
   'reassignment completed',
   'config of a topic with records altered',
+  'records deleted',
+  'deleted records refused',
+  'compaction seen',
+  'part healed alone',
 ] as const;
 
 export type CoveragePoint = (typeof COVERAGE_POINTS)[number];

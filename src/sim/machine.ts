@@ -1,4 +1,4 @@
-import { assert } from '#base/assert';
+import { AssertionError, assert } from '#base/assert';
 import type { IoErrorCode, Logger, Random } from '#base/ports';
 import { type DiskOperation, FaultDisk, type Strike } from '#faults/fault-disk';
 import { type ParsedBrokerConfig, parseBrokerConfig } from '#model/parse-broker-config';
@@ -202,11 +202,12 @@ export class Machine {
     return volatile;
   }
 
-  /** The process ends by itself. Only a broken disk is a reason. */
+  /** The process ends by itself. Only a broken disk is a reason, and never that what must hold does not. */
   #died(life: number, how: string, error: Error): void {
     if (life !== this.lifeCount || !this.isUp) return;
     this.#say(`${how}: ${error.message}`);
-    if (!this.#diskFailed) this.#options.onBroken(new Error(`${this.name} ${how}: ${error.message}`, { cause: error }));
+    const isExpected = this.#diskFailed && !hasBrokenInvariant(error);
+    if (!isExpected) this.#options.onBroken(new Error(`${this.name} ${how}: ${error.message}`, { cause: error }));
     // What the kernel knew of a failed file is gone with the process: the next one sees what is on the disk.
     this.#crash('ends', false).catch((failure: Error) => this.#world.fail(failure));
   }
@@ -230,6 +231,10 @@ export class Machine {
     trace.text(`${this.name} ${what}`);
     if (trace.isRead) trace.say(clock.now(), this.name, `* ${what}`);
   }
+}
+
+function hasBrokenInvariant(error: unknown): boolean {
+  return error instanceof Error && (error instanceof AssertionError || hasBrokenInvariant(error.cause));
 }
 
 function logger({ trace, clock }: SimWorld, name: string): Logger {

@@ -18,7 +18,7 @@ import { type ReplicaHost, ReplicationChecker } from './checkers/replication-che
 import type { Cluster } from './cluster.ts';
 import { Coverage } from './coverage.ts';
 import type { Machine } from './machine.ts';
-import { DATA_PREFIX, isVolatile, isWeak } from './workload/data-topics.ts';
+import { DATA_PREFIX, isCompacted, isVolatile, isWeak } from './workload/data-topics.ts';
 
 const LEADERLESS_MS = 5000;
 
@@ -141,7 +141,8 @@ export class Observer {
 
   #findPartitions(): void {
     for (const { name, partitions } of this.images.reference.topics()) {
-      if (!name.startsWith(DATA_PREFIX)) continue;
+      // What is compacted is written anew, with gaps.
+      if (!name.startsWith(DATA_PREFIX) || isCompacted(name)) continue;
       for (const { partition } of partitions) {
         const key = `${name}-${partition}`;
         for (const { machine, logs } of this.#watched)
@@ -191,6 +192,19 @@ export class Observer {
       const intact = voters.filter((voter) => this.#diskOf(voter) !== undefined);
       const left = intact.filter((voter) => this.#diskOf(voter) !== disk);
       return left.length === intact.length || 2 * left.length > voters.length;
+    });
+  }
+
+  /** Whether a majority of every set of voters that counts anywhere has its disks, and none of those machines. */
+  canDoWithout(machines: readonly Machine[]): boolean {
+    if (this.#voters.length === 0) return false;
+    const outside = new Set(this.#watched.flatMap(({ machine, disk }) => (machines.includes(machine) ? disk : [])));
+    const views = [...this.#witnesses()].map(({ view }) => view.voters);
+    return [this.#voters, ...views].every((voters) => {
+      const left = voters
+        .map((voter) => this.#diskOf(voter))
+        .filter((disk) => disk !== undefined && !outside.has(disk));
+      return 2 * left.length > voters.length;
     });
   }
 

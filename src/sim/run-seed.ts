@@ -6,7 +6,8 @@ import { Node } from '#node/node';
 import { check, Violation } from './checkers/violation.ts';
 import { Cluster } from './cluster.ts';
 import type { CoveragePoint } from './coverage.ts';
-import { faultOfFinal, isLost, stateOf, whatIsMissing } from './final-state.ts';
+import { faultOfFinal, isLost, stateOf, whatCoreLacks, whatIsMissing } from './final-state.ts';
+import { drawCore, leaveOutside } from './healed-core.ts';
 import { Nemesis } from './nemesis.ts';
 import type { MakeNode } from './node-view.ts';
 import { Observer } from './observer.ts';
@@ -17,6 +18,7 @@ import { drawSwarm, type FaultKind, type PlannedFault, type Swarm } from './swar
 import { AdminClient } from './workload/admin-client.ts';
 import { Client, startAll, stopAll, type Workload } from './workload/client.ts';
 import { WorkloadHistory } from './workload/client-history.ts';
+import { COMPACTION_CLIENTS, CompactionWorkload } from './workload/compaction/compaction-workload.ts';
 import { DATA_CLIENTS, DataWorkload } from './workload/data-workload.ts';
 import { CONSUMER_SESSION_TIMEOUT_MS } from './workload/groups/consumer-member.ts';
 import { GROUP_CLIENTS, GroupWorkload } from './workload/groups/group-workload.ts';
@@ -69,6 +71,8 @@ export interface SeedResult {
   /** Those that were drawn, whether or not they were chosen. */
   readonly planned: readonly PlannedFault[];
   readonly coverage: ReadonlyMap<CoveragePoint, number>;
+  /** The checkers have known all committed metadata to the end; without them nobody says what is wrong with a partition. */
+  readonly isFollowed: boolean;
   /** Of every event: the same seed, the same hash. */
   readonly traceHash: string;
   readonly violation: FoundViolation | undefined;
@@ -80,6 +84,8 @@ const START_SPREAD_MS = 500;
 const AFTERMATH_MS = 20_000;
 /** After which a healed cluster must have one leader, and all brokers must serve. */
 const HEALING_MS = 10_000;
+/** After which a part of the cluster must do what it can without the others: they are fenced by then. */
+const CORE_HEALING_MS = 25_000;
 /** In which all nodes must have replayed what is committed, when nothing is asked of them any more. */
 const SETTLING_MS = 2000;
 /** In which everything must have been read, from a cluster that is well. */
@@ -109,10 +115,12 @@ class SeedRun {
   readonly #observer: Observer;
   readonly #nemesis: Nemesis;
   readonly #history: WorkloadHistory;
+  readonly #clientHosts: readonly string[];
   readonly #clients: readonly AdminClient[];
   readonly #data: DataWorkload;
   readonly #transactions: TransactionWorkload | undefined;
   readonly #groups: GroupWorkload | undefined;
+  readonly #compaction: CompactionWorkload | undefined;
   #isRough = true;
   /** Nobody knows any more whose disk is the last that has something. */
   #isUnchecked = false;
@@ -140,6 +148,8 @@ class SeedRun {
         ['group.consumer.session.timeout.ms', String(CONSUMER_SESSION_TIMEOUT_MS)],
         ['transaction.state.log.num.partitions', '2'],
         ['transaction.abort.timed.out.transaction.cleanup.interval.ms', '1000'],
+        ['log.cleaner.backoff.ms', '1000'],
+        ['log.cleaner.dedupe.buffer.size', '1048576'],
       ]),
       planted,
       makeNode: options.makeNode ?? ((ports, config, bugs) => new Node(ports, config, { planted: bugs })),
@@ -153,10 +163,12 @@ class SeedRun {
       new Recorder({ append: options.history ?? (() => {}), nowMs: () => clock.now() }, `seed ${seed}`),
     );
     const clients = Array.from({ length: this.#swarm.clientCount }, (_, index) => `c${index + 1}`);
+    const coordinated = [...TRANSACTION_CLIENTS, ...GROUP_CLIENTS, ...COMPACTION_CLIENTS];
+    this.#clientHosts = [...clients, ...DATA_CLIENTS, ...coordinated];
     this.#nemesis = new Nemesis(
       {
         cluster: this.#cluster,
-        clients: [...clients, ...DATA_CLIENTS, ...TRANSACTION_CLIENTS, ...GROUP_CLIENTS],
+        clients: this.#clientHosts,
         sometimes: (point) => this.#observer.coverage.sometimes(point),
         mayWipe: (machine) => !this.#isUnchecked && this.#observer.mayWipe(machine),
         wiped: (machine) => this.#observer.wiped(machine),
@@ -173,6 +185,7 @@ class SeedRun {
     if (this.#swarm.nodeCount >= COORDINATED_NODES_MIN) {
       this.#transactions = new TransactionWorkload(portsOf, workload);
       this.#groups = new GroupWorkload(portsOf, workload);
+      this.#compaction = new CompactionWorkload(portsOf, workload);
     }
   }
 
@@ -231,6 +244,7 @@ class SeedRun {
       faults: new Map(this.#nemesis.counts),
       planned: this.#swarm.faults,
       coverage: new Map(this.#observer.coverage.counts),
+      isFollowed: this.#observer.images.hasReference,
       traceHash: trace.hash,
       violation,
     };
@@ -249,18 +263,36 @@ class SeedRun {
     this.#data.start(fail);
     this.#transactions?.start(fail);
     this.#groups?.start(fail);
+    this.#compaction?.start(fail);
   }
 
   async #heal(): Promise<void> {
+    await this.#healCore();
     this.#say('everything heals');
     this.#nemesis.heal();
     this.#isRough = false;
-    await this.#world.complete(this.#data.calm());
+    await this.#world.complete(Promise.all([this.#data.calm(), this.#compaction?.calm()]));
     const { machines } = this.#cluster;
     await this.#within(AFTERMATH_MS, () => machines.every((one) => one.isUp && !one.isStopping && !one.isStalled));
     await this.#world.run(this.#world.clock.now() + HEALING_MS);
     const missing = whatIsMissing(this.#cluster);
     check(missing === undefined, 'healing', () => `${HEALING_MS / 1000} s after the last fault ${missing}`);
+  }
+
+  /** In some seeds a part of the cluster is well first, with the others dead or out of reach for good. */
+  async #healCore(): Promise<void> {
+    if (this.#isUnchecked) return;
+    const random = this.#world.random.fork('core');
+    const core = drawCore(random, this.#cluster.machines, (outside) => this.#observer.canDoWithout(outside));
+    if (core === undefined) return;
+    this.#say(`all heal but ${core.outside.map(({ name }) => name).join()}`);
+    this.#nemesis.heal();
+    await this.#world.complete(leaveOutside(random, this.#cluster, core, this.#clientHosts));
+    await this.#within(AFTERMATH_MS, () => core.inside.every((one) => one.isUp && !one.isStopping && !one.isStalled));
+    await this.#world.run(this.#world.clock.now() + CORE_HEALING_MS);
+    const lacks = whatCoreLacks(core);
+    check(lacks === undefined, 'healing', () => `${CORE_HEALING_MS / 1000} s after a part has healed ${lacks}`);
+    this.#observer.coverage.sometimes('part healed alone');
   }
 
   async #end(): Promise<void> {
@@ -287,7 +319,9 @@ class SeedRun {
 
   async #stopClients(): Promise<void> {
     this.#say('the clients stop');
-    const coordinated = [this.#transactions, this.#groups].filter((workload) => workload !== undefined);
+    const coordinated = [this.#transactions, this.#groups, this.#compaction].filter(
+      (workload) => workload !== undefined,
+    );
     const workloads = [this.#data, ...coordinated].map((workload) => workload.stop());
     await this.#world.complete(Promise.all([...workloads, stopAll(this.#clients)]));
   }
@@ -307,6 +341,9 @@ class SeedRun {
       return state !== undefined && isLost(topic, state, reference);
     };
     await this.#world.complete(this.#data.checkFinal(isGone, () => this.#world.clock.now() >= until));
+    await this.#world.complete(
+      this.#compaction?.checkFinal(() => this.#world.clock.now() >= until) ?? Promise.resolve(),
+    );
   }
 
   /** Whether it came to hold within that time. */

@@ -3,7 +3,7 @@ import { unreachable } from '#base/assert';
 import type { Random } from '#base/ports';
 import type { Cluster } from './cluster.ts';
 import type { CoveragePoint } from './coverage.ts';
-import { FINE_WEATHER, type Machine } from './machine.ts';
+import { type DiskWeather, FINE_WEATHER, type Machine } from './machine.ts';
 import type { SimLink } from './ports/sim-link.ts';
 import { between } from './ports/sim-random.ts';
 import type { FaultKind } from './swarm.ts';
@@ -389,18 +389,31 @@ export class Strike {
     if (machine === undefined) return false;
     const durationMs = between(this.#random, 200, 8000);
     this.#say(`${machine.name} has a ${kind} for ${Math.round(durationMs)} ms`);
-    if (kind === 'slow disk') machine.weather = { ...FINE_WEATHER, latencyMsMax: between(this.#random, 1, 1000) };
-    else if (kind === 'slow sync') machine.weather = { ...FINE_WEATHER, syncMs: 2000 };
-    else {
-      machine.weather = { ...FINE_WEATHER, fail: kind === 'disk full' ? 'ENOSPC' : 'EIO' };
-      if (kind === 'disk full') this.#host.sometimes('disk full');
-    }
+    const weather = this.#weather(kind);
+    machine.weather = weather;
+    if (kind === 'disk full') this.#host.sometimes('disk full');
     this.#after(durationMs, () => {
-      machine.weather = FINE_WEATHER;
+      // Another fault of the disk, which began meanwhile, lasts as long as it was meant to.
+      if (machine.weather === weather) machine.weather = FINE_WEATHER;
       // One that has ended for it comes back by itself, as under a supervisor.
       this.#restart(machine);
     });
     return true;
+  }
+
+  #weather(kind: 'slow disk' | 'slow sync' | 'disk error' | 'disk full'): DiskWeather {
+    switch (kind) {
+      case 'slow disk':
+        return { ...FINE_WEATHER, latencyMsMax: between(this.#random, 1, 1000) };
+      case 'slow sync':
+        return { ...FINE_WEATHER, syncMs: 2000 };
+      case 'disk error':
+        return { ...FINE_WEATHER, fail: 'EIO' };
+      case 'disk full':
+        return { ...FINE_WEATHER, fail: 'ENOSPC' };
+      default:
+        return unreachable(kind);
+    }
   }
 
   #restart(machine: Machine): void {

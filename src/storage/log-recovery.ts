@@ -227,10 +227,12 @@ async function scanFrom(
       segment.indexes ?? (isWorthwhile ? await readIndexes(directory.disk, segment, POSITION_MAX) : undefined);
     if (stored !== undefined) {
       const before = stored.offsets.entryCount + stored.times.entryCount;
-      const position = stored.truncateTo(replayFrom);
+      // PLANTED BUG stale-index: what an index says is believed, also of what was cut since.
+      const isStale = directory.planted.has('stale-index');
+      const position = isStale ? (stored.offsets.last?.position ?? 0) : stored.truncateTo(replayFrom);
       const last = stored.offsets.last;
       const cut = stored.offsets.entryCount + stored.times.entryCount < before;
-      if (last !== undefined && (await agree(open.file, stored, position, last.offset))) {
+      if (last !== undefined && (isStale || (await agree(open.file, stored, position, last.offset)))) {
         if (cut) segment.rebuilt(stored);
         else if (segment.indexes !== stored) segment.loaded(stored);
         segment.firstTimestamp = await firstTimestamp(open.file);

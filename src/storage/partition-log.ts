@@ -379,15 +379,16 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.listener?.durable(end);
   }
 
-  startSaved(offset: Offset): void {
-    this.#state.startSaved(offset);
-    this.listener?.startSaved();
-  }
-
   rejected(from: Offset): void {
     this.#rewind.forgetFrom(from);
     this.listener?.rejected(from);
     this.#work.background('the way back to the last write', () => this.#rewind.run());
+  }
+
+  startSaved(offset: Offset): void {
+    const before = this.savedStartOffset;
+    this.#state.startSaved(offset);
+    if (this.savedStartOffset > before) this.listener?.startSaved();
   }
 
   failed(): void {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Ledger } from '#chaos/ledger';
 
-const whole = { lost: 0, duplicated: 0, disordered: 0, changed: 0, examples: [] };
+const whole = { lost: 0, duplicated: 0, disordered: 0, changed: 0, skipped: 0, examples: [] };
 
 /** Records 0 to 5 were acknowledged in two batches, with a gap between their offsets, and read as far as given. */
 function ledger(read: readonly (readonly [offset: number, number: number])[] = []): Ledger {
@@ -50,6 +50,18 @@ describe('an account', () => {
     expect(examples).toEqual([
       'at offset 7 of partition 0 6 was read, and 9 is there',
       'at offset 8 of partition 0 7 was read, and nothing is there',
+    ]);
+  });
+
+  test('counts as skipped what a reader was not given, between what it was given', () => {
+    const log = [0, 1, 2, undefined, 3, 4, 5];
+    const read = (...offsets: readonly number[]) => ledger(offsets.map((offset) => [offset, log[offset] ?? -1]));
+    expect(read(1, 2, 4).settle([log])).toMatchObject({ read: 3, skipped: 0 });
+    const { skipped, examples } = read(1, 4, 6).settle([log]);
+    expect(skipped).toBe(2);
+    expect(examples).toEqual([
+      'record 2 of partition 0 at offset 2 was passed by',
+      'record 4 of partition 0 at offset 5 was passed by',
     ]);
   });
 

@@ -12,6 +12,7 @@ const WHOLE: LoadResult = {
   duplicated: 0,
   disordered: 0,
   changed: 0,
+  skipped: 0,
   examples: [],
   unreadable: [],
 };
@@ -122,6 +123,7 @@ describe('a scenario', () => {
     [{ duplicated: 1 }, '1 record there more than once'],
     [{ disordered: 3 }, '3 records behind a later one'],
     [{ changed: 4 }, '4 records not where they were acknowledged or read'],
+    [{ skipped: 1 }, '1 record passed by while reading'],
     [{ unreadable: [0, 2] }, 'partitions 0, 2 cannot be read to their end'],
   ])('fails with %j', async (result, sentence) => {
     expect((await run({ steps: ['heal'] }, { result })).verdict.failures).toEqual([sentence]);

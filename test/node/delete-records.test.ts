@@ -13,6 +13,7 @@ describe('DeleteRecords on three replicas (KIP-107)', () => {
     await cluster.start([1, 2, 3]);
     await cluster.createTopic('t', [[1, 2, 3]]);
     await cluster.createTopic('alone', [[1]]);
+    await cluster.createTopic('pair', [[1, 2]], { 'min.insync.replicas': '2' });
   });
   afterAll(() => cluster.stop());
 
@@ -81,5 +82,16 @@ describe('DeleteRecords on three replicas (KIP-107)', () => {
       if (topic === 'alone') expect(await startOn(1, topic)).toBe(before);
       else expect(await starts()).toEqual([before, before, before]);
     }
+  });
+
+  it('waits for a replica that is fenced, but may lead as soon as it is back (KIP-966)', async () => {
+    await cluster.produce('pair', 0, 10);
+    await cluster.kill(2);
+    await cluster.runFor(10_000);
+    expect(cluster.leaderOf('pair', 0)).toBe(1);
+    expect(await deleteBefore(4, 300, 'pair')).toEqual([ErrorCode.RequestTimedOut, 0]);
+    await cluster.start([2]);
+    await cluster.runFor(10_000);
+    expect(await deleteBefore(4, 30_000, 'pair')).toEqual([ErrorCode.None, 4]);
   });
 });

@@ -52,8 +52,14 @@ class Stage {
     return this;
   }
 
-  fetch(id: NodeId, fetchOffset: number, durable = fetchOffset, brokerEpoch = EPOCHS.get(id) ?? -1): this {
-    const fetch = { brokerEpoch, fetchOffset: offset(fetchOffset), durableOffset: offset(durable), logStartOffset: 0 };
+  fetch(
+    id: NodeId,
+    fetchOffset: number,
+    durable = fetchOffset,
+    brokerEpoch = EPOCHS.get(id) ?? -1,
+    logStartOffset = 0,
+  ): this {
+    const fetch = { brokerEpoch, fetchOffset: offset(fetchOffset), durableOffset: offset(durable), logStartOffset };
     this.leader.fetched(id, fetch, offset(this.end), this.now);
     return this;
   }
@@ -148,6 +154,13 @@ describe('a proposed ISR', () => {
     expect(stage.leader.isCaughtUp(C)).toBe(false);
     expect(stage.propose()).toBeUndefined();
     expect(stage.fetch(C, 20).propose()).toEqual([A, B, C]);
+  });
+
+  test('takes nobody in whose log has what was deleted: it would bring it back', () => {
+    const stage = new Stage({ isr: [A, B] }).append(10).fetch(B, 10).fetch(C, 10, 10, EPOCHS.get(C), 3);
+    stage.leader.startsAt(offset(4));
+    expect([stage.leader.isCaughtUp(C), stage.propose()]).toEqual([false, undefined]);
+    expect(stage.fetch(C, 10, 10, EPOCHS.get(C), 4).propose()).toEqual([A, B, C]);
   });
 
   test('counts for the high watermark until its fate is known', () => {

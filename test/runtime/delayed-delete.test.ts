@@ -25,9 +25,9 @@ class Stage {
     this.partition = new Partition(homeOf(), 't', ZERO_UUID, 0, log.asLog);
     if (isSaved) log.saveStart();
     this.partition.lead(viewOf(0, { replicas: [ME, TWO, THREE], isr: [ME, TWO] }), 1);
-    const lives = (id: number): boolean => !this.dead.has(id);
+    const counts = (_partition: Partition, id: number): boolean => !this.dead.has(id);
     const deleted = [{ partition: this.partition, before: BEFORE }];
-    new DelayedDelete(deleted, lives, new Deadlines(this.clock), (outcomes) => {
+    new DelayedDelete(deleted, counts, new Deadlines(this.clock), (outcomes) => {
       this.outcomes = outcomes;
     }).start(timeoutMs);
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { SimRandom } from '#sim/ports/sim-random';
 import { RecordModel } from '#sim/workload/record-model';
 
 /** Everything was sent; 'a' stands at 0 of t-0, acknowledged by all, and 'b' at 1, read. */
@@ -33,6 +34,38 @@ describe('what may be read', () => {
     known.read('r', 't-0', 1, 'c');
     expect(() => known.read('r', 't-0', 0, 'b')).toThrow(/one value at an offset/);
     expect(() => known.checkFinal('t-0', new Map([[0, 'a']]))).toThrow(/lost/);
+  });
+
+  it('is nothing below what was deleted, in the epoch of the deletion and in later ones', () => {
+    const known = model();
+    known.deletionAsked('t-0', 1);
+    known.deleted('t-0', 1, 4);
+    expect([known.startIn('t-0', 3), known.startIn('t-0', 4), known.startIn('t-0', 5)]).toEqual([0, 1, 1]);
+    known.served('r', 't-0', 0, known.startIn('t-0', 3));
+    known.served('r', 't-0', 1, known.startIn('t-0', 4));
+    expect(() => known.served('r', 't-0', 0, known.startIn('t-0', 4))).toThrow(/deleted records/);
+  });
+
+  it('may lack what somebody wanted to be deleted, and nothing above', () => {
+    const known = model();
+    known.deletionAsked('t-0', 1);
+    known.checkFinal('t-0', new Map([[1, 'b']]));
+    expect(() => known.checkFinal('t-0', new Map([[0, 'a']]))).toThrow(/lost/);
+    expect(() => known.read('r', 't-0', 0, 'c')).toThrow(/one value at an offset/);
+    // Whoever has its place does not know that it was there.
+    known.read('r', 't-0', 2, 'a');
+    expect(() => known.read('r', 't-0', 3, 'b')).toThrow(/written once/);
+  });
+
+  it('is deleted below what is known to be committed, each time further up', () => {
+    const known = model();
+    const random = new SimRandom('deletions');
+    const first = known.deletable('t-0', random) ?? 0;
+    expect([1, 2]).toContain(first);
+    known.deletionAsked('t-0', 1);
+    expect(known.deletable('t-0', random)).toBe(2);
+    known.deletionAsked('t-0', 2);
+    expect([known.deletable('t-0', random), known.mayBeGoneBelow('t-0')]).toEqual([undefined, 2]);
   });
 
   it.each<readonly [string, (known: RecordModel) => void]>([

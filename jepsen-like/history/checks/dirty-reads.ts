@@ -27,7 +27,8 @@ export function checkDirtyReads(history: History, findings: Findings): void {
           const sentence = `precommitted read: a transaction reads ${versionText(history, version)}, which it sends itself`;
           return explain(history, sentence, [op], [key]);
         });
-      } else if (history.outcome(writer) === 'fail' && history.outcome(op) === 'ok') {
+      } else if (history.outcome(writer) === 'fail') {
+        // Whatever came of the operation that has read it: it was given.
         findings.add('G1a', () => {
           const sentence = `G1a, aborted read: ${versionText(history, version)} is read, whose sender was told that it failed`;
           return explain(history, sentence, [writer, op], [key]);

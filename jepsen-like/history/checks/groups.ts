@@ -104,7 +104,7 @@ function committedKeys(history: History, op: number): readonly number[] {
 
 /**
  * G3: what is committed is a register. Once a commit is acknowledged, an answer is that offset, or of a commit that did not end before
- * it began: one of the same time, of later, or whose outcome is not known.
+ * it began: one of the same time, of later, or whose outcome is not known. Before that it is nothing, or of a commit that had begun.
  */
 function checkOffsetsKept(
   history: History,
@@ -120,9 +120,17 @@ function checkOffsetsKept(
     const acknowledged = latestBegun(ofKey);
     for (const answer of asked) {
       const last = acknowledged(answer.from);
-      if (last === undefined) continue;
       const candidates = ofOffsets.get(answer.offset) ?? [];
-      if (candidates.some(({ from, to }) => from < answer.to && to > last.from)) continue;
+      if (candidates.some(({ from, to }) => from < answer.to && to > (last?.from ?? NONE))) continue;
+      if (last === undefined) {
+        // Who is assigned a partition may begin where nothing is committed.
+        if (answer.offset === NONE || answer.op === NONE) continue;
+        findings.add('phantom-commit', () => {
+          const sentence = `phantom commit: ${answer.offset} of ${history.keyName(key)} is found for group ${group}, which nobody has committed`;
+          return explain(history, sentence, [answer.op], [key]);
+        });
+        continue;
+      }
       findings.add('lost-commit', () => {
         const found = answer.offset === NONE ? 'nothing' : answer.offset;
         const sentence = `lost commit: ${last.offset} of ${history.keyName(key)} is committed for group ${group}, then ${found} is found`;

@@ -11,7 +11,8 @@ interface Place {
 
 /**
  * What a process sends to a key lands in the order in which it sends. Within an operation, where sends are on their way at the same time,
- * that is promised only with idempotence; between operations to whoever waits for acknowledgements.
+ * that is promised only with idempotence; between operations to whoever waits for acknowledgements, also where an outcome that is not
+ * known lies between them: what is sent next begins behind what was acknowledged before.
  */
 export function checkSends(history: History, order: VersionOrder, findings: Findings): void {
   const senders = new Map<number, Map<number, Place>>();
@@ -20,7 +21,8 @@ export function checkSends(history: History, order: VersionOrder, findings: Find
     if (client?.acks === undefined || client.acks === 0) continue;
     let sender = senders.get(client.p);
     if (sender === undefined) {
-      sender = new Map();
+      // The same client goes on as another process.
+      sender = new Map(client.after === undefined ? undefined : senders.get(client.after));
       senders.set(client.p, sender);
     }
     const places = new Map<number, Place>();

@@ -316,6 +316,12 @@ export const PLANTS: Partial<Readonly<Record<Anomaly, (history: Doctored) => voi
     history.begin(p, 'committed', ['committed', key]);
     history.end(p, ['committed', key, null]);
   },
+  'phantom-commit': (history) => {
+    const [, key] = history.pick(acceptedCommits(history)).end.ops[0] as Commit;
+    const p = history.join({ isolation: 'read_committed', group: 'another', protocol: 'classic' });
+    history.begin(p, 'committed', ['committed', key]);
+    history.end(p, ['committed', key, 0]);
+  },
   'group-skip': (history) => {
     const commits = acceptedCommits(history).flatMap(({ end }) => end.ops) as readonly Commit[];
     const passed = history

@@ -272,7 +272,11 @@ export class ReplicationChecker {
 
   #commit(history: PartitionHistory, to: number, log: ReplicaLogView): void {
     const { committed } = history;
-    const added = log.epochs.entries.filter(({ startOffset }) => startOffset >= committed && startOffset < to);
+    // In the cache of a log whose records were deleted an epoch that has begun before begins where the log does now.
+    const known = history.lineage.at(-1)?.epoch ?? -1;
+    const added = log.epochs.entries.filter(
+      ({ epoch, startOffset }) => epoch > known && startOffset >= committed && startOffset < to,
+    );
     history.lineage.push(...added);
     history.committed = to;
   }
@@ -401,7 +405,7 @@ function isOther(seen: Seen, { leaderEpoch, leads, highWatermark, log, isBeingCu
 /** Between its start and `committed` the epochs of a log begin where they did for everybody: a sentence if not. */
 function faultOfLineage(lineage: readonly EpochStart[], committed: number, log: ReplicaLogView): string | undefined {
   const isHeld = ({ startOffset }: EpochStart): boolean =>
-    startOffset < committed && (startOffset > log.logStartOffset || startOffset === 0);
+    startOffset < committed && (startOffset > log.logStartOffset || log.logStartOffset === 0);
   const wanted = lineage.filter(isHeld);
   const found = log.epochs.entries.filter(isHeld);
   const length = Math.max(wanted.length, found.length);

@@ -7,7 +7,7 @@ import { check } from '../checkers/violation.ts';
 import { between } from '../ports/sim-random.ts';
 import type { Client } from './client.ts';
 import { assignAll, type HistoryClient } from './client-history.ts';
-import { type DataTopic, isVolatile } from './data-topics.ts';
+import { type DataTopic, isInHistory } from './data-topics.ts';
 import { Leaders } from './leaders.ts';
 import type { RecordModel } from './record-model.ts';
 
@@ -27,6 +27,7 @@ interface Position {
 
 export interface ReadRecord {
   readonly offset: number;
+  readonly key: string | null;
   readonly value: string;
 }
 
@@ -61,7 +62,7 @@ export class Consumer {
   ): Promise<ReadonlyMap<number, string> | undefined> {
     const log = new Map<number, string>();
     const position = beginning();
-    if (!isVolatile(topic)) this.#history.did('assign', [['assign', `${topic}-${partition}`, 0]]);
+    if (isInHistory(topic)) this.#history.did('assign', [['assign', `${topic}-${partition}`, 0]]);
     while (!until()) {
       await this.#fetch(topic, partition, position, (offset, value) => log.set(offset, value));
       if (position.highWatermark >= 0 && position.offset >= position.highWatermark) return log;
@@ -72,7 +73,7 @@ export class Consumer {
 
   async work(): Promise<void> {
     const { random } = this.client;
-    const told = this.#topics.filter(({ name }) => !isVolatile(name));
+    const told = this.#topics.filter(({ name }) => isInHistory(name));
     this.#history.did(
       'assign',
       told.flatMap(({ name, partitionCount }) => assignAll(name, partitionCount)),
@@ -131,7 +132,8 @@ export class Consumer {
       partitionMaxBytes: FETCH_BYTES,
     };
     const request = { maxWaitMs: 100, minBytes: 1, maxBytes: FETCH_BYTES, topics: [{ topic, partitions: [asked] }] };
-    const history = isVolatile(topic) ? undefined : this.#history;
+    const history = isInHistory(topic) ? this.#history : undefined;
+    const start = this.#model.startIn(key, leader.epoch);
     history?.begin('poll', [['poll']]);
     const { response } = await this.client.ask(leader.node, FETCH, request, REQUEST_TIMEOUT_MS);
     if (this.#model.lossCount(key) > lossCount || this.#model.isDisowned(key, leader.epoch))
@@ -139,14 +141,16 @@ export class Consumer {
     const answer = response?.responses[0]?.partitions[0];
     if (answer === undefined || answer.errorCode !== ErrorCode.None) {
       history?.fail(answer === undefined ? 'no answer' : errorName(answer.errorCode as ErrorCode));
+      const isOutside = answer?.errorCode === ErrorCode.OffsetOutOfRange;
       check(
-        answer?.errorCode !== ErrorCode.OffsetOutOfRange,
+        !isOutside || this.#mayHavePassed(key, position),
         'lost',
         () =>
           `${this.client.name} has read ${key} up to ${position.offset}, which is out of range in epoch ${leader.epoch}`,
       );
       return this.#leaders.forget(topic, partition);
     }
+    this.#model.served(this.client.name, key, position.offset, start);
     const { highWatermark } = answer;
     const records = (answer.records ?? []).flatMap((chunk) => this.#recordsOf(chunk));
     const news = nextOnes(records, position.offset);
@@ -163,6 +167,15 @@ export class Consumer {
       read(offset, value);
       position.offset = offset + 1;
     }
+  }
+
+  /** What it stands at may have been deleted: it goes on behind all of which that is so; who leads may not have come so far yet. */
+  #mayHavePassed(partition: string, position: Position): boolean {
+    const next = this.#model.mayBeGoneBelow(partition);
+    if (next === 0 || position.offset > next) return false;
+    this.client.workload.sometimes('deleted records refused');
+    position.offset = next;
+    return true;
   }
 
   #recordsOf(bytes: Uint8Array): readonly ReadRecord[] {
@@ -197,5 +210,9 @@ export function faultOfProbe(errorCode: number, sizeBytes: number): string | und
 export function recordsOfBatch(client: Client, bytes: Uint8Array, header: BatchHeader): readonly ReadRecord[] {
   const records = iterateRecords(bytes, header, client.ports.codecs, FETCH_BYTES);
   check(typeof records !== 'string', 'damaged', () => `${client.name} was sent a batch that is ${String(records)}`);
-  return Array.from(records, ({ offset, value }) => ({ offset, value: Buffer.from(value ?? []).toString() }));
+  return Array.from(records, ({ offset, key, value }) => ({
+    offset,
+    key: key && Buffer.from(key).toString(),
+    value: Buffer.from(value ?? []).toString(),
+  }));
 }

@@ -30,9 +30,13 @@ export const LEDGER_TOPIC = `${DATA_PREFIX}ledger`;
 /** and what groups share. */
 export const SHARED_TOPIC = `${DATA_PREFIX}shared`;
 const VOLATILE_TOPIC = `${DATA_PREFIX}os`;
+/** Of which an administrator deletes records, */
+const TRIMMED_TOPIC = `${DATA_PREFIX}trimmed`;
+/** and one whose records have keys, of which it keeps the last values. */
+const COMPACTED_TOPIC = `${DATA_PREFIX}compacted`;
 
 /** Those that are always written to two disks at least. */
-const STRONG_TOPICS = new Set([SAFE_TOPIC, LEDGER_TOPIC, SHARED_TOPIC]);
+const STRONG_TOPICS = new Set([SAFE_TOPIC, LEDGER_TOPIC, SHARED_TOPIC, TRIMMED_TOPIC, COMPACTED_TOPIC]);
 
 /** With min.insync.replicas=1 at times, by which one disk may have been the only one to acknowledge. */
 export function isWeak(topic: string): boolean {
@@ -44,12 +48,25 @@ export function isVolatile(topic: string): boolean {
   return topic === VOLATILE_TOPIC;
 }
 
+export function isTrimmed(topic: string): boolean {
+  return topic === TRIMMED_TOPIC;
+}
+
+export function isCompacted(topic: string): boolean {
+  return topic === COMPACTED_TOPIC;
+}
+
+/** Histories tell of topics that keep everything: not where it may be lost with the power, deleted or compacted. */
+export function isInHistory(topic: string): boolean {
+  return !isVolatile(topic) && !isTrimmed(topic) && !isCompacted(topic);
+}
+
 /**
  * What an acknowledgement by all in sync promises, as histories know it: where one disk may be all that are in sync, no more than one of
- * the leader does. Undefined where even that may be lost with the power: no history tells of such a topic.
+ * the leader does. Undefined if no history tells of the topic.
  */
 export function promisedAcks(topic: string, acks: 0 | 1 | 'all'): 0 | 1 | 'all' | undefined {
-  if (isVolatile(topic)) return undefined;
+  if (!isInHistory(topic)) return undefined;
   return acks === 'all' && isWeak(topic) ? 1 : acks;
 }
 
@@ -59,8 +76,10 @@ export function dataTopics(replicationMax: number): DataTopic[] {
   const few = { name: `${DATA_PREFIX}few`, replicationFactor: replicationMax, replicasMin: 1, ...minIsrOf(1, 2) };
   const weak = { replicationFactor: Math.min(2, replicationMax), replicasMin: 1, ...minIsrOf(1, 2) };
   const os = minIsrOf(1, 2);
+  const trimmed = { ...strong, name: TRIMMED_TOPIC, partitionCount: 1, exists: false };
   return [
     { ...(replicationMax >= 3 ? strong : few), partitionCount: 2, exists: false },
+    ...(replicationMax >= 3 ? [trimmed] : []),
     { ...weak, name: `${DATA_PREFIX}weak`, partitionCount: 1, exists: false },
     {
       name: VOLATILE_TOPIC,
@@ -79,6 +98,14 @@ export function strongTopic(name: string, partitionCount: number): DataTopic {
   return { ...minIsrOf(2, 2), name, partitionCount, replicationFactor: 3, replicasMin: 3, exists: false };
 }
 
+/** In a cluster of three nodes and more. Its segments are closed soon, and cleaned whenever anything in them is dirty. */
+export function compactedTopic(): DataTopic {
+  const topic = strongTopic(COMPACTED_TOPIC, 1);
+  const configs = topic.configs.filter(({ name }) => name !== 'segment.ms');
+  const compacting = { 'cleanup.policy': 'compact', 'segment.ms': '1500', 'min.cleanable.dirty.ratio': '0.01' };
+  return { ...topic, configs: [...configs, ...Object.entries(compacting).map(([name, value]) => ({ name, value }))] };
+}
+
 function minIsrOf(byDefault: number, other: number): Pick<DataTopic, 'configs' | 'alterations'> {
   const name = 'min.insync.replicas';
   return {
@@ -87,6 +114,8 @@ function minIsrOf(byDefault: number, other: number): Pick<DataTopic, 'configs' |
       // Clocks jump: nothing may be deleted for its age, and segments are rolled for theirs.
       { name: 'retention.ms', value: '-1' },
       { name: 'segment.ms', value: '8000' },
+      // Segments are small: they are to have indexes all the same.
+      { name: 'index.interval.bytes', value: '200' },
     ],
     alterations: settings(name, [String(byDefault), String(other)]),
   };

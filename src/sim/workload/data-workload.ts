@@ -3,20 +3,22 @@ import { check } from '../checkers/violation.ts';
 import { Client, type ClientTask, startAll, stopAll, type Workload } from './client.ts';
 import { Consumer } from './consumer.ts';
 import { type DataTopic, DataTopicMaker, dataTopics } from './data-topics.ts';
+import { Deleter } from './deleter.ts';
 import { Mover } from './mover.ts';
 import { Producer } from './producer.ts';
 import { RecordModel } from './record-model.ts';
 
 /** Hosts of those who write and read records. */
-export const DATA_CLIENTS: readonly string[] = ['p1', 'p2', 'r1', 'mover', 'maker'];
+export const DATA_CLIENTS: readonly string[] = ['p1', 'p2', 'r1', 'mover', 'maker', 'deleter'];
 
-/** Writes records and reads them, as long as the cluster lives, and in the end reads everything that is there. */
+/** Writes records, reads them and deletes some, as long as the cluster lives, and in the end reads everything that is there. */
 export class DataWorkload {
   readonly model = new RecordModel();
   readonly #topics: readonly DataTopic[];
   readonly #maker: DataTopicMaker;
   readonly #producers: readonly Producer[];
   readonly #mover: Mover;
+  readonly #deleter: Deleter;
   readonly #reader: Consumer;
   readonly #auditor: Consumer;
 
@@ -31,6 +33,7 @@ export class DataWorkload {
       new Producer(client('p2'), topics, model, false),
     ];
     this.#mover = new Mover(client('mover'), topics);
+    this.#deleter = new Deleter(client('deleter'), topics, model);
     this.#reader = new Consumer(client('r1'), topics, model);
     this.#auditor = new Consumer(client('auditor'), topics, model);
   }
@@ -65,6 +68,6 @@ export class DataWorkload {
   }
 
   get #tasks(): readonly ClientTask[] {
-    return [this.#maker, ...this.#producers, this.#mover, this.#reader];
+    return [this.#maker, ...this.#producers, this.#mover, this.#deleter, this.#reader];
   }
 }

@@ -8,7 +8,7 @@ import type { Client } from './client.ts';
 import type { HistoryClient } from './client-history.ts';
 import { type DataTopic, promisedAcks } from './data-topics.ts';
 import { Leaders } from './leaders.ts';
-import type { RecordModel } from './record-model.ts';
+import type { WriterModel } from './record-model.ts';
 
 const REQUEST_TIMEOUT_MS = 2000;
 const ALL = -1;
@@ -35,8 +35,9 @@ type Sent =
 export class Producer {
   readonly client: Client;
   readonly #topics: readonly DataTopic[];
-  readonly #model: RecordModel;
+  readonly #model: WriterModel;
   readonly #isIdempotent: boolean;
+  readonly #keyOf: (value: string) => Uint8Array | null;
   readonly #leaders: Leaders;
   /** The next sequence, by partition. */
   readonly #sequences = new Map<string, number>();
@@ -45,11 +46,19 @@ export class Producer {
   #producerId = -1;
   #valueCount = 0;
 
-  constructor(client: Client, topics: readonly DataTopic[], model: RecordModel, isIdempotent: boolean) {
+  /** `keyOf`: the key of a record with that value. */
+  constructor(
+    client: Client,
+    topics: readonly DataTopic[],
+    model: WriterModel,
+    isIdempotent: boolean,
+    keyOf: (value: string) => Uint8Array | null = () => null,
+  ) {
     this.client = client;
     this.#topics = topics;
     this.#model = model;
     this.#isIdempotent = isIdempotent;
+    this.#keyOf = keyOf;
     this.#leaders = new Leaders(client);
   }
 
@@ -164,7 +173,8 @@ export class Producer {
     const { clock, codecs } = this.client.ports;
     const key = `${topic}-${partition}`;
     const lossCount = this.#model.lossCount(key);
-    const records = values.map((value) => ({ timestamp: clock.wall(), key: null, value: Buffer.from(value) }));
+    const timestamp = clock.wall();
+    const records = values.map((value) => ({ timestamp, key: this.#keyOf(value), value: Buffer.from(value) }));
     const identity = sequence < 0 ? {} : { producerId: this.#producerId, producerEpoch: 0, baseSequence: sequence };
     const batch = buildBatch({ baseOffset: 0, leaderEpoch: -1, records, ...identity }, codecs);
     const topicData = [{ name: topic, partitionData: [{ index: partition, records: [batch] }] }];

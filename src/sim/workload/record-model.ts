@@ -1,4 +1,5 @@
 /** What may be read of every partition, as the clients that write and read it know. */
+import type { Random } from '#base/ports';
 import { check } from '../checkers/violation.ts';
 
 interface PartitionModel {
@@ -10,7 +11,14 @@ interface PartitionModel {
   lossCount: number;
   /** Of the last loss; -1 without one. */
   lostEpoch: number;
+  /** What is below may be gone: its deletion was asked for. */
+  mayBeGoneBelow: number;
+  /** Those that were acknowledged. */
+  readonly deletions: { readonly before: number; readonly epoch: number }[];
 }
+
+/** What producers tell of. */
+export type WriterModel = Pick<RecordModel, 'sent' | 'acked' | 'lossCount' | 'isDisowned'>;
 
 /**
  * Values are unique, and written once: by an idempotent producer, which sends them again until it has an answer, or by one that sends
@@ -57,6 +65,43 @@ export class RecordModel {
     }
   }
 
+  /** An offset below which everything is known to be committed, above all of which the deletion was asked for; undefined if there is none. */
+  deletable(partition: string, random: Random): number | undefined {
+    const { values, mayBeGoneBelow } = this.#model(partition);
+    const known = [...values.keys()].filter((offset) => offset >= mayBeGoneBelow);
+    const last = known[random.uint32() % Math.max(1, known.length)];
+    return last === undefined ? undefined : last + 1;
+  }
+
+  deletionAsked(partition: string, before: number): void {
+    const model = this.#model(partition);
+    model.mayBeGoneBelow = Math.max(model.mayBeGoneBelow, before);
+  }
+
+  /** Acknowledged by who led in `epoch` at the latest. */
+  deleted(partition: string, before: number, epoch: number): void {
+    this.#model(partition).deletions.push({ before, epoch });
+  }
+
+  mayBeGoneBelow(partition: string): number {
+    return this.#partitions.get(partition)?.mayBeGoneBelow ?? 0;
+  }
+
+  /** Where the partition begins, at the least, for whoever asks from now on who leads in that epoch. */
+  startIn(partition: string, epoch: number): number {
+    const deletions = this.#partitions.get(partition)?.deletions ?? [];
+    return Math.max(0, ...deletions.filter((one) => one.epoch <= epoch).map(({ before }) => before));
+  }
+
+  /** Records from `offset` on were given out; `start`: the beginning, as `startIn` knew it when they were asked for. */
+  served(who: string, partition: string, offset: number, start: number): void {
+    check(
+      offset >= start,
+      'deleted records',
+      () => `${who} was given ${partition} from ${offset} on, of which everything below ${start} had been deleted`,
+    );
+  }
+
   /** Whoever asked before another loss has no use for the answer. */
   lossCount(partition: string): number {
     return this.#partitions.get(partition)?.lossCount ?? 0;
@@ -71,6 +116,7 @@ export class RecordModel {
   checkFinal(partition: string, log: ReadonlyMap<number, string>): void {
     const model = this.#model(partition);
     for (const [offset, value] of model.values) {
+      if (offset < model.mayBeGoneBelow) continue;
       const found = log.get(offset);
       const how = model.acked.has(offset) ? 'acknowledged' : 'read';
       const shown = found ?? 'nothing';
@@ -82,8 +128,9 @@ export class RecordModel {
     }
   }
 
-  partitions(): Iterable<string> {
-    return this.#partitions.keys();
+  /** What was acknowledged, or read, by offsets. */
+  standing(partition: string): ReadonlyMap<number, string> {
+    return this.#model(partition).values;
   }
 
   #stands(model: PartitionModel, how: string, partition: string, offset: number, value: string): void {
@@ -95,8 +142,9 @@ export class RecordModel {
       () => `at ${offset} of ${partition} ${value} was ${how}, and ${before} earlier`,
     );
     const elsewhere = model.offsets.get(value);
+    // A replica that begins behind what was deleted does not know what producers have written there.
     check(
-      elsewhere === undefined || elsewhere === offset,
+      elsewhere === undefined || elsewhere === offset || elsewhere < model.mayBeGoneBelow,
       'written once',
       () => `${value}, ${how} at ${offset} of ${partition}, stands at ${elsewhere} too`,
     );
@@ -107,7 +155,8 @@ export class RecordModel {
   #model(partition: string): PartitionModel {
     let model = this.#partitions.get(partition);
     if (model === undefined) {
-      model = { values: new Map(), offsets: new Map(), acked: new Map(), lossCount: 0, lostEpoch: -1 };
+      const known = { values: new Map(), offsets: new Map(), acked: new Map() };
+      model = { ...known, lossCount: 0, lostEpoch: -1, mayBeGoneBelow: 0, deletions: [] };
       this.#partitions.set(partition, model);
     }
     return model;

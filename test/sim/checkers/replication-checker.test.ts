@@ -176,6 +176,15 @@ describe('the checker of replicated partitions is content with', () => {
     expect(looking).not.toThrow();
   });
 
+  test('logs of which the first records were deleted, sooner in one than in another, whatever epoch they were of', () => {
+    Object.assign(stage.log(2), { logStartOffset: 4, epochs: { entries: [{ epoch: 0, startOffset: 4 }] } });
+    stage.write(11, 1, 2, 3);
+    expect(looking).not.toThrow();
+    Object.assign(stage.log(1), { logStartOffset: 10, epochs: { entries: [{ epoch: 0, startOffset: 10 }] } });
+    stage.view(1).highWatermark = 11;
+    expect(looking).not.toThrow();
+  });
+
   test('a replica that has moved away, and was deleted, when its machine loses its power', () => {
     stage.state = stateOf({ isr: [1, 2] });
     stage.gone.add(3);
@@ -209,6 +218,16 @@ describe('the checker of replicated partitions says', () => {
     stage.look();
     stage.view(1).highWatermark = 20;
     expect(looking).toThrow(/I5: n1#1 .* takes 20 for committed, which is on 1 disks of at least 2/);
+  });
+
+  test('I1: an epoch begins elsewhere in a log whose first records were deleted', () => {
+    const entries = [
+      { epoch: 0, startOffset: 4 },
+      { epoch: 1, startOffset: 8 },
+    ];
+    Object.assign(stage.log(2), { logStartOffset: 4, epochs: { entries } });
+    stage.write(11, 2);
+    expect(looking).toThrow(/I1: n2#1 .* epoch 1 from 8 where no epoch was committed/);
   });
 
   test('I6: a member of the ISR, or one that is eligible, has lost what was committed, or never had it', () => {
