@@ -86,7 +86,7 @@ function bitRot(
   });
 }
 
-const STARTS_MS = 5_000;
+const STARTS_MS = 20_000;
 
 /** Of the files that tell of votes and metadata there is no second copy on the node: it is to refuse, until its disk is replaced. */
 const rotVotes: Fault = {
