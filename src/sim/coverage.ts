@@ -54,7 +54,6 @@ export const COVERAGE_POINTS = [
   'records deleted',
   'deleted records refused',
   'compaction seen',
-  'part healed alone',
 ] as const;
 
 export type CoveragePoint = (typeof COVERAGE_POINTS)[number];
