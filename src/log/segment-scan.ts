@@ -15,6 +15,9 @@ import { fitsSegment } from './offset-index.ts';
 const PREFIX_BYTES = 17;
 const LENGTH_AT = 8;
 const MAGIC_AT = 16;
+const OFFSET_BYTES = 8;
+/** What a disk writes whole, or not at all. */
+const SECTOR_BYTES = 512;
 
 export interface SegmentScanOptions {
   readonly baseOffset: Offset;
@@ -157,6 +160,8 @@ export class SegmentScan {
     const misplacement = this.#misplacementOf(header);
     const isIntact = batchCrcMatches(bytes, header, this.#codecs);
     if (misplacement !== undefined) {
+      if (isIntact && this.#lacksOffset(header))
+        return this.#fail('torn', 'the sector with its offset was not written');
       // Its own offset may be right, and the one before it wrong.
       if (isIntact) this.#soundOffset = Math.max(0, header.baseOffset);
       return this.#fail(isIntact ? 'misplaced' : 'corrupt', misplacement);
@@ -183,6 +188,15 @@ export class SegmentScan {
       return `leader epoch ${header.partitionLeaderEpoch} after ${this.#leaderEpoch}`;
     }
     return undefined;
+  }
+
+  /**
+   * It begins so closely before a sector's end that the first bytes of its offset are there, and the sector is as it was before: zero. All that
+   * the checksum covers was written.
+   */
+  #lacksOffset({ baseOffset }: BatchHeader): boolean {
+    const lost = SECTOR_BYTES - (this.#position % SECTOR_BYTES);
+    return lost <= OFFSET_BYTES && baseOffset === this.#endOffset % 256 ** (OFFSET_BYTES - lost);
   }
 
   #fail(ending: ScanEnding, reason: string): void {

@@ -207,6 +207,25 @@ describe('the order of batches', () => {
     });
   });
 
+  test('what was written of a batch but for the sector in which its offset begins is torn, not misplaced', () => {
+    const sectorBytes = 512;
+    for (const lost of [7, 8]) {
+      const first = plainBatch(BASE + 1000, 1, { valueBytes: 0 });
+      const room = sectorBytes - lost - first.length;
+      const filler = [1, 2, 3].map((more) => plainBatch(BASE + 1000, 1, { valueBytes: room - more }));
+      const before = filler.find(({ length }) => length === sectorBytes - lost);
+      if (before === undefined) throw new Error('no batch of that size');
+      const batch = plainBatch(BASE + 1001, 2);
+      const written = Uint8Array.from(batch);
+      written.fill(0, 0, lost);
+      const found = scan(file(before, written), [], { baseOffset: at(BASE + 1000) });
+      expect(found).toMatchObject({ ending: 'torn', validBytes: before.length, soundOffset: BASE + 1001 });
+      // The same offset anywhere else is damage.
+      const elsewhere = scan(file(plainBatch(BASE + 1000, 1), written), [], { baseOffset: at(BASE + 1000) });
+      expect(elsewhere.ending).toBe('misplaced');
+    }
+  });
+
   test('a gap is none, as compaction leaves them', () => {
     const gap = file(plainBatch(100, 3), plainBatch(110, 3));
     expect(outcome(scan(gap))).toEqual({ ending: 'end', endOffset: 113 });
