@@ -9,8 +9,6 @@ import { type Arguments, runTool, Tool, toolChecks } from './support/java.ts';
 
 const jars = (await toolChain('Java tools', findKafkaJars)) ?? '';
 const folder = temporaryFolder('java-tools');
-/** Whether the broker offers the ACL requests: Odradek does not yet, Apache Kafka does also without an authorizer. */
-const hasAcls = process.env.ODRADEK_COMPAT_ACLS === 'true';
 let broker: Broker;
 
 const { check, expectTool } = toolChecks(jars, () => broker);
@@ -37,7 +35,7 @@ describe.skipIf(jars === '')('Java tools of Apache Kafka 4.3.1', () => {
       ...at,
       ...['--topic', uniqueName('jt-compat'), '--num-cluster-nodes', '1'],
       ...['--offsets-for-times-supported', 'true', '--cluster-id-supported', 'true'],
-      ...['--describe-acls-supported', hasAcls ? 'true' : 'false', '--describe-configs-supported', 'true'],
+      ...['--describe-acls-supported', 'true', '--describe-configs-supported', 'true'],
       ...['--create-topics-supported', 'true', '--expect-record-too-large-exception', 'false'],
       ...['--idempotent-producer-supported', 'true'],
     ]);
