@@ -196,7 +196,8 @@ export class SegmentScan {
    */
   #lacksOffset({ baseOffset }: BatchHeader): boolean {
     const lost = SECTOR_BYTES - (this.#position % SECTOR_BYTES);
-    return lost <= OFFSET_BYTES && baseOffset === this.#endOffset % 256 ** (OFFSET_BYTES - lost);
+    const left = this.#endOffset % 256 ** (OFFSET_BYTES - lost);
+    return lost <= OFFSET_BYTES && baseOffset === left && left < this.#endOffset;
   }
 
   #fail(ending: ScanEnding, reason: string): void {

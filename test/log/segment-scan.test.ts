@@ -207,24 +207,41 @@ describe('the order of batches', () => {
     });
   });
 
-  test('what was written of a batch but for the sector in which its offset begins is torn, not misplaced', () => {
-    const sectorBytes = 512;
-    for (const lost of [7, 8]) {
-      const first = plainBatch(BASE + 1000, 1, { valueBytes: 0 });
-      const room = sectorBytes - lost - first.length;
-      const filler = [1, 2, 3].map((more) => plainBatch(BASE + 1000, 1, { valueBytes: room - more }));
-      const before = filler.find(({ length }) => length === sectorBytes - lost);
-      if (before === undefined) throw new Error('no batch of that size');
-      const batch = plainBatch(BASE + 1001, 2);
-      const written = Uint8Array.from(batch);
+  /** One batch, after which so many bytes of a sector are left. */
+  function beforeSectorEnd(left: number, leaderEpoch = 0): Uint8Array {
+    const sizeBytes = 512 - left;
+    const overhead = plainBatch(BASE + 1000, 1, { valueBytes: 0 }).length;
+    const sizes = [0, 1, 2, 3].map((more) => sizeBytes - overhead - more);
+    const found = sizes.map((valueBytes) => plainBatch(BASE + 1000, 1, { valueBytes, leaderEpoch }));
+    const batch = found.find(({ length }) => length === sizeBytes);
+    if (batch === undefined) throw new Error(`no batch of ${sizeBytes} bytes`);
+    return batch;
+  }
+  const from1000 = { baseOffset: at(BASE + 1000) };
+
+  test.each([7, 8])(
+    'what was written of a batch but for the sector with %i bytes of its offset is torn, not misplaced',
+    (lost) => {
+      const before = beforeSectorEnd(lost);
+      const written = plainBatch(BASE + 1001, 2);
       written.fill(0, 0, lost);
-      const found = scan(file(before, written), [], { baseOffset: at(BASE + 1000) });
-      expect(found).toMatchObject({ ending: 'torn', validBytes: before.length, soundOffset: BASE + 1001 });
+      expect(scan(file(before, written), [], from1000)).toMatchObject({
+        ending: 'torn',
+        validBytes: before.length,
+        soundOffset: BASE + 1001,
+      });
       // The same offset anywhere else is damage.
-      const elsewhere = scan(file(plainBatch(BASE + 1000, 1), written), [], { baseOffset: at(BASE + 1000) });
-      expect(elsewhere.ending).toBe('misplaced');
-    }
-  });
+      expect(scan(file(plainBatch(BASE + 1000, 1), written), [], from1000).ending).toBe('misplaced');
+    },
+  );
+
+  test.each([1, 6])(
+    'a batch %i bytes before the end of a sector whose offset is whole is not torn for want of it',
+    (left) => {
+      const ofOlderEpoch = plainBatch(BASE + 1001, 2, { leaderEpoch: 3 });
+      expect(scan(file(beforeSectorEnd(left, 4), ofOlderEpoch), [], from1000).ending).toBe('misplaced');
+    },
+  );
 
   test('a gap is none, as compaction leaves them', () => {
     const gap = file(plainBatch(100, 3), plainBatch(110, 3));
