@@ -37,7 +37,8 @@ function whenEach(
       watched.delete(partition);
     };
     for (const partition of partitions) {
-      if (holds(partition)) continue;
+      // A request may name one twice.
+      if (watched.has(partition) || holds(partition)) continue;
       const watcher: Watcher = {
         advanced: () => {
           if (!holds(partition)) return;
