@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Disk } from '#base/ports';
 import { offset } from '#model/ids';
-import { IoThrottle } from '#storage/io-throttle';
 import type { PartitionLog } from '#storage/partition-log';
-import { batchesOf, COMPACT, clean, committing, prepared, put } from './compaction-support.ts';
+import { batchesOf, COMPACT, clean, cleaning, committing, prepared, put } from './compaction-support.ts';
 import { appended, batch, Harness, headersOf } from './support.ts';
 
 const CONFIG = { ...COMPACT, indexIntervalBytes: 50, deleteRetentionMs: 0 };
@@ -178,8 +177,8 @@ describe('who reads while a segment is swapped', () => {
     const log = harness.store.get('t', 0) as PartitionLog;
     log.updateConfig({ ...log.config, ...CONFIG });
     committing(log);
-    const state = await harness.world.complete(log.compaction.state(0));
-    if (state === undefined) return expect.unreachable();
+    const run = await cleaning(harness, log, { nowMs: 0 });
+    if (run === undefined) return expect.unreachable();
     log.directory.readers.forget('t-0/00000000000000000000.log');
     let isFirst = true;
     harness.strike = (operation, path) => {
@@ -193,16 +192,7 @@ describe('who reads while a segment is swapped', () => {
     });
     await harness.settle(100);
     expect([isFirst, found]).toEqual([false, undefined]);
-    const throttle = new IoThrottle(harness.world.clock, Number.POSITIVE_INFINITY);
-    const run = log.compaction.run({
-      range: state.range,
-      nowMs: 0,
-      seed: [1, 2],
-      dedupeBytes: 1e6,
-      throttle,
-      isCopied: () => false,
-    });
-    expect((await harness.world.complete(run))?.cleanedTo).toBe(20);
+    expect((await harness.world.complete(run()))?.cleanedTo).toBe(20);
     expect(found).toBeUndefined();
     await harness.settle(5000);
     const [chunk] = (found as { chunks: readonly Uint8Array[] }).chunks;

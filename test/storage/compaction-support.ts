@@ -168,21 +168,35 @@ export function committing(log: PartitionLog): void {
 export interface Cleaning {
   readonly dedupeBytes?: number;
   readonly nowMs?: number;
+  readonly bytesPerSecond?: number;
 }
 
-/** Seals what is there and lets it become stable. Gives the cleaning of it; undefined if there is nothing to clean. */
+/** Of what is stable now; undefined if there is nothing to clean. */
+export async function cleaning(
+  harness: Harness,
+  log: PartitionLog,
+  {
+    dedupeBytes = 1 << 20,
+    nowMs = harness.world.clock.wall(),
+    bytesPerSecond = Number.POSITIVE_INFINITY,
+  }: Cleaning = {},
+): Promise<(() => Promise<RunResult | undefined>) | undefined> {
+  const state = await harness.world.complete(log.compaction.state(nowMs));
+  if (state === undefined || state.range.dirtyBytes === 0) return undefined;
+  const { range } = state;
+  const throttle = new IoThrottle(harness.world.clock, bytesPerSecond);
+  return () => log.compaction.run({ range, nowMs, seed: [1, 2], dedupeBytes, throttle, isCopied: () => false });
+}
+
+/** Seals what is there and lets it become stable. Gives the cleaning of it. */
 export async function prepared(
   harness: Harness,
   log: PartitionLog,
-  { dedupeBytes = 1 << 20, nowMs = harness.world.clock.wall() }: Cleaning = {},
+  options: Cleaning = {},
 ): Promise<(() => Promise<RunResult | undefined>) | undefined> {
   log.roll();
   await harness.settle(6000);
-  const state = await harness.world.complete(log.compaction.state(nowMs));
-  if (state === undefined || state.range.dirtyBytes === 0) return undefined;
-  const throttle = new IoThrottle(harness.world.clock, Number.POSITIVE_INFINITY);
-  return () =>
-    log.compaction.run({ range: state.range, nowMs, seed: [1, 2], dedupeBytes, throttle, isCopied: () => false });
+  return await cleaning(harness, log, options);
 }
 
 export async function clean(

@@ -3,9 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { leaderEpoch, type Offset, offset } from '#model/ids';
 import { patchBatch } from '#protocol/record-batch';
 import { replicatedBatches } from '#protocol/replicated-batches';
-import { IoThrottle } from '#storage/io-throttle';
 import type { PartitionLog } from '#storage/partition-log';
-import { batchesOf, COMPACT, clean, committing, keyed, put, words } from './compaction-support.ts';
+import { batchesOf, COMPACT, clean, cleaning, committing, keyed, put, words } from './compaction-support.ts';
 import { appended, codecs, Harness, headersOf } from './support.ts';
 
 /** Offsets 0 to 29 in batches of three, of which every fifth batch keeps its records; then an active segment. */
@@ -164,19 +163,10 @@ describe('a log with gaps', () => {
     log.roll();
     put(log, 'b=1');
     await harness.settle(6000);
-    const state = await harness.world.complete(log.compaction.state(0));
-    if (state === undefined) return expect.unreachable();
-    const throttle = new IoThrottle(harness.world.clock, 100);
-    const running = log.compaction.run({
-      range: state.range,
-      nowMs: 0,
-      seed: [1, 2],
-      dedupeBytes: 1e6,
-      throttle,
-      isCopied: () => false,
-    });
+    const running = (await cleaning(harness, log, { nowMs: 0, bytesPerSecond: 100 }))?.();
     await harness.settle(50);
     await truncated(harness, log, 15);
+    if (running === undefined) return expect.unreachable();
     const result = await harness.world.complete(running);
     expect([result?.cleanedTo, log.logEndOffset, log.compaction.cleanedOffset]).toEqual([undefined, 15, 0]);
     expect((await batchesOf(harness, log)).map(({ base }) => base)).toEqual(Array.from({ length: 15 }, (_, n) => n));
