@@ -2,7 +2,7 @@
 import { endpointText } from '#base/endpoint-text';
 import type { Endpoint } from '#base/ports';
 import type { BrokerConfig } from '#model/broker-config';
-import { parseEndpoint, parseListener } from '#model/listener';
+import { interBrokerListener, parseEndpoint, parseListener } from '#model/listener';
 import type { ParsedBrokerConfig } from '#model/parse-broker-config';
 import { EVERY_INTERFACE, sharedPorts } from './listen-addresses.ts';
 
@@ -168,8 +168,8 @@ function toldProblems(
 /** Where brokers are told that this one is; undefined if it is none. */
 function toldAddress(config: BrokerConfig): Endpoint | undefined {
   const { listeners, advertisedListeners = [], interBrokerListenerName, processRoles } = config;
-  const bound = listeners.map(parseListener);
-  const used = bound.find((listener) => listener?.name === interBrokerListenerName?.toUpperCase()) ?? bound[0];
+  const bound = listeners.map(parseListener).filter((listener) => listener !== undefined);
+  const used = interBrokerListener(bound, interBrokerListenerName);
   const told = advertisedListeners.map(parseListener).find((listener) => listener?.name === used?.name) ?? used;
   if (told === undefined || !processRoles.includes('broker')) return undefined;
   return { host: EVERY_INTERFACE.has(told.host) ? 'localhost' : told.host, port: told.port };

@@ -37,3 +37,12 @@ export function checkListeners(parts: readonly string[]): string | undefined {
   }
   return undefined;
 }
+
+/** By which brokers reach one: the listener of that name (`inter.broker.listener.name`, in any case), else the first. */
+export function interBrokerListener<Named extends { readonly name: string }>(
+  listeners: readonly Named[],
+  name: string | undefined,
+): Named | undefined {
+  const wanted = name?.toUpperCase();
+  return listeners.find((listener) => listener.name === wanted) ?? listeners[0];
+}

@@ -13,7 +13,7 @@ import { ErrorCode } from '#model/errors';
 import { SUPPORTED_FEATURES } from '#model/features';
 import type { NodeId } from '#model/ids';
 import { OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from '#model/internal-topics';
-import { type ListenerAddress, parseListener } from '#model/listener';
+import { interBrokerListener, type ListenerAddress, parseListener } from '#model/listener';
 import type { ParsedBrokerConfig } from '#model/parse-broker-config';
 import { newUuid } from '#model/uuids';
 import { KafkaListener } from '#net/kafka-listener';
@@ -34,7 +34,6 @@ import { ReplicationThrottle } from '#runtime/replication-throttle';
 import { TopicCreator } from '#runtime/topic-creator';
 import { TransactionHost, transactionsTopic } from '#runtime/transaction-host';
 import type { LogStore } from '#storage/log-store';
-import { interBrokerEndpoint } from './inter-broker-endpoint.ts';
 import { NodeError } from './node-error.ts';
 import type { NodeIdentity, NodeQuorum } from './node-quorum.ts';
 
@@ -70,7 +69,7 @@ export async function openBroker(
   const layers = () => brokerLayers(image, node.id, given);
   const brokerEpoch = (): number => image.brokers.get(node.id)?.brokerEpoch ?? -1;
   const endpointOf = (id: NodeId): Endpoint | undefined =>
-    interBrokerEndpoint(image.brokers.get(id)?.listeners ?? [], config.interBrokerListenerName);
+    interBrokerListener(image.brokers.get(id)?.listeners ?? [], config.interBrokerListenerName);
   const fetchers = new ReplicaFetchers(ports, deadlines, {
     self: node.id,
     planted: node.planted,

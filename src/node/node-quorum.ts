@@ -5,7 +5,7 @@ import type { Deadlines } from '#base/deadlines';
 import { cannotListen } from '#base/listen-failure';
 import type { Endpoint, Logger, Ports } from '#base/ports';
 import type { NodeId, Uuid } from '#model/ids';
-import { parseEndpoint } from '#model/listener';
+import { interBrokerListener, parseEndpoint } from '#model/listener';
 import type { ParsedBrokerConfig } from '#model/parse-broker-config';
 import type { PlantedBugs } from '#model/planted-bugs';
 import type { PeerAddress, ReplicaMessage } from '#raft/messages';
@@ -20,7 +20,6 @@ import { MetadataQuorum } from '#runtime/metadata-quorum';
 import { PeerNetwork } from '#runtime/peer-network';
 import type { PeerHello } from '#runtime/peer-types';
 import type { LogStore } from '#storage/log-store';
-import { interBrokerEndpoint } from './inter-broker-endpoint.ts';
 import { LeaderlessWarning } from './leaderless.ts';
 import { NodeError } from './node-error.ts';
 
@@ -125,7 +124,7 @@ export async function openQuorum(
       sessionMs: config.brokerSessionTimeoutMs,
       heartbeatMs: config.brokerHeartbeatIntervalMs,
       planted,
-      endpointOf: (listeners) => interBrokerEndpoint(listeners, config.interBrokerListenerName),
+      endpointOf: (listeners) => interBrokerListener(listeners, config.interBrokerListenerName),
     },
   );
   opened.push(async () => sessions.stop());
