@@ -6,7 +6,7 @@ const VIOLATIONS_SHOWN_MAX = 20;
 /** Every seed has at least so many. */
 const FAULTS_MIN = 20;
 /** So many seeds go everywhere. */
-const SEEDS_FOR_COVERAGE = 80;
+const SEEDS_FOR_COVERAGE = 60;
 
 /** What is wrong with a run of seeds as a whole: a rule was broken, or it was no trial of what it is meant to be. A sentence for each. */
 export function shortcomings(reports: readonly SeedReport[]): readonly string[] {

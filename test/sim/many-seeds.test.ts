@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-const SEEDS = 80;
+const SEEDS = 60;
 const minute = 60_000;
 
 describe('many seeds', () => {
