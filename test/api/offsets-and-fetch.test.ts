@@ -30,6 +30,8 @@ import { versionsOf } from './api-stage.ts';
 const T = uuid('AAAAAAAAAAAAAAAAAAAAAQ');
 const OTHER = nodeId(2);
 const BROKER_EPOCH = 12;
+/** The first one's id. */
+const SESSION = 7;
 const [LATEST, EARLIEST] = [-1, -2];
 
 /** Led in epoch 5 by this node, which had 4 records of epoch 3, of which it knew 2 to be committed, and has 6 more. */
@@ -62,7 +64,7 @@ class Stage {
         topicById: () => ({ partitions: [{ leader: ME, leaderEpoch: 5 }] }),
       },
       deadlines: new Deadlines(this.clock),
-      fetchSessions: new FetchSessions(10, { uint32: () => 7 } as never),
+      fetchSessions: new FetchSessions(10, { uint32: () => SESSION } as never),
       traffic: new Traffic(),
       leaderThrottle: { applies: () => false },
       partitions: { findByName: find, findById: find, replicaByName: find, replicaById: find },
@@ -235,5 +237,29 @@ describe('the Fetch of a follower', () => {
     expect(answer?.divergingEpoch).toEqual({ epoch: 3, endOffset: 4 });
     expect(answer?.records?.map(({ length }) => length)).toEqual([0]);
     expect(stage.partition.highWatermark).toBe(2);
+  });
+
+  test.each([
+    ['a follower is told again, until it says that its log starts there too', OTHER, 0, [5, 5, undefined]],
+    ['a consumer is told once', -1, -1, [5, undefined, undefined]],
+  ])('in a session, once records have been deleted: %s', async (_, replicaId, logStartOffset, told) => {
+    const stage = new Stage();
+    const replicaState = { replicaId, replicaEpoch: replicaId === OTHER ? BROKER_EPOCH : -1 };
+    const fetch = async (sessionEpoch: number, startsAt?: number): Promise<number | undefined> => {
+      const target = {
+        ...targetAt(10, { currentLeaderEpoch: 5, lastFetchedEpoch: 5 }),
+        logStartOffset: startsAt ?? -1,
+      };
+      const topics = startsAt === undefined ? [] : [{ topicId: T, partitions: [target] }];
+      const sessionId = sessionEpoch === 0 ? 0 : SESSION;
+      return (await stage.fetch(17, { replicaState, sessionId, sessionEpoch, topics }))?.logStartOffset;
+    };
+    await stage.follow(10);
+    await fetch(0, logStartOffset);
+    expect(await fetch(1)).toBeUndefined();
+    stage.log.logStartOffset = offset(5);
+    expect([await fetch(2), await fetch(3)]).toEqual(told.slice(0, 2));
+    await fetch(4, replicaId === OTHER ? 5 : -1);
+    expect(await fetch(5)).toBe(told[2]);
   });
 });
