@@ -28,7 +28,7 @@ export class LogCheckpoint {
     // The recovery point covers what this checkpoint saves, no later epoch or segment.
     const synced = this.#writer.syncedOffset;
     await epochs.save(directory.disk, folder);
-    if (this.#snapshots.isDue && !this.#rewind.isPending) {
+    if (this.#snapshots.isDue && this.#log.isNamed && !this.#rewind.isPending) {
       await this.#log.active.flushIndexes(directory.disk, 'synced');
       await this.#snapshots.write(this.#log.endOffset, producers.takeSnapshot(), false);
     }
@@ -52,8 +52,10 @@ export class LogCheckpoint {
 
   /** A segment has begun at `offset`, where the producers' states were `snapshot`. */
   async saveRoll(offset: Offset, snapshot: Uint8Array): Promise<void> {
-    // The log may have been cut since.
-    if (offset <= this.#log.endOffset) await this.#snapshots.write(offset, snapshot, true);
+    // Its first batches are still on their way.
+    if (!this.#log.isNamed) await this.#writer.flush();
+    // The log may have been cut since, to where nothing had made it a name.
+    if (this.#log.isNamed && offset <= this.#log.endOffset) await this.#snapshots.write(offset, snapshot, true);
     await this.#flushSealed();
   }
 

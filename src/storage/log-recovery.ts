@@ -10,7 +10,7 @@ import type { BatchVisitor, ScanResult } from '#log/segment-scan';
 import { type LeaderEpoch, leaderEpoch, type Offset } from '#model/ids';
 import { BATCH_HEADER_BYTES, isControl, lastOffset } from '#protocol/record-batch';
 import { batchBaseOffset, batchMaxTimestamp, batchRecordCount } from './batch-walk.ts';
-import { joinPath, readAt, readWhole, syncFile, writeNew } from './files.ts';
+import { joinPath, readAt, readWhole, replaceFile, syncFile } from './files.ts';
 import { readIndexes } from './index-cache.ts';
 import type { LogConfig } from './log-config.ts';
 import type { LogDirectory } from './log-directory.ts';
@@ -188,9 +188,7 @@ async function takeSnapshot(
   offset: Offset,
 ): Promise<void> {
   // One that is there may not be there for good.
-  const path = joinPath(folder, segmentFileName(offset, '.snapshot'));
-  await writeNew(directory.disk, path, producers.takeSnapshot(), true);
-  await directory.disk.syncDir(folder);
+  await replaceFile(directory.disk, folder, segmentFileName(offset, '.snapshot'), producers.takeSnapshot());
   if (!snapshots.includes(offset)) snapshots.splice(snapshots.findLastIndex((each) => each < offset) + 1, 0, offset);
 }
 

@@ -61,6 +61,7 @@ export class LogState {
   #config: LogConfig;
   #isConfigKnown: boolean;
   readonly #jitter: () => number;
+  #isNamed: boolean;
   #startOffset: Offset;
   #savedStartOffset: Offset;
   #endOffset: Offset;
@@ -82,6 +83,7 @@ export class LogState {
     this.#endOffset = this.active.endOffset;
     this.#recoveryPoint = parts.recoveryPoint;
     this.#isAsClosed = parts.isAsClosed;
+    this.#isNamed = parts.isNamed;
   }
 
   get config(): LogConfig {
@@ -97,6 +99,15 @@ export class LogState {
   /** Nothing is deleted by a config that is not the topic's. */
   get isConfigKnown(): boolean {
     return this.#isConfigKnown;
+  }
+
+  /** Until the folder and its partition.metadata are there for good, a file that speaks of later offsets would be of nobody's log. */
+  get isNamed(): boolean {
+    return this.#isNamed;
+  }
+
+  named(): void {
+    this.#isNamed = true;
   }
 
   get active(): Segment {

@@ -71,7 +71,6 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   readonly #rewind: LogRewind;
   readonly #retention: LogRetention;
   readonly #checkpoint: LogCheckpoint;
-  #isNamed: boolean;
   #isClosed = false;
 
   constructor(parts: LogParts) {
@@ -131,7 +130,6 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
     this.#rewind = rewind;
     this.#retention = retention;
     this.#checkpoint = new LogCheckpoint(state, snapshots, writer, rewind);
-    this.#isNamed = parts.isNamed;
     directory.add(this);
   }
 
@@ -364,11 +362,11 @@ export class PartitionLog implements DirectoryLog, WriterOwner {
   async name(): Promise<void> {
     const { disk } = this.directory;
     // Written again: a sync that has failed for want of room may have dropped what it was to write.
-    if (!this.#isNamed)
+    if (!this.#state.isNamed)
       await writeNew(disk, joinPath(this.folder, PARTITION_METADATA), partitionMetadataText(this.topicId), true);
     await disk.syncDir(this.folder);
-    if (!this.#isNamed) await this.directory.syncNames();
-    this.#isNamed = true;
+    if (!this.#state.isNamed) await this.directory.syncNames();
+    this.#state.named();
   }
 
   written(end: Offset): void {

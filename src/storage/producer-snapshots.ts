@@ -1,6 +1,6 @@
 import { segmentFileName } from '#log/file-names';
 import type { Offset } from '#model/ids';
-import { joinPath, writeNew } from './files.ts';
+import { joinPath, replaceFile, writeNew } from './files.ts';
 import type { LogState } from './log-state.ts';
 
 /** At most so much is replayed for the producer state after a crash, above what the recovery point asks for. */
@@ -43,8 +43,10 @@ export class ProducerSnapshots {
     const newest = this.offsets.at(-1) ?? -1;
     // One that is there may not be there for good.
     if (newest > offset || (newest === offset && !sync)) return;
-    await writeNew(disk, joinPath(folder, segmentFileName(offset, '.snapshot')), bytes, sync);
-    if (sync) await disk.syncDir(folder);
+    const name = segmentFileName(offset, '.snapshot');
+    // Whoever finds the name where a segment begins lets the segments before it go, and does not look into the file.
+    if (sync) await replaceFile(disk, folder, name, bytes);
+    else await writeNew(disk, joinPath(folder, name), bytes, false);
     if (newest < offset) this.offsets.push(offset);
     await this.dropUseless();
   }

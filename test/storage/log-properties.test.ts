@@ -336,6 +336,33 @@ test('a crash while a log is cut within a batch leaves at least what lies before
   await history(steps, 295041399, 0);
 });
 
+test("a log that rolls before its first write finds room is nobody's after a kill", async () => {
+  const steps: readonly Step[] = [
+    { kind: 'full' },
+    { kind: 'append', batches: [{ count: 18, valueBytes: 1000, producer: 0 }] },
+    { kind: 'append', batches: [{ count: 14, valueBytes: 1300, producer: 0 }] },
+    { kind: 'wait', ms: 0.05 },
+    { kind: 'kill' },
+  ];
+  for (let seed = 1; seed <= 20; seed += 1) await history(steps, seed, 0);
+});
+
+test('a snapshot that found no room lets no segment go after a restart', async () => {
+  const steps: readonly Step[] = [
+    { kind: 'end', producer: 2, how: 'abort' },
+    { kind: 'wait', ms: 50 },
+    { kind: 'append', batches: [{ count: 15, valueBytes: 1400, producer: 0 }] },
+    { kind: 'full' },
+    { kind: 'end', producer: 2, how: 'abort' },
+    { kind: 'wait', ms: 0.05 },
+    { kind: 'append', batches: [{ count: 8, valueBytes: 1300, producer: 0 }] },
+    { kind: 'restart' },
+    { kind: 'retention' },
+    { kind: 'truncate', share: 0, waits: false },
+  ];
+  for (let seed = 1; seed <= 20; seed += 1) await history(steps, seed, 0);
+});
+
 test(
   'after any history of appends, cuts, crashes, restarts and full disks a log is what a list of batches would be, down to its index files',
   async () => {
