@@ -8,6 +8,8 @@ interface Page {
   readonly read: (number | undefined)[];
   /** Milliseconds, ascending. */
   readonly acknowledgedAt: number[];
+  /** The first numbers of batches. */
+  readonly refused: number[];
 }
 
 export interface Account {
@@ -23,6 +25,8 @@ export interface Account {
   readonly changed: number;
   /** There in the end, and not given to the reader, who was given what lies before and behind it. */
   readonly skipped: number;
+  /** Batches that were refused as though one before them were missing: a producer that keeps order would have to give them up. */
+  readonly refused: number;
   /** A few sentences about what is wrong. */
   readonly examples: readonly string[];
 }
@@ -42,13 +46,23 @@ export class Ledger {
 
   constructor(partitions: number, startedAt: number) {
     this.#startedAt = startedAt;
-    this.#pages = Array.from({ length: partitions }, () => ({ acknowledged: [], read: [], acknowledgedAt: [] }));
+    this.#pages = Array.from({ length: partitions }, () => ({
+      acknowledged: [],
+      read: [],
+      acknowledgedAt: [],
+      refused: [],
+    }));
   }
 
   acknowledge(partition: number, first: number, count: number, baseOffset: number, now: number): void {
     const page = this.#page(partition);
     for (let index = 0; index < count; index += 1) page.acknowledged[first + index] = baseOffset + index;
     page.acknowledgedAt.push(now);
+  }
+
+  /** The batch that begins with this number was refused for a gap before it. */
+  refuse(partition: number, first: number): void {
+    this.#page(partition).refused.push(first);
   }
 
   read(partition: number, offset: number, number: number): void {
@@ -81,7 +95,16 @@ export class Ledger {
 
   /** `logs`: of each partition, the number at each offset. */
   settle(logs: readonly (readonly (number | undefined)[])[]): Account {
-    const account = { acknowledged: 0, read: 0, lost: 0, duplicated: 0, disordered: 0, changed: 0, skipped: 0 };
+    const account = {
+      acknowledged: 0,
+      read: 0,
+      lost: 0,
+      duplicated: 0,
+      disordered: 0,
+      changed: 0,
+      skipped: 0,
+      refused: 0,
+    };
     const examples: string[] = [];
     const note = (sentence: string): void => {
       if (examples.length < EXAMPLES_MAX) examples.push(sentence);
@@ -121,6 +144,9 @@ export class Ledger {
         note(`record ${number} of partition ${partition} is at offsets ${offsets.join(' and ')}`);
       }
       account.disordered += descents(log);
+      account.refused += page.refused.length;
+      for (const first of page.refused)
+        note(`the batch of record ${first} of partition ${partition} was refused as though one before it were missing`);
     }
     return { ...account, examples };
   }

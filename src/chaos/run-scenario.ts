@@ -202,7 +202,15 @@ export function healedLine(node: number | undefined, silent: readonly number[]):
   return silent.length === 0 ? healed : `${healed}, and node ${silent.join(', ')} does not serve yet`;
 }
 
-function broken({ lost, duplicated, disordered, changed, skipped, unreadable }: LoadResult): readonly string[] {
+function broken({
+  lost,
+  duplicated,
+  disordered,
+  changed,
+  skipped,
+  refused,
+  unreadable,
+}: LoadResult): readonly string[] {
   const counts: readonly (readonly [number, string])[] = [
     [lost, 'acknowledged and lost'],
     [duplicated, 'there more than once'],
@@ -214,6 +222,9 @@ function broken({ lost, duplicated, disordered, changed, skipped, unreadable }: 
     ...counts
       .filter(([count]) => count > 0)
       .map(([count, what]) => `${count} ${count === 1 ? 'record' : 'records'} ${what}`),
+    ...(refused === 0
+      ? []
+      : [`${refused} ${refused === 1 ? 'batch' : 'batches'} refused as though one before were missing`]),
     ...(unreadable.length === 0 ? [] : [`partitions ${unreadable.join(', ')} cannot be read to their end`]),
   ];
 }

@@ -75,10 +75,13 @@ export class PartitionWriter {
         this.#nextNumber = first + batchRecords;
         return;
       }
-      // The log has lost what came before: the account will show it. Another producer can go on.
       const isForgotten =
         answer?.errorCode === ErrorCode.OutOfOrderSequenceNumber || answer?.errorCode === ErrorCode.UnknownProducerId;
-      if (isForgotten) this.#producerId = -1;
+      if (isForgotten) {
+        this.#ledger.refuse(partition, first);
+        // Another producer can go on.
+        this.#producerId = -1;
+      }
       await (answer === undefined ? this.#leaders.told() : pause(this.#ports.clock, RETRY_MS));
     }
   }

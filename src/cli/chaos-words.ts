@@ -46,7 +46,7 @@ export function verdictText(verdict: Verdict): string {
     `${longestUnavailableMs} ms`,
     maxUnavailableMs === undefined ? '-' : `${maxUnavailableMs} ms`,
   ]);
-  const { acknowledged, read, lost, duplicated, disordered, changed, skipped, longestUnavailableMs } = verdict;
+  const { acknowledged, read, lost, duplicated, disordered, changed, skipped, refused, longestUnavailableMs } = verdict;
   return `${scenario}, ${(ranMs / 1_000).toFixed(1)} s:
 
 ${table([['fault', 'at', 'longest unavailable', 'allowed'], ...rows])}
@@ -58,6 +58,7 @@ ${table([['fault', 'at', 'longest unavailable', 'allowed'], ...rows])}
   out of order         ${disordered}
   changed              ${changed}
   skipped              ${skipped}
+  refused              ${refused}
   longest unavailable  ${longestUnavailableMs} ms
 
 ${failures.length === 0 ? 'PASSED: what was acknowledged is there, once and in order.' : failureText(verdict)}

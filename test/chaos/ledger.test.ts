@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Ledger } from '#chaos/ledger';
 
-const whole = { lost: 0, duplicated: 0, disordered: 0, changed: 0, skipped: 0, examples: [] };
+const whole = { lost: 0, duplicated: 0, disordered: 0, changed: 0, skipped: 0, refused: 0, examples: [] };
 
 /** Records 0 to 5 were acknowledged in two batches, with a gap between their offsets, and read as far as given. */
 function ledger(read: readonly (readonly [offset: number, number: number])[] = []): Ledger {
@@ -63,6 +63,19 @@ describe('an account', () => {
       'record 2 of partition 0 at offset 2 was passed by',
       'record 4 of partition 0 at offset 5 was passed by',
     ]);
+  });
+
+  test('counts the batches that were refused for a gap, though nothing is missing', () => {
+    const refused = new Ledger(1, 0);
+    refused.acknowledge(0, 0, 2, 0, 1);
+    refused.refuse(0, 2);
+    expect(refused.settle([[0, 1]])).toEqual({
+      acknowledged: 2,
+      read: 0,
+      ...whole,
+      refused: 1,
+      examples: ['the batch of record 2 of partition 0 was refused as though one before it were missing'],
+    });
   });
 
   test('keeps the first that was read at an offset, and names a few faults only', () => {

@@ -13,6 +13,7 @@ const WHOLE: LoadResult = {
   disordered: 0,
   changed: 0,
   skipped: 0,
+  refused: 0,
   examples: [],
   unreadable: [],
 };
@@ -124,6 +125,7 @@ describe('a scenario', () => {
     [{ disordered: 3 }, '3 records behind a later one'],
     [{ changed: 4 }, '4 records not where they were acknowledged or read'],
     [{ skipped: 1 }, '1 record passed by while reading'],
+    [{ refused: 1 }, '1 batch refused as though one before were missing'],
     [{ unreadable: [0, 2] }, 'partitions 0, 2 cannot be read to their end'],
   ])('fails with %j', async (result, sentence) => {
     expect((await run({ steps: ['heal'] }, { result })).verdict.failures).toEqual([sentence]);
