@@ -73,8 +73,6 @@ export class Partition implements LogListener {
   readonly #watermarks: Watermarks;
   readonly #waiters = new PartitionWaiters();
   readonly #verifications = new Verifications();
-  /** As a follower's leader has told it, in the present epoch. */
-  #leaderStart: Offset = offset(0);
   /** While a follower's log is being cut. */
   #cut: Promise<void> | undefined;
   #cutEnded: (() => void) | undefined;
@@ -186,7 +184,6 @@ export class Partition implements LogListener {
     this.#ledBefore = this.#leader !== undefined || (this.#ledBefore && epoch === this.#leaderEpoch);
     this.#leaderEpoch = epoch;
     this.#leader = undefined;
-    this.#leaderStart = offset(0);
     this.#waiters.drop(ErrorCode.NotLeaderOrFollower);
   }
 
@@ -341,8 +338,8 @@ export class Partition implements LogListener {
     if (log === undefined || this.leads) return;
     this.#watermarks.leaderIsAt(highWatermark);
     this.#followHighWatermark();
-    this.#leaderStart = logStartOffset;
-    this.#followStart(log);
+    // Its log goes no further than its disk; what it does not come to now it is told again.
+    if (logStartOffset > log.logStartOffset && this.#cut === undefined) log.raiseStartTo(logStartOffset);
   }
 
   /** Cuts a follower's log: what is at and above `to` goes. */
@@ -414,8 +411,6 @@ export class Partition implements LogListener {
     const leader = this.#leader;
     if (leader === undefined) {
       this.#followHighWatermark();
-      // Its log goes no further than its disk.
-      if (this.#log !== undefined) this.#followStart(this.#log);
       this.#home.events.synced(this);
       return;
     }
@@ -502,10 +497,6 @@ export class Partition implements LogListener {
 
   #followHighWatermark(): void {
     if (this.#watermarks.follow()) this.#waiters.wake('committed');
-  }
-
-  #followStart(log: PartitionLog): void {
-    if (this.#leaderStart > log.logStartOffset && this.#cut === undefined) log.raiseStartTo(this.#leaderStart);
   }
 
   /** Replicas out of sync that may come in, now that the state is another. */
