@@ -2,12 +2,13 @@
  * A node whose disks and clock can be struck: `struck-node-main.ts STRIKE SEED …`, and then the arguments of `odradek start`. At a first SIGUSR2
  * the strike begins, at a second it ends. `power-cut`: what was not synced is kept in part, torn at sectors, or not at all, as SEED
  * decides, and the process is gone. `disk-full`: no write has room. `write-error`, `sync-error`: each of them fails with EIO. `clock-jump`: the wall clock goes an hour
- * forward or back, as SEED decides, and an hour the other way at the end.
+ * forward or back, as SEED decides, and an hour the other way at the end. Then it writes to standard error how often the strike was felt.
  */
 import type { Clock, IoErrorCode } from '#base/ports';
 import { type DiskOperation, FaultDisk } from '#faults/fault-disk';
 import { SimRandom } from '#sim/ports/sim-random';
 import { startFaultyNode } from '../crash/faulty-node.ts';
+import { feltLine } from './strike-felt.ts';
 
 const POWER_CUT = 'power-cut';
 const FAILING: Readonly<Record<string, readonly [IoErrorCode, ...DiskOperation[]]>> = {
@@ -22,14 +23,18 @@ const HOUR_MS = 3_600_000;
 const [name, seed = '', ...args] = process.argv.slice(2);
 let disks: readonly FaultDisk[] = [];
 let isStruck = false;
+let felt = 0;
 
 const fails = (operation: DiskOperation): { readonly fail: IoErrorCode } | undefined => {
   const [code, ...operations] = FAILING[name ?? ''] ?? ['EIO'];
-  return isStruck && operations.includes(operation) ? { fail: code } : undefined;
+  if (!isStruck || !operations.includes(operation)) return undefined;
+  felt += 1;
+  return { fail: code };
 };
 
 process.on('SIGUSR2', () => {
   isStruck = !isStruck;
+  if (!isStruck) console.error(feltLine(process.pid, felt));
   if (name === POWER_CUT) void cutPower();
 });
 
@@ -43,7 +48,11 @@ function jumping(clock: Clock): Clock {
   const jumpMs = new SimRandom(seed).uint32() % 2 === 0 ? HOUR_MS : -HOUR_MS;
   return {
     now: () => clock.now(),
-    wall: () => clock.wall() + (isStruck ? jumpMs : 0),
+    wall: () => {
+      if (!isStruck) return clock.wall();
+      felt += 1;
+      return clock.wall() + jumpMs;
+    },
     timer: (fire) => clock.timer(fire),
     defer: (run) => clock.defer(run),
   };

@@ -1,10 +1,13 @@
 /** Disks and clocks that fail under a running node, which runs as struck-node-main.ts for that time. */
 import { join } from 'node:path';
-import type { Member } from '../../test/support/cluster/cluster.ts';
+import type { Cluster, Member } from '../../test/support/cluster/cluster.ts';
 import { publishedMain } from '../../test/support/odradek-process.ts';
+import { until } from '../../test/support/process.ts';
 import type { Fault } from './fault.ts';
+import { timesFelt } from './strike-felt.ts';
 
 const STRIKE = 'SIGUSR2';
+const TELLS_MS = 10_000;
 
 /** The node's own command, but for what is run. */
 function struckCommand({ command }: Member, strike: string, seed: number): readonly string[] {
@@ -13,6 +16,12 @@ function struckCommand({ command }: Member, strike: string, seed: number): reado
   if (main < 0 || start !== 'start') throw new Error('the node is not run by the published bin');
   const struck = join(import.meta.dirname, 'struck-node-main.ts');
   return [...command.slice(0, main), struck, strike, String(seed), ...command.slice(main + 2)];
+}
+
+/** As it tells when the strike has ended. */
+async function hasFelt(cluster: Cluster, id: number): Promise<boolean> {
+  const times = () => timesFelt(cluster.pid(id), cluster.said(id));
+  return (await until(`node ${id} tells whether it was struck`, TELLS_MS, times)) > 0;
 }
 
 /** `ends`: whether the node's process is to end by it, or to bear it. */
@@ -35,6 +44,7 @@ function strike(name: string, ends: boolean, what: string, expected: string): Fa
       if (runs) cluster.signal(id, STRIKE);
       else cluster.spawn(id);
       if (runs === ends) throw new Error(runs ? `node ${id} runs on` : `node ${id} has ended`);
+      if (runs && !(await hasFelt(cluster, id))) throw new Error(`node ${id} has felt nothing`);
     },
     tidy: async ({ cluster }, id) => {
       cluster.signal(id, 'SIGTERM');

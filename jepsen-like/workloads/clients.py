@@ -8,6 +8,7 @@ clients.py member BOOTSTRAP TOPIC PARTITIONS GROUP PROTOCOL FIRST_PROCESS SEED
 clients.py write  BOOTSTRAP TOPIC PARTITIONS FIRST_PROCESS SEED
     An idempotent producer, with many records under way.
 """
+import faulthandler
 import json
 import logging
 import os
@@ -28,12 +29,15 @@ SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 # No process comes to so many values.
 VALUES_MAX = 1_000_000
+# Less than it is given to come to its end.
+STANDS_STILL_S = 80
 stopping = False
 
 
 def stop(*_):
     global stopping
     stopping = True
+    faulthandler.dump_traceback_later(STANDS_STILL_S)
 
 
 signal.signal(signal.SIGTERM, stop)
@@ -78,6 +82,9 @@ def generation_of(consumer):
 
 class Member:
     """A consumer in a group, as one process of the history after the other: whose commit has no known outcome ends."""
+
+    # Of all members.
+    records = 0
 
     def __init__(self, bootstrap, topic, group, protocol, first_process, step):
         self.topic, self.group, self.protocol = topic, group, protocol
@@ -132,6 +139,7 @@ class Member:
         tell(type="invoke", p=self.process, f="poll", ops=[["poll"]])
         messages = [one for one in self.consumer.consume(500, 0.1) if one.error() is None]
         records, ends = polled(messages)
+        Member.records += len(messages)
         tell(type="ok", p=self.process, ops=[["poll", records]])
         return {place: end for place, end in ends.items() if place in self.owned}
 
@@ -170,6 +178,8 @@ def member(bootstrap, topic, partitions, group, protocol, first_process, seed):
         one.leave()
     for one in members:
         one.thread.join()
+    if Member.records == 0:
+        complain(f"no member of group {group} was given a record")
     ask_committed(bootstrap, topic, int(partitions), group, int(first_process) + step - 1)
 
 

@@ -47,6 +47,11 @@ export class Cluster {
     return [...this.#processes.values()].flatMap(({ pid }) => pid ?? []);
   }
 
+  /** Of the node's latest process; -1 before there is one. */
+  pid(id: number): number {
+    return this.#processes.get(id)?.pid ?? -1;
+  }
+
   member(id: number): Member {
     const member = this.members.find((one) => one.id === id);
     if (member === undefined) throw new Error(`there is no node ${id}`);
@@ -58,9 +63,14 @@ export class Cluster {
     return others.map(({ host, port }) => `${host}:${port}`).join(',');
   }
 
+  /** The last of what the node wrote, over all its runs. */
+  said(id: number): string {
+    return this.#logs.get(id) ?? '';
+  }
+
   /** The last of what each node wrote. */
   get logs(): string {
-    return this.ids.map((id) => `node ${id}:\n${this.#logs.get(id)?.slice(-2_000) ?? ''}`).join('\n');
+    return this.ids.map((id) => `node ${id}:\n${this.said(id).slice(-2_000)}`).join('\n');
   }
 
   /** `command` stands in for the node's own, this time. */
@@ -69,7 +79,7 @@ export class Cluster {
     const [file = '', ...args] = command;
     const child = spawn(file, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
     const keep = (text: string): void => {
-      this.#logs.set(id, ((this.#logs.get(id) ?? '') + text).slice(-LOG_CHARACTERS_KEPT));
+      this.#logs.set(id, (this.said(id) + text).slice(-LOG_CHARACTERS_KEPT));
     };
     child.stdout.setEncoding('utf8').on('data', keep);
     child.stderr.setEncoding('utf8').on('data', keep);
