@@ -24,8 +24,11 @@ export class LeaderEpochFile {
     if (this.cache.assign(epoch, startOffset)) this.#isChanged = true;
   }
 
-  /** A batch of that epoch is appended: the log grows, and its file is needed from now on. */
-  appended(epoch: LeaderEpoch, baseOffset: Offset): void {
+  /** A batch of that epoch is appended to the log, which ends at `logEnd`: its file is needed from now on. */
+  appended(epoch: LeaderEpoch, baseOffset: Offset, logEnd: Offset): void {
+    const last = this.cache.latest();
+    // This replica led in it and wrote nothing. The next batch need not lie there: compaction may have taken those before it.
+    if (last !== undefined && last.startOffset >= logEnd && last.epoch !== epoch) this.cache.truncateFromEnd(logEnd);
     if (this.cache.assign(epoch, baseOffset) || this.#isUnread) this.#isChanged = true;
     this.#isUnread = false;
   }

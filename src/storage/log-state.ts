@@ -243,7 +243,7 @@ export class LogState {
   #appendBatch(bytes: Uint8Array, header: BatchHeader, segment: Segment, isReplicated: boolean): void {
     const baseOffset = header.baseOffset as Offset;
     const lastOffset = (baseOffset + header.lastOffsetDelta) as Offset;
-    this.epochs.appended(header.partitionLeaderEpoch as LeaderEpoch, baseOffset);
+    this.epochs.appended(header.partitionLeaderEpoch as LeaderEpoch, baseOffset, this.#endOffset);
     segment.grow(lastOffset, timestampToIndex(header), header.sizeBytes, this.config.indexIntervalBytes);
     const marker = isControl(header) ? readEndMarker(bytes, header) : undefined;
     // PLANTED BUG followers-forget-producers: only who leads follows what producers do.

@@ -33,5 +33,6 @@ export const NAMED_SEEDS: readonly NamedSeed[] = [
     found: 'a node with a new disk was turned away as long as a peer held a dead connection with its former self',
   },
   { seed: 59, found: 'a new leader whose log was on its way back told of a last stable offset that it did not know' },
+  { seed: 37, found: 'of a compacted log a follower remembered an epoch that it had led, and written nothing in' },
   { seed: 138, found: 'a leader that was deposed, and had not heard of it, told a producer that records were missing' },
 ];

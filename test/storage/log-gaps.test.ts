@@ -1,7 +1,7 @@
 /** What compaction leaves is read, followed, cut and recovered like any other log. */
 import { describe, expect, test } from 'vitest';
 import { leaderEpoch, type Offset, offset } from '#model/ids';
-import { patchBatch } from '#protocol/record-batch';
+import { type BatchHeader, patchBatch } from '#protocol/record-batch';
 import { replicatedBatches } from '#protocol/replicated-batches';
 import type { PartitionLog } from '#storage/partition-log';
 import { batchesOf, COMPACT, clean, cleaning, committing, keyed, put, words } from './compaction-support.ts';
@@ -25,6 +25,17 @@ async function gapped(harness: Harness): Promise<PartitionLog> {
   put(log, 'z=1', { timestamp: 11_000 });
   await harness.settle();
   return log;
+}
+
+/** The log's batches one by one, as a leader sends them. */
+async function batchesAsSent(harness: Harness, log: PartitionLog): Promise<[Uint8Array, BatchHeader[]][]> {
+  const read = await harness.read(log, 0);
+  if (typeof read === 'string') throw new Error(read);
+  const bytes = Buffer.concat(read.chunks);
+  return headersOf(bytes).map((header) => {
+    const batch = Buffer.from(bytes.subarray(header.at, header.at + header.sizeBytes));
+    return [batch, headersOf(batch)];
+  });
 }
 
 async function copied(harness: Harness, from: PartitionLog, partition: number, epoch = 0): Promise<PartitionLog> {
@@ -197,6 +208,26 @@ describe('a log with gaps', () => {
     expect([log.epochs.entries, copy.epochs.entries]).toEqual([copy.epochs.entries, log.epochs.entries]);
     const again = await copied(harness, copy, 2, 4);
     expect(again.epochs.entries).toEqual(log.epochs.entries);
+  });
+
+  test('a copy that led an epoch and wrote nothing in it forgets it, also if the next batch lies above a gap', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, COMPACT);
+    committing(log);
+    log.assignEpoch(leaderEpoch(1));
+    appended(log, keyed([{ key: 'a', value: '1' }]), leaderEpoch(1));
+    appended(log, keyed([{ key: 'b', value: '1' }]), leaderEpoch(1));
+    log.assignEpoch(leaderEpoch(3));
+    appended(log, keyed([{ key: 'b', value: '2' }]), leaderEpoch(3));
+    await clean(harness, log);
+    expect(await words(harness, log)).toBe('0:a=1 2:b=2');
+    const copy = await harness.create('t', 1, COMPACT);
+    committing(copy);
+    for (const [index, [bytes, headers]] of (await batchesAsSent(harness, log)).entries()) {
+      if (index === 1) copy.assignEpoch(leaderEpoch(2));
+      copy.appendReplicated(bytes, headers);
+    }
+    expect(copy.epochs.entries).toEqual(log.epochs.entries);
   });
 
   test('epochs stay those of the history, also of batches that are gone', async () => {

@@ -77,6 +77,8 @@ export class ReachChecker {
     const registered = this.#registered.get(brokerEpoch);
     if (registered?.life !== broker.lifeCount) return;
     if (broker.isUp) this.#sometimes('broker fenced by mistake');
+    // It stands for election in a later epoch, as one does with a disk that does not come to store the vote: it has nothing to say to this controller.
+    if ((broker.view?.epoch ?? 0) > (controller.view?.epoch ?? 0)) return;
     const now = this.#cluster.world.clock.now();
     const since = this.#cluster.talkSince(controller, broker);
     check(
