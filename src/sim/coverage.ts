@@ -54,6 +54,7 @@ export const COVERAGE_POINTS = [
   'records deleted',
   'deleted records refused',
   'compaction seen',
+  'part healed alone',
 ] as const;
 
 export type CoveragePoint = (typeof COVERAGE_POINTS)[number];

@@ -4,12 +4,46 @@ import type { MetadataImage } from '#metadata/image';
 import { type Partition, ResourceType } from '#metadata/records';
 import type { NodeId } from '#model/ids';
 import type { Cluster } from './cluster.ts';
+import type { HealedCore } from './healed-core.ts';
 import type { Machine } from './machine.ts';
 import { DATA_PREFIX, isWeak } from './workload/data-topics.ts';
 import type { TopicModel } from './workload/topic-model.ts';
 
 /** One active leader, whom everybody follows, and every broker serves, in everybody's eyes: a sentence if not. */
 export function whatIsMissing({ machines }: Cluster): string | undefined {
+  const disagreement = disagreementOf(machines);
+  if (disagreement !== undefined) return disagreement;
+  for (const { name, view } of machines) {
+    if (view === undefined) continue;
+    const fenced = [...view.image.brokers.values()].find((broker) => broker.fenced);
+    if (fenced !== undefined) return `broker ${fenced.id} is fenced in the metadata of ${name}`;
+    const lacking = lackingReplicas(view.image);
+    if (lacking !== undefined) return `${lacking} in the metadata of ${name}`;
+  }
+  return undefined;
+}
+
+/**
+ * The same of a core that can do without the others, which are dead or out of reach: they are fenced, and whatever one of the core may lead
+ * is led by one of it.
+ */
+export function whatCoreLacks({ inside }: Pick<HealedCore, 'inside'>): string | undefined {
+  const disagreement = disagreementOf(inside);
+  if (disagreement !== undefined) return disagreement;
+  const ids = new Set(inside.map(({ view }) => view?.self.id));
+  for (const { name, view } of inside) {
+    if (view === undefined) continue;
+    const wrong = [...view.image.brokers.values()].find((broker) => broker.fenced === ids.has(broker.id));
+    if (wrong !== undefined)
+      return `broker ${wrong.id} is ${wrong.fenced ? '' : 'not '}fenced in the metadata of ${name}`;
+    const unled = unledOf(view.image, inside);
+    if (unled !== undefined) return `${unled} in the metadata of ${name}`;
+  }
+  return undefined;
+}
+
+/** One of them is the active leader, whom they all follow, and each serves: a sentence if not. */
+function disagreementOf(machines: readonly Machine[]): string | undefined {
   const leading = machines.filter(({ view }) => view?.role === 'leader');
   const [leader] = leading;
   if (leader === undefined) return 'nobody leads';
@@ -19,10 +53,6 @@ export function whatIsMissing({ machines }: Cluster): string | undefined {
   for (const { name, view, isReady } of machines) {
     if (view?.leaderId !== leaderId) return `${name} follows ${view?.leaderId ?? 'nobody'}, and not ${leader.name}`;
     if (!isReady) return `${name} does not serve`;
-    const fenced = [...view.image.brokers.values()].find((broker) => broker.fenced);
-    if (fenced !== undefined) return `broker ${fenced.id} is fenced in the metadata of ${name}`;
-    const lacking = lackingReplicas(view.image);
-    if (lacking !== undefined) return `${lacking} in the metadata of ${name}`;
   }
   return undefined;
 }
@@ -36,9 +66,37 @@ export function isLost(
   { leader, isr, elr, replicas, directories }: Pick<Partition, 'leader' | 'isr' | 'elr' | 'replicas' | 'directories'>,
   image: MetadataImage,
 ): boolean {
-  const isThere = (id: NodeId): boolean =>
-    image.brokers.get(id)?.directories.includes(at(directories, replicas.indexOf(id))) === true;
+  const isThere = (id: NodeId): boolean => hasDirectory({ replicas, directories }, id, image);
   return isWeak(topic) && leader === null && ![...isr, ...elr].some(isThere);
+}
+
+/** Whether the broker still has the directory in which its replica was. */
+function hasDirectory(
+  { replicas, directories }: Pick<Partition, 'replicas' | 'directories'>,
+  id: NodeId,
+  image: MetadataImage,
+): boolean {
+  return image.brokers.get(id)?.directories.includes(at(directories, replicas.indexOf(id))) === true;
+}
+
+/** What is led by nobody of a core, though one of it has all that is committed, and its log at hand. */
+function unledOf(image: MetadataImage, inside: readonly Machine[]): string | undefined {
+  const machineOf = (id: NodeId): Machine | undefined => inside.find(({ view }) => view?.self.id === id);
+  for (const { name, partitions } of image.topics()) {
+    if (!name.startsWith(DATA_PREFIX)) continue;
+    for (const state of partitions) {
+      const { partition, leader, leaderEpoch, isr, elr } = state;
+      if (leader !== null && machineOf(leader) !== undefined) continue;
+      const hasLog = (id: NodeId): boolean =>
+        [...(machineOf(id)?.replicas() ?? [])].some(
+          ({ topic, index, log }) => topic === name && index === partition && log !== undefined,
+        );
+      const able = [...isr, ...elr].find((id) => hasLog(id) && hasDirectory(state, id, image));
+      if (able !== undefined)
+        return `${name}-${partition} is led by ${leader ?? 'nobody'} in epoch ${leaderEpoch}, and not by ${able}, in sync ${isr.join()}, eligible ${elr.join()}`;
+    }
+  }
+  return undefined;
 }
 
 /** Topics that records are in never lose their last copy, and so come back whole. */

@@ -195,6 +195,19 @@ export class Observer {
     });
   }
 
+  /** Whether a majority of every set of voters that counts anywhere has its disks, and none of those machines. */
+  canDoWithout(machines: readonly Machine[]): boolean {
+    if (this.#voters.length === 0) return false;
+    const outside = new Set(this.#watched.flatMap(({ machine, disk }) => (machines.includes(machine) ? disk : [])));
+    const views = [...this.#witnesses()].map(({ view }) => view.voters);
+    return [this.#voters, ...views].every((voters) => {
+      const left = voters
+        .map((voter) => this.#diskOf(voter))
+        .filter((disk) => disk !== undefined && !outside.has(disk));
+      return 2 * left.length > voters.length;
+    });
+  }
+
   /** Whether records that were acknowledged might be lost with that disk. */
   #hasLastCopy(disk: DiskImage | undefined): boolean {
     if (!this.images.hasReference) return true;

@@ -6,7 +6,8 @@ import { Node } from '#node/node';
 import { check, Violation } from './checkers/violation.ts';
 import { Cluster } from './cluster.ts';
 import type { CoveragePoint } from './coverage.ts';
-import { faultOfFinal, isLost, stateOf, whatIsMissing } from './final-state.ts';
+import { faultOfFinal, isLost, stateOf, whatCoreLacks, whatIsMissing } from './final-state.ts';
+import { drawCore, leaveOutside } from './healed-core.ts';
 import { Nemesis } from './nemesis.ts';
 import type { MakeNode } from './node-view.ts';
 import { Observer } from './observer.ts';
@@ -83,6 +84,8 @@ const START_SPREAD_MS = 500;
 const AFTERMATH_MS = 20_000;
 /** After which a healed cluster must have one leader, and all brokers must serve. */
 const HEALING_MS = 10_000;
+/** After which a part of the cluster must do what it can without the others: they are fenced by then. */
+const CORE_HEALING_MS = 25_000;
 /** In which all nodes must have replayed what is committed, when nothing is asked of them any more. */
 const SETTLING_MS = 2000;
 /** In which everything must have been read, from a cluster that is well. */
@@ -112,6 +115,7 @@ class SeedRun {
   readonly #observer: Observer;
   readonly #nemesis: Nemesis;
   readonly #history: WorkloadHistory;
+  readonly #clientHosts: readonly string[];
   readonly #clients: readonly AdminClient[];
   readonly #data: DataWorkload;
   readonly #transactions: TransactionWorkload | undefined;
@@ -159,10 +163,12 @@ class SeedRun {
       new Recorder({ append: options.history ?? (() => {}), nowMs: () => clock.now() }, `seed ${seed}`),
     );
     const clients = Array.from({ length: this.#swarm.clientCount }, (_, index) => `c${index + 1}`);
+    const coordinated = [...TRANSACTION_CLIENTS, ...GROUP_CLIENTS, ...COMPACTION_CLIENTS];
+    this.#clientHosts = [...clients, ...DATA_CLIENTS, ...coordinated];
     this.#nemesis = new Nemesis(
       {
         cluster: this.#cluster,
-        clients: [...clients, ...DATA_CLIENTS, ...TRANSACTION_CLIENTS, ...GROUP_CLIENTS, ...COMPACTION_CLIENTS],
+        clients: this.#clientHosts,
         sometimes: (point) => this.#observer.coverage.sometimes(point),
         mayWipe: (machine) => !this.#isUnchecked && this.#observer.mayWipe(machine),
         wiped: (machine) => this.#observer.wiped(machine),
@@ -261,6 +267,7 @@ class SeedRun {
   }
 
   async #heal(): Promise<void> {
+    await this.#healCore();
     this.#say('everything heals');
     this.#nemesis.heal();
     this.#isRough = false;
@@ -270,6 +277,22 @@ class SeedRun {
     await this.#world.run(this.#world.clock.now() + HEALING_MS);
     const missing = whatIsMissing(this.#cluster);
     check(missing === undefined, 'healing', () => `${HEALING_MS / 1000} s after the last fault ${missing}`);
+  }
+
+  /** In some seeds a part of the cluster is well first, with the others dead or out of reach for good. */
+  async #healCore(): Promise<void> {
+    if (this.#isUnchecked) return;
+    const random = this.#world.random.fork('core');
+    const core = drawCore(random, this.#cluster.machines, (outside) => this.#observer.canDoWithout(outside));
+    if (core === undefined) return;
+    this.#say(`all heal but ${core.outside.map(({ name }) => name).join()}`);
+    this.#nemesis.heal();
+    await this.#world.complete(leaveOutside(random, this.#cluster, core, this.#clientHosts));
+    await this.#within(AFTERMATH_MS, () => core.inside.every((one) => one.isUp && !one.isStopping && !one.isStalled));
+    await this.#world.run(this.#world.clock.now() + CORE_HEALING_MS);
+    const lacks = whatCoreLacks(core);
+    check(lacks === undefined, 'healing', () => `${CORE_HEALING_MS / 1000} s after a part has healed ${lacks}`);
+    this.#observer.coverage.sometimes('part healed alone');
   }
 
   async #end(): Promise<void> {
