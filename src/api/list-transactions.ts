@@ -21,12 +21,9 @@ export const listTransactionsApi = api(
     const matches = idMatcher(transactionalIdPattern);
     if (matches === undefined) return failed(ErrorCode.InvalidRegularExpression);
     const { states, unknown } = stateFilter(stateFilters);
-    const { errorCode, transactions } = await broker.transactions.list({
-      states,
-      producerIds: producerIdFilters.length === 0 ? undefined : new Set(producerIdFilters),
-      longerThanMs: durationFilter,
-      matches,
-    });
+    const producerIds = producerIdFilters.length === 0 ? undefined : new Set(producerIdFilters);
+    const command = { states, producerIds, longerThanMs: durationFilter };
+    const { errorCode, transactions } = await broker.transactions.list(command, matches);
     if (errorCode !== ErrorCode.None) return failed(errorCode);
     return {
       throttleTimeMs: 0,

@@ -226,6 +226,8 @@ function unverified(error: ErrorCode, adds: boolean): [error: ErrorCode, message
     case ErrorCode.ConcurrentTransactions:
       if (adds) return [error];
       break;
+    // The coordinator has not heard yet of another partition of the request. To producers this one would be fatal.
+    case ErrorCode.OperationNotAttempted:
     case ErrorCode.NetworkException:
     case ErrorCode.CoordinatorLoadInProgress:
     case ErrorCode.CoordinatorNotAvailable:

@@ -105,10 +105,7 @@ export class ConsumerTimers {
           continue;
         }
         over.push(memberId);
-        times.sessionEndsAt = now + RETRY_MS;
-        times.revokeBy = NEVER;
-        times.joinBy = NEVER;
-        times.syncBy = NEVER;
+        postpone(times, now);
       }
       this.#wakeBy(earliest(times));
     }
@@ -133,4 +130,10 @@ export class ConsumerTimers {
 
 function earliest({ sessionEndsAt, revokeBy, joinBy, syncBy }: Times): Mono {
   return Math.min(sessionEndsAt, revokeBy, joinBy, syncBy);
+}
+
+/** What is over is over again after a while: a sign of life does not make up for partitions that were not given up. */
+function postpone(times: Times, now: Mono): void {
+  for (const what of ['sessionEndsAt', 'revokeBy', 'joinBy', 'syncBy'] as const)
+    if (times[what] <= now) times[what] = now + RETRY_MS;
 }

@@ -66,8 +66,6 @@ export interface ListTransactionsCommand {
   readonly producerIds: ReadonlySet<number> | undefined;
   /** Only those that have run for longer; negative: any. */
   readonly longerThanMs: number;
-  /** The whole id matches. */
-  readonly matches: (transactionalId: string) => boolean;
 }
 
 export interface ListedTransaction {

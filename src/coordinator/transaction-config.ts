@@ -18,3 +18,5 @@ export const ABORTS_PER_TICK = 200;
 export const EXPIRY_STEPS_PER_TICK = 2_000;
 /** A completion that the log refused is tried again after this time; so is an abort that needs a producer id and gets none. */
 export const RETRY_MS = 500;
+/** Ids that one turn holds against the pattern of ListTransactions: one or two ms, half a second for the hardest pattern. */
+export const MATCHES_PER_TURN = 500;

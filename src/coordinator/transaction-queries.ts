@@ -1,17 +1,15 @@
 /** What tools look for among transactions (KIP-664, KIP-994, KIP-1152). */
-import { RE2JS, RE2JSSyntaxException } from 're2js';
+import { compileRegex } from './topic-regex.ts';
 import { stateNamed, type TransactionState } from './transaction-state.ts';
 
-/** Matches whole ids by a RE2 pattern, in time linear in their length; undefined: it is none. Without a text every id matches. */
+/**
+ * Matches whole ids by a RE2 pattern, in time linear in their length; undefined: it is none, or larger than a subscription's may be, which
+ * would hold up the node while it is compiled. Without a text every id matches.
+ */
 export function idMatcher(pattern: string | null): ((transactionalId: string) => boolean) | undefined {
   if (pattern === null || pattern === '') return () => true;
-  try {
-    const compiled = RE2JS.compile(pattern);
-    return (transactionalId) => compiled.matches(transactionalId);
-  } catch (error) {
-    if (!(error instanceof RE2JSSyntaxException)) throw error;
-    return undefined;
-  }
+  const compiled = compileRegex(pattern);
+  return typeof compiled === 'string' ? undefined : (transactionalId) => compiled.matches(transactionalId);
 }
 
 /** States by the names that tools print. Without names any state will do; with unknown ones alone, none. */

@@ -186,7 +186,7 @@ export class TransactionShard {
       const { producerId, state, startedAt } = transaction;
       if (command.producerIds?.has(producerId) === false || command.states?.has(state) === false) continue;
       if (command.longerThanMs >= 0 && now.wall - startedAt <= command.longerThanMs) continue;
-      if (command.matches(transactionalId)) listed.push({ transactionalId, producerId, state });
+      listed.push({ transactionalId, producerId, state });
     }
     return listed;
   }

@@ -5,6 +5,7 @@ import { ErrorCode } from '#model/errors';
 import { type NodeId, type Offset, offset } from '#model/ids';
 import { lastOffset, readBatchHeader } from '#protocol/record-batch';
 import type { PartitionLog } from '#storage/partition-log';
+import type { ReadResult } from '#storage/tail-cache';
 import type { FetchTarget } from './fetch-sessions.ts';
 import type { Partition } from './partition.ts';
 import type { WatchedEnd, Watcher } from './partition-waiters.ts';
@@ -190,7 +191,7 @@ export class DelayedFetch implements Watcher {
       results[place] = nothing;
       if (from >= upTo || (maxBytes === 0 && !minOneBatch)) continue;
       const cached = partition.log?.readCached(from, upTo, maxBytes, minOneBatch);
-      if (cached !== undefined) {
+      if (cached !== undefined && this.#endOfEmptied(cached, upTo) === undefined) {
         results[place] = this.#withAborted({ ...nothing, ...cached }, partition.log);
         attempt.sizeBytes += cached.sizeBytes;
         claimedBytes += cached.sizeBytes;
@@ -217,11 +218,30 @@ export class DelayedFetch implements Watcher {
     const { log } = partition;
     this.#budget.reserve(range.maxBytes);
     this.#reservedBytes += range.maxBytes;
-    log?.read(range.from, range.upTo, range.maxBytes, range.minOneBatch, (result) => {
-      if (result === 'failed') done(failure(nothing.target, partition, ErrorCode.KafkaStorageError));
-      else if (result === 'out-of-range') done(failure(nothing.target, partition, ErrorCode.OffsetOutOfRange));
-      else done(this.#withAborted({ ...nothing, ...result }, log));
-    });
+    const readFrom = (from: Offset, before: PartitionFetch): void => {
+      log?.read(from, range.upTo, range.maxBytes, range.minOneBatch, (result) => {
+        if (result === 'failed') return done(failure(nothing.target, partition, ErrorCode.KafkaStorageError));
+        if (result === 'out-of-range') return done(failure(nothing.target, partition, ErrorCode.OffsetOutOfRange));
+        if (result.sizeBytes === 0) return done(before);
+        const end = this.#endOfEmptied(result, range.upTo);
+        if (end === undefined) return done(this.#withAborted({ ...nothing, ...result }, log));
+        const { sizeBytes } = result;
+        const chunks = result.chunks.map((chunk) => new Uint8Array(chunk));
+        result.lease?.release();
+        readFrom(end, { ...nothing, chunks, sizeBytes });
+      });
+    };
+    readFrom(range.from, nothing);
+  }
+
+  /**
+   * Where to read on, if all that was read are batches that compaction has emptied, and there is more. They are told only where nothing
+   * follows: kafkajs, which goes by records, would take them for nothing, and ask for the same again without end.
+   */
+  #endOfEmptied({ chunks }: ReadResult, upTo: Offset): Offset | undefined {
+    if (this.#plan.reader === 'follower') return undefined;
+    const end = endOfEmptied(chunks);
+    return end !== undefined && end < upTo ? offset(end) : undefined;
   }
 
   /** Of the log that was read, at once: retention may delete what it knows of it, and a failed disk takes it away. */
@@ -318,6 +338,20 @@ function endOf(chunk: Uint8Array): number | undefined {
     if (typeof header === 'string') return undefined;
     end = lastOffset(header) + 1;
     batchAt += header.sizeBytes;
+  }
+  return end;
+}
+
+/** The offset after the last of these batches, if none of them has a record. */
+function endOfEmptied(chunks: readonly Uint8Array[]): number | undefined {
+  let end: number | undefined;
+  for (const chunk of chunks) {
+    for (let batchAt = 0; batchAt < chunk.length; ) {
+      const header = readBatchHeader(chunk, batchAt);
+      if (typeof header === 'string' || header.recordCount !== 0) return undefined;
+      end = lastOffset(header) + 1;
+      batchAt += header.sizeBytes;
+    }
   }
   return end;
 }

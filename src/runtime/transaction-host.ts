@@ -12,7 +12,7 @@ import type {
   VerifyPartitionsCommand,
   VerifyPartitionsResponse,
 } from '#coordinator/transaction-commands';
-import type { TransactionConfig } from '#coordinator/transaction-config';
+import { MATCHES_PER_TURN, type TransactionConfig } from '#coordinator/transaction-config';
 import { NO_EPOCH, NO_PARTITIONS, NO_PRODUCER_ID, type TransactionState } from '#coordinator/transaction-state';
 import type { MetadataImage } from '#metadata/image';
 import type { NewTopic } from '#metadata/topics';
@@ -162,9 +162,10 @@ export class TransactionHost implements LeadershipObserver {
     return { transactionalId, errorCode: described || ErrorCode.TransactionalIdNotFound };
   }
 
-  /** The transactional ids of this node; with an error, some are missing. */
+  /** The transactional ids of this node that match, which may be hard to tell; with an error, some are missing. */
   async list(
     command: ListTransactionsCommand,
+    matches: (transactionalId: string) => boolean,
   ): Promise<{ readonly errorCode: ErrorCode; readonly transactions: readonly ListedTransaction[] }> {
     const { errorCode, items } = await this.#hosted.list<ListedTransaction>((hosted) =>
       hosted.read<readonly ListedTransaction[] | ErrorCode>(
@@ -172,7 +173,13 @@ export class TransactionHost implements LeadershipObserver {
         (error) => error,
       ),
     );
-    return { errorCode, transactions: items };
+    const { clock } = this.#parts.ports;
+    const transactions: ListedTransaction[] = [];
+    for (const [place, listed] of items.entries()) {
+      if (place > 0 && place % MATCHES_PER_TURN === 0) await new Promise<void>((resolve) => clock.defer(resolve));
+      if (matches(listed.transactionalId)) transactions.push(listed);
+    }
+    return { errorCode, transactions };
   }
 
   /** How many transactional ids are in each state here: for metrics. */

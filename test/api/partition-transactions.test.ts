@@ -121,6 +121,7 @@ describe('Produce of a transaction', () => {
     [ErrorCode.CoordinatorLoadInProgress, 'NOT_ENOUGH_REPLICAS', 'NOT_ENOUGH_REPLICAS'],
     [ErrorCode.CoordinatorNotAvailable, 'NOT_ENOUGH_REPLICAS', 'NOT_ENOUGH_REPLICAS'],
     [ErrorCode.NotCoordinator, 'NOT_ENOUGH_REPLICAS', 'NOT_ENOUGH_REPLICAS'],
+    [ErrorCode.OperationNotAttempted, 'NOT_ENOUGH_REPLICAS', 'NOT_ENOUGH_REPLICAS'],
     [ErrorCode.ConcurrentTransactions, 'NOT_ENOUGH_REPLICAS', 'CONCURRENT_TRANSACTIONS'],
     [ErrorCode.InvalidTxnState, 'INVALID_TXN_STATE', 'INVALID_TXN_STATE'],
     [ErrorCode.TransactionAbortable, 'TRANSACTION_ABORTABLE', 'TRANSACTION_ABORTABLE'],

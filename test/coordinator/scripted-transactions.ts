@@ -125,13 +125,14 @@ export class ScriptedTransactions {
             states,
             producerIds: ids === undefined ? undefined : new Set(ids),
             longerThanMs: Number(option('longer') ?? -1),
-            matches,
           },
           this.#instant(),
         );
         return [
           ...unknown.map((name) => `  unknown state ${name}`),
-          ...listed.map((each) => `  ${each.transactionalId} ${each.producerId} ${stateName(each.state)}`),
+          ...listed
+            .filter((each) => matches(each.transactionalId))
+            .map((each) => `  ${each.transactionalId} ${each.producerId} ${stateName(each.state)}`),
         ];
       }
       case 'wait':

@@ -4,6 +4,8 @@ import { endMarkerBatch } from '#log/end-marker';
 import { ErrorCode } from '#model/errors';
 import { leaderEpoch, nodeId, offset, ZERO_UUID } from '#model/ids';
 import { MemoryBudget } from '#net/memory-budget';
+import { emptiedBatch } from '#protocol/compacted-batch';
+import { BATCH_HEADER_BYTES } from '#protocol/record-batch';
 import { DelayedFetch, type FetchPlan, isInStep, type PartitionFetch } from '#runtime/delayed-fetch';
 import type { FetchTarget } from '#runtime/fetch-sessions';
 import type { Partition } from '#runtime/partition';
@@ -537,6 +539,79 @@ describe('a fetch that needs the disk', () => {
     expect(sizes()).toEqual([]);
     log.completeRead();
     expect(sizes()).toEqual([[600]]);
+  });
+});
+
+describe('batches that compaction has emptied', () => {
+  /** One of two records, at each of these offsets. */
+  function emptied(...offsets: readonly number[]) {
+    const [, [header]] = batchOf(2);
+    if (header === undefined) throw new Error('there is one');
+    const chunks = offsets.map((baseOffset) => Buffer.from(emptiedBatch({ ...header, baseOffset }, codecs)));
+    return { chunks, sizeBytes: offsets.length * BATCH_HEADER_BYTES };
+  }
+
+  test('are left out where records follow: who goes by those would ask for the same without end, as kafkajs', () => {
+    const { budget, logs, fetch, answers, sizes } = setUp();
+    const log = only(logs);
+    log.isCold = true;
+    log.fill(20);
+    let released = 0;
+    const lease = {
+      bytes: new Uint8Array(0),
+      release: () => {
+        released += 1;
+      },
+    };
+    fetch();
+    log.reads.shift()?.done({ ...emptied(0, 2), lease });
+    expect([released, only(log.reads).from]).toEqual([1, 4]);
+    log.reads.shift()?.done(emptied(8));
+    expect([sizes(), only(log.reads).from, budget.usedBytes]).toEqual([[], 10, 1000]);
+    log.completeRead();
+    expect([sizes(), budget.usedBytes]).toEqual([[[1000]], 0]);
+    expect(answers[0]?.[0]?.chunks.every((chunk) => chunk.length === log.batchBytes)).toBe(true);
+  });
+
+  test('are left out also in memory', () => {
+    const { logs, fetch, sizes } = setUp();
+    const log = only(logs);
+    log.fill(20);
+    log.readCached = () => emptied(0, 2);
+    fetch();
+    log.reads.shift()?.done(emptied(0, 2));
+    log.completeRead();
+    expect(sizes()).toEqual([[1000]]);
+  });
+
+  test.each([
+    ['up to the end', [0, 18]],
+    ['before a gap', [0, 12]],
+  ])('are told where nothing follows, %s: without them a reader would not come to the end', (_where, offsets) => {
+    const { logs, fetch, answers } = setUp();
+    const log = only(logs);
+    log.isCold = true;
+    log.fill(20);
+    const read = emptied(...offsets);
+    const told = Buffer.concat(read.chunks);
+    const [first] = read.chunks;
+    // Another read may be given the buffer then.
+    const lease = { bytes: new Uint8Array(0), release: () => void first?.fill(0) };
+    fetch();
+    log.reads.shift()?.done({ ...read, lease });
+    log.reads.shift()?.done({ chunks: [], sizeBytes: 0 });
+    const [answer] = only(answers);
+    expect([answer?.sizeBytes, Buffer.concat(answer?.chunks ?? [])]).toEqual([told.length, told]);
+  });
+
+  test('are a follower’s as all others are', () => {
+    const { logs, fetch, sizes } = setUp();
+    const log = only(logs);
+    log.isCold = true;
+    log.fill(20);
+    fetch({ reader: 'follower' });
+    log.reads.shift()?.done(emptied(0));
+    expect(sizes()).toEqual([[BATCH_HEADER_BYTES]]);
   });
 });
 

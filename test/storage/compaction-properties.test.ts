@@ -29,7 +29,13 @@ type Step =
       readonly transactional: boolean;
       readonly codec: number;
     }
-  | { readonly kind: 'end'; readonly producer: number; readonly marker: 'abort' | 'commit' }
+  | {
+      readonly kind: 'end';
+      readonly producer: number;
+      readonly marker: 'abort' | 'commit';
+      /** As with transaction.version 2. */
+      readonly raisesEpoch: boolean;
+    }
   | { readonly kind: 'roll' | 'restart' | 'crash' | 'replay' }
   | { readonly kind: 'wait'; readonly ms: number }
   | { readonly kind: 'clean'; readonly dedupeBytes: number; readonly segmentBytes: number };
@@ -54,6 +60,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant('end' as const),
       producer: fc.integer({ min: 1, max: 3 }),
       marker: fc.constantFrom('abort' as const, 'commit' as const),
+      raisesEpoch: fc.boolean(),
     }),
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('roll' as const) }) },
@@ -86,6 +93,7 @@ class Run {
   #log: PartitionLog;
   readonly #written: Written[] = [];
   readonly #sequences = new Map<number, number>();
+  readonly #epochs = new Map<number, number>();
   /** Of producers with an open transaction: where their records are. */
   readonly #open = new Map<number, Written[]>();
 
@@ -108,7 +116,11 @@ class Run {
       case 'end': {
         const records = this.#open.get(step.producer);
         if (records === undefined) return;
-        appended(this.#log, batch({ producerId: step.producer, marker: step.marker, timestamp: world.clock.wall() }));
+        const { producer: producerId, marker } = step;
+        const producerEpoch = (this.#epochs.get(producerId) ?? 0) + (step.raisesEpoch ? 1 : 0);
+        appended(this.#log, batch({ producerId, producerEpoch, marker, timestamp: world.clock.wall() }));
+        this.#epochs.set(producerId, producerEpoch);
+        if (step.raisesEpoch) this.#sequences.set(producerId, 0);
         for (const record of records) record.state = step.marker === 'abort' ? 'aborted' : 'committed';
         this.#open.delete(step.producer);
         return;
@@ -121,7 +133,8 @@ class Run {
       case 'replay':
       case 'crash': {
         await this.#harness.settle(500);
-        const before = this.#log.producers.lastOfEach();
+        const { producers } = this.#log;
+        const [before, unstable] = [producers.lastOfEach(), producers.firstUnstableOffset];
         if (step.kind === 'crash') await this.#harness.crash();
         else if (step.kind === 'restart') await this.#harness.restart();
         else await this.#restartFromBatches();
@@ -137,6 +150,8 @@ class Run {
         }
         this.#log.updateConfig({ ...this.#log.config, ...CONFIG });
         committing(this.#log);
+        // No transaction comes back to life, or to its end.
+        expect(this.#log.producers.firstUnstableOffset).toBe(unstable);
         return this.check();
       }
       case 'clean': {
@@ -245,6 +260,7 @@ class Run {
     }));
     const bytes = keyed(entries, {
       producerId: step.producer === 0 ? -1 : step.producer,
+      producerEpoch: step.producer === 0 ? -1 : (this.#epochs.get(step.producer) ?? 0),
       baseSequence,
       transactional,
       timestamp,
