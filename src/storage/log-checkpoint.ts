@@ -29,8 +29,11 @@ export class LogCheckpoint {
     const synced = this.#writer.syncedOffset;
     await epochs.save(directory.disk, folder);
     if (this.#snapshots.isDue && this.#log.isNamed && !this.#rewind.isPending) {
-      await this.#log.active.flushIndexes(directory.disk, 'synced');
-      await this.#snapshots.write(this.#log.endOffset, producers.takeSnapshot(), false);
+      const { active } = this.#log;
+      await active.flushIndexes(directory.disk, 'synced');
+      // Meanwhile a full disk may have taken back the log's end, and all that was known of producers with it; or a roll has to save them first.
+      if (!this.#rewind.isPending && active === this.#log.active)
+        await this.#snapshots.write(this.#log.endOffset, producers.takeSnapshot(), false);
     }
     await this.#flushSealed();
     this.#log.reachRecoveryPoint(synced);

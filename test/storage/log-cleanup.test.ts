@@ -174,6 +174,26 @@ describe('retention', () => {
     }
   });
 
+  test('takes a segment also if the one behind it began while a checkpoint saved the producers', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { retentionMs: -1, segmentBytes: 2_000_000 });
+    for (let round = 0; round < 30; round += 1) appended(log, batch({ valueBytes: 50_000 }));
+    await harness.settle();
+    let isSaving = false;
+    harness.strike = (operation, path) => {
+      if (operation !== 'sync' || !path.endsWith('.timeindex') || isSaving) return undefined;
+      isSaving = true;
+      return { delayMs: 100 };
+    };
+    await harness.world.run(() => isSaving);
+    log.roll();
+    appended(log, batch());
+    await harness.settle(12_000);
+    log.deleteRecordsBefore(offset(30));
+    await harness.settle();
+    expect([await files(harness, '.snapshot'), await files(harness, '.log')]).toEqual([[30], [30]]);
+  });
+
   test('takes nothing from a log that was closed while it looked', async () => {
     const harness = await Harness.open();
     await filled(harness, await harness.create('t', 0), 3);
