@@ -33,7 +33,7 @@ export class LogCheckpoint {
       await active.flushIndexes(directory.disk, 'synced');
       // Meanwhile a full disk may have taken back the log's end, and all that was known of producers with it; or a roll has to save them first.
       if (!this.#rewind.isPending && active === this.#log.active)
-        await this.#snapshots.write(this.#log.endOffset, producers.takeSnapshot(), false);
+        await this.#snapshots.write(this.#log.endOffset, producers.takeSnapshot(), this.#snapshots.lacksRoll);
     }
     await this.#flushSealed();
     this.#log.reachRecoveryPoint(synced);

@@ -165,13 +165,32 @@ describe('retention', () => {
       const log = await harness.create('t', 0, { retentionMs: 1000 });
       appended(log, batch({ producerId: 5, baseSequence: 0 }));
       await harness.settle();
-      harness.strike = (operation, path) => (operation === 'open' && path.endsWith('.snapshot') ? strike : undefined);
+      harness.strike = (operation, path) => (operation === 'open' && path.includes('.snapshot') ? strike : undefined);
       log.enforceRetention(1e6);
       await harness.settle(1000);
       harness.strike = undefined;
       await harness.crash();
       expect(harness.store.get('t', 0)?.producers.size).toBe(1);
     }
+  });
+
+  test('takes what it could not take for want of room to save its producers when there is some, though nothing more is appended', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { retentionMs: 1000 });
+    appended(log, batch({ producerId: 5, baseSequence: 0 }));
+    await harness.settle();
+    harness.strike = (operation, path) =>
+      operation === 'open' && path.includes('.snapshot') ? { fail: 'ENOSPC' } : undefined;
+    log.enforceRetention(1e6);
+    await harness.settle(1000);
+    expect(log.logStartOffset).toBe(0);
+    harness.strike = undefined;
+    await harness.settle(12_000);
+    log.enforceRetention(1e6);
+    await harness.settle();
+    expect(log.logStartOffset).toBe(1);
+    await harness.crash();
+    expect(harness.store.get('t', 0)?.producers.size).toBe(1);
   });
 
   test('takes a segment also if the one behind it began while a checkpoint saved the producers', async () => {
