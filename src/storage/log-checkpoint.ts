@@ -57,8 +57,10 @@ export class LogCheckpoint {
   async saveRoll(offset: Offset, snapshot: Uint8Array): Promise<void> {
     // Its first batches are still on their way.
     if (!this.#log.isNamed) await this.#writer.flush();
-    // The log may have been cut since, to where nothing had made it a name.
-    if (this.#log.isNamed && offset <= this.#log.endOffset) await this.#snapshots.write(offset, snapshot, true);
+    // There was no room for them: none of it is on the disk, nor is to be.
+    if (!this.#log.isNamed) return;
+    // The log may have been cut since.
+    if (offset <= this.#log.endOffset) await this.#snapshots.write(offset, snapshot, true);
     await this.#flushSealed();
   }
 
