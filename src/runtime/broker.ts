@@ -24,6 +24,9 @@ import { Traffic } from './traffic.ts';
 import type { TransactionHost } from './transaction-host.ts';
 import { TransactionVerifier } from './transaction-verifier.ts';
 
+/** A node that stops waits no longer for its disks to do what the metadata ask of them: one that hangs keeps no client. */
+const EFFECTS_MS = 500;
+
 /** The way to the active controller: resolves once the decision's records are committed here and their effects are done. */
 export interface ControllerClient {
   submit<Name extends OperationName>(
@@ -156,7 +159,8 @@ export class Broker {
     const led = [...this.partitions.partitions()].filter(({ leads }) => leads);
     await whenSettled(led, this.deadlines);
     await drain();
-    await this.partitions.settled();
+    const patience = new Promise<void>((end) => void this.deadlines.after(EFFECTS_MS, end));
+    await Promise.race([this.partitions.settled(), patience]);
     this.#handedOver = undefined;
     resolve();
   }

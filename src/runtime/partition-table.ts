@@ -236,6 +236,7 @@ export class PartitionTable {
     // First: who has left an ISR may have stayed eligible by the new min.insync.replicas, and must not miss what is committed.
     this.#applyConfigs(delta);
     for (const change of delta.partitions) await this.#applyPartition(change);
+    if (delta.brokers.length > 0) for (const partition of this.partitions()) partition.brokersChanged();
   }
 
   async #applyPartition({ topic, topicId, partition: index, after }: PartitionDelta): Promise<void> {

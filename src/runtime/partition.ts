@@ -199,6 +199,12 @@ export class Partition implements LogListener {
     this.#waiters.wake('trimmed');
   }
 
+  /** Brokers have come or gone, whether or not its state has changed with that. */
+  brokersChanged(): void {
+    // Who deletes records waits for all that live, in sync or not.
+    this.#waiters.wake('trimmed');
+  }
+
   /** FENCED or UNKNOWN_LEADER_EPOCH if the client's epoch is not ours; −1 is not checked (KIP-320). */
   checkLeaderEpoch(clientEpoch: number): ErrorCode {
     if (clientEpoch < 0 || clientEpoch === this.#leaderEpoch) return ErrorCode.None;

@@ -29,8 +29,11 @@ export class LogCheckpoint {
     const synced = this.#writer.syncedOffset;
     await epochs.save(directory.disk, folder);
     if (this.#snapshots.isDue && this.#log.isNamed && !this.#rewind.isPending) {
-      await this.#log.active.flushIndexes(directory.disk, 'synced');
-      await this.#snapshots.write(this.#log.endOffset, producers.takeSnapshot(), false);
+      const { active } = this.#log;
+      await active.flushIndexes(directory.disk, 'synced');
+      // Meanwhile a full disk may have taken back the log's end, and all that was known of producers with it; or a roll has to save them first.
+      if (!this.#rewind.isPending && active === this.#log.active)
+        await this.#snapshots.write(this.#log.endOffset, producers.takeSnapshot(), this.#snapshots.lacksRoll);
     }
     await this.#flushSealed();
     this.#log.reachRecoveryPoint(synced);
@@ -54,8 +57,10 @@ export class LogCheckpoint {
   async saveRoll(offset: Offset, snapshot: Uint8Array): Promise<void> {
     // Its first batches are still on their way.
     if (!this.#log.isNamed) await this.#writer.flush();
-    // The log may have been cut since, to where nothing had made it a name.
-    if (this.#log.isNamed && offset <= this.#log.endOffset) await this.#snapshots.write(offset, snapshot, true);
+    // There was no room for them: none of it is on the disk, nor is to be.
+    if (!this.#log.isNamed) return;
+    // The log may have been cut since.
+    if (offset <= this.#log.endOffset) await this.#snapshots.write(offset, snapshot, true);
     await this.#flushSealed();
   }
 

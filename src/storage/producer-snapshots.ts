@@ -28,7 +28,13 @@ export class ProducerSnapshots {
   }
 
   get isDue(): boolean {
-    return this.#log.appendedBytes - this.#writtenAtBytes >= SNAPSHOT_BYTES;
+    return this.lacksRoll || this.#log.appendedBytes - this.#writtenAtBytes >= SNAPSHOT_BYTES;
+  }
+
+  /** That of the last roll has found no room, and nothing was appended since: without it the segments before it stay. */
+  get lacksRoll(): boolean {
+    const { active, segments } = this.#log;
+    return segments.length > 1 && active.sizeBytes === 0 && !this.offsets.includes(active.baseOffset);
   }
 
   /**

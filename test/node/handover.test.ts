@@ -1,14 +1,22 @@
-import { afterAll, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ErrorCode } from '#model/errors';
+import { ZERO_UUID } from '#model/ids';
 import { ApiKey } from '#protocol/generated/apis';
+import { writeDeleteTopicsRequest } from '#protocol/generated/delete-topics-request';
+import { readDeleteTopicsResponse } from '#protocol/generated/delete-topics-response';
 import { writeProduceRequest } from '#protocol/generated/produce-request';
 import { type ProduceResponse, readProduceResponse } from '#protocol/generated/produce-response';
 import { batchOfValues } from '../support/produce.ts';
 import { ThreeNodes } from './three-nodes.ts';
 
 const TOPIC = 't';
-const cluster = new ThreeNodes();
-afterAll(() => cluster.stop());
+let cluster: ThreeNodes;
+beforeEach(async () => {
+  cluster = new ThreeNodes();
+  await cluster.start([1, 2, 3]);
+  await cluster.createTopic(TOPIC, [[1, 2, 3]]);
+});
+afterEach(() => cluster.stop());
 
 type PartitionAnswer = ProduceResponse['responses'][number]['partitionResponses'][number];
 
@@ -28,8 +36,6 @@ function endOn(id: number): number | undefined {
 }
 
 it('a leader that stops takes nothing more, and hands over when all in sync have what it has taken', async () => {
-  await cluster.start([1, 2, 3]);
-  await cluster.createTopic(TOPIC, [[1, 2, 3]]);
   const { world } = cluster;
   expect((await world.complete(write('first'))).errorCode).toBe(ErrorCode.None);
   await cluster.runFor(1_000);
@@ -46,4 +52,23 @@ it('a leader that stops takes nothing more, and hands over when all in sync have
   await world.complete(stopped);
   expect(answer.currentLeader?.leaderId).toBe(cluster.node(2).view()?.image.partition(TOPIC, 0)?.leader);
   expect([endOn(2), endOn(3)]).toEqual([2, 2]);
+});
+
+it('a leader that stops lets its clients go, though its disk hangs with what the metadata ask of it', async () => {
+  const { world } = cluster;
+  await cluster.createTopic('gone', [[1]]);
+  const hangsMs = 20_000;
+  cluster.strikes.set(1, (operation, path) =>
+    operation === 'rename' && path === 'gone-0' ? { delayMs: hangsMs } : undefined,
+  );
+  const topics = { topics: [{ name: 'gone', topicId: ZERO_UUID }], timeoutMs: 1_000 };
+  await world.complete(
+    cluster.client(2).request(ApiKey.DeleteTopics, 6, topics, writeDeleteTopicsRequest, readDeleteTopicsResponse),
+  );
+  const before = world.clock.now();
+  const stopped = cluster.node(1).stop();
+  await world.complete(write('too late').catch(() => undefined));
+  expect(world.clock.now() - before).toBeLessThan(2_000);
+  expect(cluster.node(2).view()?.image.partition(TOPIC, 0)?.leader).not.toBe(1);
+  await world.complete(stopped);
 });

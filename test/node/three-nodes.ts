@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { FaultDisk } from '#faults/fault-disk';
+import { FaultDisk, type FaultDiskOptions } from '#faults/fault-disk';
 import { ErrorCode } from '#model/errors';
 import { parseBrokerConfig } from '#model/parse-broker-config';
 import { Node } from '#node/node';
@@ -28,6 +28,8 @@ export type Scrape = ReadonlyMap<string, Family>;
 /** Three nodes on three racks in a simulated world, and what they tell of themselves. */
 export class ThreeNodes {
   readonly world = new SimWorld({ seed: 11, codecs });
+  /** By node: what is done to the operations of its disk; a test may set it. */
+  readonly strikes = new Map<number, FaultDiskOptions['strike']>();
   readonly #memories: readonly MemoryDisk[];
   readonly #disks = new Map<number, FaultDisk>();
   readonly #nodes = new Map<number, Node>();
@@ -66,7 +68,10 @@ export class ThreeNodes {
     if ('errors' in parsed) throw new Error(parsed.errors.join());
     const memory = this.#memories[id - 1];
     if (memory === undefined) throw new Error(`no disk of ${id}`);
-    const disk = new FaultDisk(this.world.clock, memory, { ignoreSync: false });
+    const disk = new FaultDisk(this.world.clock, memory, {
+      ignoreSync: false,
+      strike: (operation, path) => this.strikes.get(id)?.(operation, path),
+    });
     if (!this.#isSmall) this.#disks.set(id, disk);
     const metrics = new NodeMetrics({ process: false });
     const node = new Node(

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { Deadlines } from '#base/deadlines';
 import type { MetadataDelta, PartitionDelta } from '#metadata/delta';
 import type { MetadataImage } from '#metadata/image';
 import type { Partition as PartitionState } from '#metadata/records';
@@ -6,6 +7,7 @@ import type { BrokerLayers } from '#model/config-layers';
 import { ErrorCode } from '#model/errors';
 import { leaderEpoch, nodeId, offset, type Uuid, uuid } from '#model/ids';
 import { DIRECTORY_UNASSIGNED } from '#model/uuids';
+import { DelayedDelete, type DeletionOutcome } from '#runtime/delayed-delete';
 import type { Partition } from '#runtime/partition';
 import { PartitionTable } from '#runtime/partition-table';
 import { appended, batch, Harness, headersOf } from '../storage/support.ts';
@@ -433,6 +435,31 @@ describe('a leader whose log turns out to be damaged', () => {
       expect(replica.proposeIsr(() => 7, -1)?.isr).toHaveLength(1);
     });
     expect(replica.leads).toBe(true);
+  });
+});
+
+describe('a deletion of records', () => {
+  test('waits no longer for a broker that goes, also where nothing else of the partition changes', async () => {
+    const stage = new Stage(await Harness.open());
+    stage.apply({ partitions: [stage.change(OLD, stateOf({ leader: ME, isr: [ME] }))] });
+    await stage.settled();
+    let lives = true;
+    let outcomes: readonly DeletionOutcome[] | undefined;
+    const deleted = [{ partition: stage.replica, before: 0 }];
+    const deadlines = new Deadlines(stage.harness.ports.clock);
+    new DelayedDelete(
+      deleted,
+      () => lives,
+      deadlines,
+      (found) => {
+        outcomes = found;
+      },
+    ).start(30_000);
+    expect(outcomes).toBeUndefined();
+    lives = false;
+    stage.apply({ brokers: [OTHER] });
+    await stage.settled();
+    expect(outcomes).toEqual([{ error: ErrorCode.None, lowWatermark: 0 }]);
   });
 });
 

@@ -132,6 +132,29 @@ describe('a full disk', () => {
     expect(log.producers.size).toBe(1);
   });
 
+  test('that takes back the end of a log while its producers are saved has none of them forgotten', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create();
+    const listener = new Listener();
+    log.listener = listener;
+    for (let sequence = 0; sequence < 30; sequence += 1)
+      appended(log, batch({ producerId: 5, baseSequence: sequence, valueBytes: 50_000 }));
+    await harness.settle();
+    let isSaving = false;
+    harness.strike = (operation, path) => {
+      if (operation === 'write' && path.endsWith('.log')) return { fail: 'ENOSPC' };
+      if (operation !== 'sync' || !path.endsWith('.timeindex')) return undefined;
+      isSaving = true;
+      return { delayMs: 100 };
+    };
+    await harness.world.run(() => isSaving);
+    appended(log, batch({ producerId: 5, baseSequence: 30 }));
+    await harness.settle(1000);
+    harness.strike = undefined;
+    await harness.settle(12_000);
+    expect([listener.rejectedFrom, listener.rewinds, log.producers.size]).toEqual([[30], 1, 1]);
+  });
+
   test('when a new segment finds no room the log goes back to the old one', async () => {
     const harness = await Harness.open();
     const log = await harness.create('t', 0, { segmentBytes: 1000 });

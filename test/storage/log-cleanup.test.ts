@@ -159,19 +159,61 @@ describe('retention', () => {
     expect([log.highWatermark, log.logStartOffset, log.logEndOffset]).toEqual([31, 20, 32]);
   });
 
-  test('that takes all of a log has saved its producers before: nothing else tells of them after a power cut', async () => {
-    for (const strike of [{ delayMs: 3000 }, { fail: 'ENOSPC' }] as const) {
-      const harness = await Harness.open();
-      const log = await harness.create('t', 0, { retentionMs: 1000 });
-      appended(log, batch({ producerId: 5, baseSequence: 0 }));
-      await harness.settle();
-      harness.strike = (operation, path) => (operation === 'open' && path.endsWith('.snapshot') ? strike : undefined);
-      log.enforceRetention(1e6);
-      await harness.settle(1000);
-      harness.strike = undefined;
-      await harness.crash();
-      expect(harness.store.get('t', 0)?.producers.size).toBe(1);
-    }
+  test.each([1, 2, 3, 4])(
+    'that takes all of a log has saved its producers before: nothing else tells of them after a power cut (seed %i)',
+    async (seed) => {
+      for (const strike of [{ delayMs: 3000 }, { fail: 'ENOSPC' }] as const) {
+        const harness = await Harness.open({ seed });
+        const log = await harness.create('t', 0, { retentionMs: 1000 });
+        appended(log, batch({ producerId: 5, baseSequence: 0 }));
+        await harness.settle();
+        harness.strike = (operation, path) => (operation === 'open' && path.includes('.snapshot') ? strike : undefined);
+        log.enforceRetention(1e6);
+        await harness.settle(1000);
+        harness.strike = undefined;
+        await harness.crash();
+        expect(harness.store.get('t', 0)?.producers.size).toBe(1);
+      }
+    },
+  );
+
+  test('takes what it could not take for want of room to save its producers when there is some, though nothing more is appended', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { retentionMs: 1000 });
+    appended(log, batch({ producerId: 5, baseSequence: 0 }));
+    await harness.settle();
+    harness.strike = (operation, path) =>
+      operation === 'open' && path.includes('.snapshot') ? { fail: 'ENOSPC' } : undefined;
+    log.enforceRetention(1e6);
+    await harness.settle(1000);
+    expect(log.logStartOffset).toBe(0);
+    harness.strike = undefined;
+    await harness.settle(12_000);
+    log.enforceRetention(1e6);
+    await harness.settle();
+    expect(log.logStartOffset).toBe(1);
+    await harness.crash();
+    expect(harness.store.get('t', 0)?.producers.size).toBe(1);
+  });
+
+  test('takes a segment also if the one behind it began while a checkpoint saved the producers', async () => {
+    const harness = await Harness.open();
+    const log = await harness.create('t', 0, { retentionMs: -1, segmentBytes: 2_000_000 });
+    for (let round = 0; round < 30; round += 1) appended(log, batch({ valueBytes: 50_000 }));
+    await harness.settle();
+    let isSaving = false;
+    harness.strike = (operation, path) => {
+      if (operation !== 'sync' || !path.endsWith('.timeindex') || isSaving) return undefined;
+      isSaving = true;
+      return { delayMs: 100 };
+    };
+    await harness.world.run(() => isSaving);
+    log.roll();
+    appended(log, batch());
+    await harness.settle(12_000);
+    log.deleteRecordsBefore(offset(30));
+    await harness.settle();
+    expect([await files(harness, '.snapshot'), await files(harness, '.log')]).toEqual([[30], [30]]);
   });
 
   test('takes nothing from a log that was closed while it looked', async () => {

@@ -65,6 +65,20 @@ describe('a process that is killed', () => {
   });
 });
 
+test("a log that rolls twice before its first write finds room is nobody's after a kill", async () => {
+  const harness = await Harness.open();
+  const log = await harness.create('t', 0, { segmentBytes: 1000 });
+  harness.strike = (operation, path) => {
+    if (operation === 'write' && path.endsWith('partition.metadata')) return { fail: 'ENOSPC' };
+    return operation === 'syncDir' && path === 't-0' ? { delayMs: 10_000 } : undefined;
+  };
+  for (let round = 0; round < 3; round += 1) appended(log, batch({ valueBytes: 900 }));
+  await harness.settle(1000);
+  harness.strike = undefined;
+  await harness.kill();
+  expect(harness.store.quarantined).toEqual([]);
+});
+
 describe('a quarantined log', () => {
   test('stays quarantined however often the node starts: its recovery point is kept', async () => {
     const harness = await Harness.open();
