@@ -104,11 +104,12 @@ describe('regexes', () => {
 
   test('take no more time for an expression that is hard for others', () => {
     const stage = new Stage(new TestTopics({ [`${'a'.repeat(200)}b`]: 1 }));
-    const started = performance.now();
+    const started = process.cpuUsage();
     stage.heartbeat({ subscribedTopicNames: [], subscribedTopicRegex: '(a*)*(a*)*(a*)*(a*)*c' });
     stage.take(stage.shard.tick(later(1)));
     stage.take(stage.shard.tick(later(2)));
-    expect(performance.now() - started).toBeLessThan(1_000);
+    const { user, system } = process.cpuUsage(started);
+    expect((user + system) / 1_000).toBeLessThan(1_000);
   });
 });
 
