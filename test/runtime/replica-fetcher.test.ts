@@ -330,15 +330,20 @@ describe('a follower', () => {
     expect(stage.asked.at(-1)?.topics[0]?.partitions).toMatchObject([{ fetchOffset: 3, logStartOffset: 2 }]);
   });
 
-  test('raises its start behind what its disk takes, also if its leader has nothing more to tell', async () => {
+  test('raises its start no further than its disk goes, and is told again of what is left', async () => {
     const stage = new Stage();
     const log = new FollowerLog('t', 0, T);
     stage.follow(log);
-    await stage.answer({ topicId: T, index: 0, records: batch(0, 3), highWatermark: 3, logStartOffset: 2 });
+    const told = { topicId: T, index: 0, highWatermark: 3, logStartOffset: 2 };
+    await stage.answer({ ...told, records: batch(0, 3) });
     expect(log.logStartOffset).toBe(0);
     log.sync(1);
+    stage.clock.turn();
+    await stage.answer(told);
     expect(log.logStartOffset).toBe(1);
     log.sync();
+    stage.clock.turn();
+    await stage.answer(told);
     expect(log.logStartOffset).toBe(2);
   });
 
