@@ -1,5 +1,10 @@
 import { createServer } from 'node:net';
 
+const FIRST = 20_000;
+const COUNT = 12_000;
+/** Whoever was given one may not listen yet. */
+const given = new Set<number>();
+
 /**
  * A free loopback port below the kernel's ephemeral range (32768 and up on Linux). A client that keeps connecting to a
  * port inside that range while its broker is down may be given that very port as its own and connect to itself.
@@ -8,13 +13,14 @@ export async function freePort(): Promise<number> {
   return await freePortWith([0]);
 }
 
-/** A port that is free together with those so far above it. */
+/** A port that is free together with those so far above it. None is given twice. */
 export async function freePortWith(offsets: readonly number[]): Promise<number> {
-  const first = 20_000;
-  const count = 12_000;
   for (;;) {
-    const port = first + Math.floor(Math.random() * count);
-    const free = await Promise.all(offsets.map((offset) => canListen(port + offset)));
+    const port = FIRST + Math.floor(Math.random() * COUNT);
+    const ports = offsets.map((offset) => port + offset);
+    if (ports.some((each) => given.has(each))) continue;
+    for (const each of ports) given.add(each);
+    const free = await Promise.all(ports.map(canListen));
     if (free.every((isFree) => isFree)) return port;
   }
 }
