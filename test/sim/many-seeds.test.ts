@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { SEEDS } from './named-seeds.ts';
 
-const SEEDS = 60;
 const minute = 60_000;
 
 describe('many seeds', () => {

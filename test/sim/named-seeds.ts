@@ -4,6 +4,9 @@ export interface NamedSeed {
   readonly found: string;
 }
 
+/** From 1 on: test/sim/many-seeds.test.ts runs them, each time. */
+export const SEEDS = 60;
+
 /**
  * Seeds that have found a fault in the node. A seed's history changes with every change of the code, so each of them is one more run
  * like all others; what pins a fault down is a test of its own, or a mutant. docs/simulation.md tells more of each.
