@@ -121,6 +121,16 @@ describe('the rule fencing', () => {
     expect(ruleBrokenBy(() => rig.decide('fenceBroker', 2, brokerEpoch))).toBe('fencing');
   });
 
+  it('is kept by one that fences who stands in a later epoch, and broken again once both are in one', async () => {
+    const rig = new Rig();
+    const brokerEpoch = rig.register(2);
+    await rig.pass(3000);
+    rig.raiseEpoch(2);
+    rig.decide('fenceBroker', 2, brokerEpoch);
+    rig.witness(1).view.epoch += 1;
+    expect(ruleBrokenBy(() => rig.decide('fenceBroker', 2, brokerEpoch))).toBe('fencing');
+  });
+
   it('is broken by one that fences a process that has only just registered, and was refused by nobody', async () => {
     const rig = new Rig();
     await rig.pass(3000);
