@@ -36,7 +36,14 @@ function named<T extends { readonly name: string }>(all: readonly T[], names: st
   });
 }
 
-async function run(hosts: Hosts | undefined): Promise<readonly Summary[]> {
+async function findToolChains(): Promise<ToolChains> {
+  return {
+    python: await toolChain('workloads of librdkafka', findPython),
+    java: await toolChain("workload of Java's clients", findVerifiableClients),
+  };
+}
+
+async function run(hosts: Hosts | undefined, toolChains: ToolChains): Promise<readonly Summary[]> {
   const chosen = named(FAULTS, FAULT);
   const faults: Fault[] = [];
   for (const fault of chosen) {
@@ -44,10 +51,6 @@ async function run(hosts: Hosts | undefined): Promise<readonly Summary[]> {
     if (missing === undefined) faults.push(fault);
     else console.error(`${fault.name} is left out: ${missing}`);
   }
-  const toolChains: ToolChains = {
-    python: await toolChain('workloads of librdkafka', findPython),
-    java: await toolChain("workload of Java's clients", findVerifiableClients),
-  };
   const workloads = named(WORKLOADS, WORKLOAD).filter(
     ({ needs }) => needs === undefined || toolChains[needs] !== undefined,
   );
@@ -84,12 +87,14 @@ async function run(hosts: Hosts | undefined): Promise<readonly Summary[]> {
 }
 
 async function main(): Promise<number> {
+  // In a network of its own there is no way to fetch them any more.
+  const toolChains = await findToolChains();
   const status = await insideOwnNetwork();
   if (typeof status === 'number') return status;
   if (status !== undefined) console.error(`on loopback: ${status}`);
   const hosts = status === undefined ? await Hosts.create() : undefined;
   try {
-    const trials = await run(hosts);
+    const trials = await run(hosts, toolChains);
     console.log(table(trials));
     return trials.some(hasFailed) ? 1 : 0;
   } finally {
