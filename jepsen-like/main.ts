@@ -1,7 +1,7 @@
 /**
  * `make jepsen`: six nodes in three racks, each a process in a network namespace of its own; clients whose every operation is recorded;
  * one fault after the other, then a mix of them; and Jepsen's checker over what was recorded. docs/jepsen.md tells the faults.
- * FAULT=name,… and WORKLOAD=name,… choose; SEED draws the same schedule; FAULT_S (8) and CALM_S (3) are the length of a fault and the
+ * FAULT=name,… and WORKLOAD=name,… choose; SEED draws the same schedule; FAULT_S (7) and CALM_S (2) are the length of a fault and the
  * time before and after it; LONG=1 goes on with further seeds for HOURS (8), to the end of the trial then under way, in an order that each
  * seed draws, and with more mixes; MARKDOWN=FILE for the table, which is written after every trial.
  * The exit status is 1 if an anomaly fails, or the cluster does not become whole.
@@ -24,7 +24,7 @@ import { type ToolChains, WORKLOADS } from './workloads/workload.ts';
 const NODES = 6;
 const HOUR_MS = 3_600_000;
 
-const { FAULT, WORKLOAD, SEED, MARKDOWN, LONG, HOURS = '8', FAULT_S = '8', CALM_S = '3' } = process.env;
+const { FAULT, WORKLOAD, SEED, MARKDOWN, LONG, HOURS = '8', FAULT_S = '7', CALM_S = '2' } = process.env;
 
 /** All of them without names. */
 function named<T extends { readonly name: string }>(all: readonly T[], names: string | undefined): readonly T[] {

@@ -63,19 +63,23 @@ export function joinPath(folder: string, name: string): string {
   return folder === '' ? name : `${folder}/${name}`;
 }
 
-/** After a crash the file holds the old content or the new one. Durable when it resolves. */
+/**
+ * After a crash the file holds the old content or the new one. Durable when it resolves; without `sync` a power cut may leave the name
+ * with any content.
+ */
 export async function replaceFile(
   disk: Disk,
   folder: string,
   name: string,
   content: string | Uint8Array,
+  sync = true,
 ): Promise<void> {
   const path = joinPath(folder, name);
   const aside = path + ASIDE_SUFFIX;
   await disk.remove(aside);
-  await writeNew(disk, aside, content, true);
+  await writeNew(disk, aside, content, sync);
   await disk.rename(aside, path);
-  await disk.syncDir(folder);
+  if (sync) await disk.syncDir(folder);
 }
 
 /** Without a sync of the folder; `sync` is about the content. */

@@ -178,6 +178,9 @@ async function loadSnapshot(log: RecoverableLog, limit: Offset): Promise<Offset 
     const loaded = bytes && producers.loadSnapshot(bytes);
     if (loaded !== undefined && loaded.error === undefined) return offset;
     directory.logger.warn({ path, reason: loaded?.error ?? 'missing' }, 'a producer snapshot is not used');
+    // Its name alone would let the segments before it go.
+    snapshots.splice(snapshots.indexOf(offset), 1);
+    await directory.disk.remove(path);
   }
   return undefined;
 }

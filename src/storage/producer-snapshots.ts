@@ -1,6 +1,6 @@
 import { segmentFileName } from '#log/file-names';
 import type { Offset } from '#model/ids';
-import { joinPath, replaceFile, writeNew } from './files.ts';
+import { joinPath, replaceFile } from './files.ts';
 import type { LogState } from './log-state.ts';
 
 /** At most so much is replayed for the producer state after a crash, above what the recovery point asks for. */
@@ -49,22 +49,23 @@ export class ProducerSnapshots {
     const newest = this.offsets.at(-1) ?? -1;
     // One that is there may not be there for good.
     if (newest > offset || (newest === offset && !sync)) return;
-    const name = segmentFileName(offset, '.snapshot');
-    // Whoever finds the name where a segment begins lets the segments before it go, and does not look into the file.
-    if (sync) await replaceFile(disk, folder, name, bytes);
-    else await writeNew(disk, joinPath(folder, name), bytes, false);
-    if (newest < offset) this.offsets.push(offset);
+    // Whoever finds the name where a segment begins lets the segments before it go, and does not look into the file: it stands for one that
+    // was synced, or for none.
+    if (newest === offset) await this.#drop(offset);
+    await replaceFile(disk, folder, segmentFileName(offset, '.snapshot'), bytes, sync);
+    this.offsets.push(offset);
     await this.dropUseless();
   }
 
   async dropUseless(): Promise<void> {
-    const { segments, folder, directory } = this.#log;
-    const bases = new Set(segments.map(({ baseOffset }) => baseOffset));
+    const bases = new Set(this.#log.segments.map(({ baseOffset }) => baseOffset));
     const interim = this.offsets.filter((offset) => !bases.has(offset));
-    const useless = new Set(interim.slice(0, Math.max(0, interim.length - INTERIM_SNAPSHOTS)));
-    for (const offset of useless) {
-      this.offsets.splice(this.offsets.indexOf(offset), 1);
-      await directory.disk.remove(joinPath(folder, segmentFileName(offset, '.snapshot')));
-    }
+    for (const offset of interim.slice(0, Math.max(0, interim.length - INTERIM_SNAPSHOTS))) await this.#drop(offset);
+  }
+
+  async #drop(offset: Offset): Promise<void> {
+    const { folder, directory } = this.#log;
+    this.offsets.splice(this.offsets.indexOf(offset), 1);
+    await directory.disk.remove(joinPath(folder, segmentFileName(offset, '.snapshot')));
   }
 }

@@ -5,7 +5,7 @@ import { type RollLimits, segmentAgeMs, shouldRoll } from '#log/retention';
 import { SegmentIndexes } from '#log/segment-indexes';
 import { type AbortedTransaction, TransactionIndex } from '#log/transaction-index';
 import type { Offset } from '#model/ids';
-import { joinPath, syncFile, writeAt } from './files.ts';
+import { joinPath, replaceFile, syncFile, writeAt } from './files.ts';
 
 const OFFSET_ENTRY_BYTES = 8;
 const TIME_ENTRY_BYTES = 12;
@@ -179,7 +179,15 @@ export class Segment {
   async flushTransactions(disk: Disk): Promise<void> {
     const file = this.#transactionsFile;
     if (this.transactions === undefined || this.transactions.entryCount === file.flushed) return;
-    const created = file.flushed <= 0;
+    if (file.flushed < 0) {
+      // Until the new content is there for good a snapshot relies on the old one.
+      const count = this.transactions.entryCount;
+      const name = segmentFileName(this.baseOffset, file.extension);
+      await replaceFile(disk, this.folder, name, this.transactions.bytes(0).slice());
+      Object.assign(file, { flushed: count, synced: count });
+      return;
+    }
+    const created = file.flushed === 0;
     await this.#flush(disk, file, this.transactions, 'synced');
     if (created) await disk.syncDir(this.folder);
   }

@@ -196,6 +196,42 @@ describe('retention', () => {
     expect(harness.store.get('t', 0)?.producers.size).toBe(1);
   });
 
+  test('takes no segment by the name of a snapshot for whose content there was no room', async () => {
+    const harness = await Harness.open();
+    let log = await harness.create('t', 0, { retentionMs: -1, segmentBytes: 2_000_000 });
+    appended(log, batch({ producerId: 5, baseSequence: 0 }));
+    for (let round = 1; round < 30; round += 1) appended(log, batch({ valueBytes: 50_000 }));
+    let refused = 0;
+    const noRoom: Harness['strike'] = (operation, path) => {
+      if (operation !== 'write' || !path.includes('.snapshot')) return undefined;
+      refused += 1;
+      return { fail: 'ENOSPC' };
+    };
+    // First for that of a checkpoint; then for that of the roll that comes next.
+    harness.strike = noRoom;
+    await harness.settle(12_000);
+    harness.strike = undefined;
+    await harness.settle(12_000);
+    harness.strike = noRoom;
+    log.roll();
+    appended(log, batch());
+    await harness.settle();
+    expect(refused).toBe(2);
+    harness.strike = undefined;
+    await harness.settle(12_000);
+    for (let round = 1; round < 10; round += 1) appended(log, batch());
+    log.roll();
+    appended(log, batch());
+    await harness.settle(12_000);
+    await harness.kill();
+    log = harness.store.get('t', 0) as PartitionLog;
+    log.deleteRecordsBefore(offset(30));
+    await harness.settle();
+    log.truncateTo(offset(35), () => {});
+    await harness.settle();
+    expect([log.logStartOffset, log.logEndOffset, log.producers.size]).toEqual([30, 35, 1]);
+  });
+
   test('takes a segment also if the one behind it began while a checkpoint saved the producers', async () => {
     const harness = await Harness.open();
     const log = await harness.create('t', 0, { retentionMs: -1, segmentBytes: 2_000_000 });

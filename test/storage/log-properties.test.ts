@@ -363,6 +363,27 @@ test('a snapshot that found no room lets no segment go after a restart', async (
   for (let seed = 1; seed <= 20; seed += 1) await history(steps, seed, 0);
 });
 
+test('a roll for which there was no room takes no aborted transaction with it', async () => {
+  const steps: readonly Step[] = [
+    {
+      kind: 'append',
+      batches: [
+        { count: 1, valueBytes: 0, producer: 3 },
+        { count: 1, valueBytes: 0, producer: 0 },
+      ],
+    },
+    { kind: 'end', producer: 3, how: 'abort' },
+    // The index is read, and told again by the batches.
+    { kind: 'restart' },
+    { kind: 'roll' },
+    { kind: 'full' },
+    { kind: 'append', batches: [{ count: 1, valueBytes: 0, producer: 0 }] },
+    { kind: 'wait', ms: 1 },
+    { kind: 'kill' },
+  ];
+  for (let seed = 1; seed <= 20; seed += 1) await history(steps, seed, 0);
+});
+
 test(
   'after any history of appends, cuts, crashes, restarts and full disks a log is what a list of batches would be, down to its index files',
   async () => {
