@@ -62,11 +62,13 @@ async function judge(cluster: ChaosCluster, scenario: Scenario, { output }: Argu
   const load = await Load.start(ports, cluster.endpoints, topicName(), scenario.load);
   let isInterrupted = false;
   const { promise: interrupted, resolve: interrupt } = Promise.withResolvers<void>();
-  process.once('SIGINT', () => {
-    isInterrupted = true;
-    say('odradek: everything is healed first; Ctrl-C again leaves it as it is');
-    interrupt();
-  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      isInterrupted = true;
+      say('odradek: everything is healed first; Ctrl-C again leaves it as it is');
+      interrupt();
+    });
+  }
   const verdict = await runScenario(ports.clock, scenario, load, cluster, { say, interrupted });
   process.stdout.write(output === 'json' ? verdictJson(verdict) : verdictText(verdict));
   if (verdict.failures.length > 0) {
