@@ -83,8 +83,8 @@ function librdkafka(
     join(import.meta.dirname, 'clients.py'),
     ...all.map(String),
   ];
-  // There may be nothing for a member yet.
-  const ways = kind === 'member' ? { begins: /"type":"ok"/ } : {};
+  // There may be nothing to read yet.
+  const ways = kind === 'write' ? {} : { begins: /"type":"ok"/ };
   return new ClientProcess(name, command, join(folder, `${name}.jsonl`), ways);
 }
 
