@@ -181,7 +181,7 @@ export class ChaosCluster implements Injector {
     const headers = { authorization: `Bearer ${this.#token}` };
     const answer = await this.#http(id, '/chaos', { ...request, headers });
     if (answer?.ok === true || (answer === undefined && (await this.#pidOf(id)) === undefined)) return;
-    const why = answer === undefined ? 'it does not answer; is it paused?' : (await answer.text()).trim();
+    const why = answer === undefined ? 'it does not answer, as one that is paused' : (await answer.text()).trim();
     throw new Error(`node ${id} did not take the order: ${why}`);
   }
 
