@@ -26,6 +26,7 @@ async function struck(
     ended: async () => undefined,
     stop: async () => undefined,
     ask: async () => true,
+    said: () => '',
     member: () => ({ dataDir: folder.path }),
   } as unknown as Cluster;
   const about = { links: undefined, random: new SimRandom('rot'), topics: ['t'], record: () => undefined };
@@ -72,6 +73,22 @@ test('a segment that rotted and is as it was when the cluster is whole has not b
   );
   expect((await struck('rot-segments', file, batch, batch)).recovered).toBe('whole');
   expect((await struck('rot-segments', file, batch, Buffer.alloc(0))).recovered).toBe('whole');
-  // An index is looked at when it is needed.
-  expect((await struck('rot-indexes', 't-0/00000000000000000000.index', batch)).recovered).toBe('whole');
+});
+
+test('of the large logs the indexes of one rot, and the snapshots of the other; of all else both', async () => {
+  const isRotten = (file: string): Promise<boolean> =>
+    struck('rot-indexes', file, batch).then(
+      ({ found }) => Buffer.compare(found, batch) !== 0,
+      () => false,
+    );
+  const rotten = await Promise.all(
+    ['t-large-0/0.index', 't-large-0/0.snapshot', 't-large-1/0.index', 't-large-1/0.snapshot'].map(isRotten),
+  );
+  expect(rotten).toEqual([true, false, false, true]);
+  const others = ['t-0/0.index', 't-0/0.timeindex', 't-0/0.txnindex', 't-0/0.snapshot', 't-0/0.log'];
+  expect(await Promise.all(others.map(isRotten))).toEqual([true, true, true, true, false]);
+});
+
+test('a snapshot that nobody has looked at is no trial of it', async () => {
+  expect((await struck('rot-indexes', 't-0/0.snapshot', batch)).recovered).toBe('node 1 has looked at no snapshot');
 });

@@ -7,7 +7,9 @@ import { readBatchHeader } from '#protocol/record-batch';
 import { METADATA_FOLDER } from '#runtime/metadata-quorum';
 import { sleep } from '../../test/support/process.ts';
 import type { Fault } from './fault.ts';
+import { IN_SNAPSHOT, INDEXED, makeLargeLogs, readLargeLogs } from './large-logs.ts';
 import { leadAgain } from './lead-again.ts';
+import { hasLogged } from './logged.ts';
 
 const FLIPS_PER_FILE = 3;
 
@@ -148,6 +150,51 @@ const rotVotes: Fault = {
 const ofTopics = (path: string, topics: readonly string[]): boolean =>
   topics.some((topic) => path.startsWith(`${topic}-`));
 
+/** Of a topic that it makes for itself, named as if it were a partition of one of the trial's. */
+const largeTopic = ([topic = '']: readonly string[]): string => `${topic}-large`;
+
+/** If the snapshot of a log is of no use, all of it is read, and its indexes are made anew: they rot in another one. */
+function isIndexOrSnapshot(path: string, topics: readonly string[]): boolean {
+  const [isIndex, isSnapshot] = [/\.(index|timeindex|txnindex)$/.test(path), path.endsWith('.snapshot')];
+  if (path.startsWith(`${largeTopic(topics)}-${INDEXED}`)) return isIndex;
+  return isSnapshot || (isIndex && !path.startsWith(`${largeTopic(topics)}-${IN_SNAPSHOT}`));
+}
+
+function rotIndexesOf(fault: Fault): Fault {
+  let beganAtMs = Number.POSITIVE_INFINITY;
+  return {
+    ...fault,
+    prepare: async ({ cluster, topics }, id) => {
+      await makeLargeLogs(cluster, id, largeTopic(topics));
+      await cluster.inSync();
+    },
+    begin: async (scene, id) => {
+      beganAtMs = Date.now();
+      await fault.begin(scene, id);
+    },
+    recovered: async (scene, id) => {
+      const { cluster, topics, random } = scene;
+      if (!hasLogged(cluster.said(id), 'a producer snapshot is not used', beganAtMs)) {
+        throw new Error(`node ${id} has looked at no snapshot`);
+      }
+      await fault.recovered?.(scene, id);
+      await readLargeLogs(cluster, id, largeTopic(topics), random);
+    },
+  };
+}
+
+const rotIndexes = rotIndexesOf(
+  bitRot({
+    name: 'rot-indexes',
+    what: 'bits flip in every index and producer snapshot of a node that was stopped and is to trust them',
+    expected: 'they are made anew; it gives what it is asked for, all over a large log',
+    end: 'SIGTERM',
+    isRotten: (path, topics) => ofTopics(path, topics) && isIndexOrSnapshot(path, topics),
+    rangesOf: anywhere,
+    isFetchedAnew: false,
+  }),
+);
+
 export const LOST_BYTES_FAULTS: readonly Fault[] = [
   bitRot({
     name: 'rot-segments',
@@ -158,15 +205,7 @@ export const LOST_BYTES_FAULTS: readonly Fault[] = [
     rangesOf: checkedRanges,
     isFetchedAnew: true,
   }),
-  bitRot({
-    name: 'rot-indexes',
-    what: 'bits flip in every index and producer snapshot of a node that was stopped and is to trust them',
-    expected: 'they are made anew',
-    end: 'SIGTERM',
-    isRotten: (path, topics) => ofTopics(path, topics) && /\.(index|timeindex|txnindex|snapshot)$/.test(path),
-    rangesOf: anywhere,
-    isFetchedAnew: false,
-  }),
+  rotIndexes,
   rotVotes,
   found(
     'wipe',
