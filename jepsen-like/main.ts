@@ -4,7 +4,7 @@
  * FAULT=name,… and WORKLOAD=name,… choose; SEED draws the same schedule; FAULT_S (7) and CALM_S (2) are the length of a fault and the
  * time before and after it; LONG=1 goes on with further seeds for HOURS (8), to the end of the trial then under way, in an order that each
  * seed draws, and with more mixes; MARKDOWN=FILE for the table, which is written after every trial.
- * The exit status is 1 if an anomaly fails, or the cluster does not become whole.
+ * The exit status is 1 if an anomaly fails, the cluster does not become whole, or there was no trial.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +24,15 @@ import { type ToolChains, WORKLOADS } from './workloads/workload.ts';
 const NODES = 6;
 const HOUR_MS = 3_600_000;
 
-const { FAULT, WORKLOAD, SEED, MARKDOWN, LONG, HOURS = '8', FAULT_S = '7', CALM_S = '2' } = process.env;
+const { FAULT, WORKLOAD, MARKDOWN, LONG } = process.env;
+
+/** Of a variable of the environment; not set, or empty, it is the other one. */
+function numberIn(name: string, otherwise: number): number {
+  const text = process.env[name] || String(otherwise);
+  const number = Number(text);
+  if (!(number >= 0)) throw new Error(`${name} takes a number, not "${text}"`);
+  return number;
+}
 
 /** All of them without names. */
 function named<T extends { readonly name: string }>(all: readonly T[], names: string | undefined): readonly T[] {
@@ -54,16 +62,16 @@ async function run(hosts: Hosts | undefined, toolChains: ToolChains): Promise<re
   const workloads = named(WORKLOADS, WORKLOAD).filter(
     ({ needs }) => needs === undefined || toolChains[needs] !== undefined,
   );
-  if (workloads.length === 0) {
-    console.error('none of these workloads can run here');
+  if (workloads.length === 0 || faults.length === 0) {
+    console.error(`none of these ${workloads.length === 0 ? 'workloads' : 'faults'} can run here`);
     return [];
   }
   const folder = join(repositoryRoot, '.work/jepsen');
   const sites = hosts?.sites(NODES) ?? loopbackSites(NODES);
-  const [calmMs, faultMs] = [CALM_S, FAULT_S].map((text) => Number(text) * 1_000) as [number, number];
-  const endsAt = performance.now() + (LONG === undefined ? 0 : Number(HOURS) * HOUR_MS);
+  const [calmMs, faultMs] = [numberIn('CALM_S', 2) * 1_000, numberIn('FAULT_S', 7) * 1_000];
+  const endsAt = performance.now() + (LONG === undefined ? 0 : numberIn('HOURS', 8) * HOUR_MS);
   const trials: Summary[] = [];
-  const firstSeed = Number(SEED ?? Date.now() % 1_000_000);
+  const firstSeed = numberIn('SEED', Date.now() % 1_000_000);
   for (let seed = firstSeed; seed === firstSeed || performance.now() < endsAt; seed += 1) {
     console.error(`SEED=${seed}`);
     const plan = {
@@ -96,7 +104,7 @@ async function main(): Promise<number> {
   try {
     const trials = await run(hosts, toolChains);
     console.log(table(trials));
-    return trials.some(hasFailed) ? 1 : 0;
+    return trials.length === 0 || trials.some(hasFailed) ? 1 : 0;
   } finally {
     hosts?.close();
   }

@@ -62,5 +62,8 @@ export async function* round(plan: RoundPlan): AsyncGenerator<Trial, void> {
       }
       yield done;
     }
+    // Whatever a trial has left of its fault is not for the next cluster.
+    for (const site of plan.sites) site.join();
+    links?.restore();
   }
 }

@@ -6,12 +6,13 @@ import type { Cluster } from '../test/support/cluster/cluster.ts';
 import type { Links } from '../test/support/cluster/sites.ts';
 import { controllerSeenAt, createTopic, topicSeenAt } from '../test/support/cluster/view.ts';
 import { sleep } from '../test/support/process.ts';
+import { brokenInvariants } from './broken-invariants.ts';
 import type { Fault, Scene } from './faults/fault.ts';
 import { load } from './history/loader.ts';
 import { readLines } from './history/read-lines.ts';
 import { judge, type Verdict } from './history/verdict.ts';
 import { merge } from './merge.ts';
-import { silentTopics } from './silence.ts';
+import { idleTopics, silentTopics } from './silence.ts';
 import type { Client } from './workloads/client-process.ts';
 import { askCommitted } from './workloads/committed-offsets.ts';
 import { readEverything } from './workloads/final-read.ts';
@@ -98,7 +99,7 @@ async function finished(plan: TrialPlan): Promise<Trial> {
   try {
     const [begun] = await Promise.all([Promise.all(clients.map((client) => client.begun())), sleep(calmMs)]);
     const complaints = begun.flat();
-    complaints.push(...(await strike(fault, scene, target, faultMs)), ...(await becomesWhole(cluster)));
+    complaints.push(...(await strike(fault, scene, target, faultMs)), ...(await recovers(fault, scene, target)));
     await sleep(calmMs);
     complaints.push(...(await stopAll(running)));
     complaints.push(...(await readEverything(recorder, 0, bootstrap, topics, READ_MS)));
@@ -108,8 +109,9 @@ async function finished(plan: TrialPlan): Promise<Trial> {
     }
     const history = join(folder, 'history.jsonl');
     merge([own, ...clients.map((client) => client.history)], history, `${fault.name} ${name}`);
-    const verdict = judge(load(readLines(history)));
-    complaints.push(...silentTopics(topics, verdict));
+    const loaded = load(readLines(history));
+    const verdict = judge(loaded);
+    complaints.push(...silentTopics(topics, verdict), ...idleTopics(topics, loaded), ...brokenInvariants(cluster));
     await fault.tidy?.(scene, target);
     return { fault: fault.name, means: fault.means?.(links), verdict, complaints };
   } finally {
@@ -117,26 +119,32 @@ async function finished(plan: TrialPlan): Promise<Trial> {
   }
 }
 
+/** It is ended also where it could not be begun as a whole. */
 async function strike(fault: Fault, scene: Scene, target: number, faultMs: number): Promise<readonly string[]> {
   scene.record(fault.name, target, 'begin');
-  try {
+  const lasts = async (): Promise<void> => {
     await fault.begin(scene, target);
     await sleep(faultMs * (fault.lengths ?? 1));
-    await fault.end(scene, target);
-  } catch (failure) {
-    return [`the fault could not be done: ${(failure as Error).message}`];
-  }
+  };
+  const complaints = [
+    ...(await complaintOf('the fault could not be done', lasts())),
+    ...(await complaintOf('the fault did not end', fault.end(scene, target))),
+  ];
   scene.record(fault.name, target, 'end');
-  return [];
+  return complaints;
 }
 
-async function becomesWhole(cluster: Cluster): Promise<readonly string[]> {
-  try {
-    await cluster.inSync();
-    return [];
-  } catch (failure) {
-    return [`the cluster did not become whole: ${(failure as Error).message}`];
-  }
+async function recovers(fault: Fault, scene: Scene, target: number): Promise<readonly string[]> {
+  const failed = await complaintOf('the cluster did not become whole', scene.cluster.inSync());
+  if (failed.length > 0 || fault.recovered === undefined) return failed;
+  return await complaintOf('the fault has left something', fault.recovered(scene, target));
+}
+
+async function complaintOf(what: string, work: Promise<void>): Promise<readonly string[]> {
+  return await work.then(
+    () => [],
+    (failure: Error) => [`${what}: ${failure.message}`],
+  );
 }
 
 /** Workloads side by side, the first client of each before its others. */

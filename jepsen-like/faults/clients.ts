@@ -18,24 +18,31 @@ const API_KEYS = 93;
 const VERSIONS = 18;
 const SLOW = 20;
 const SLOW_MS = 2_000;
+/** Of any topic of the trials; there is no leader of others. */
+const PARTITIONS_MAX = 4;
 const SLOW_BYTES = 50 * 1024 * 1024;
 
-/** Connections that each say something at once and read nothing; closed, by a reset, after a while. */
+/** Connections that each say something at once and read nothing; closed, by a reset, after a while. Says whether most came about. */
 async function visitors(
   { host, port }: Member,
   count: number,
   ms: number,
   says: (index: number) => readonly Uint8Array[],
-): Promise<void> {
+): Promise<boolean> {
+  let connected = 0;
   const sockets = Array.from({ length: count }, (_, index): Socket => {
     const socket = connect({ host, port });
     // Whatever the node does with it.
     socket.on('error', () => undefined);
+    socket.once('connect', () => {
+      connected += 1;
+    });
     for (const chunk of says(index)) socket.write(chunk);
     return socket.pause();
   });
   await sleep(ms);
   for (const socket of sockets) socket.resetAndDestroy();
+  return connected > count / 2;
 }
 
 /** A frame whose header may be right, and whose rest is not. */
@@ -54,7 +61,9 @@ function hugeFetch({ topics }: Scene): readonly Uint8Array[] {
   writer.int32(0);
   const { apiKey, version } = FETCH;
   writeRequestHeader(writer, { apiKey, apiVersion: version, correlationId: 1, clientId: 'slow' });
-  const partitions = [{ partition: 0, currentLeaderEpoch: -1, fetchOffset: 0, partitionMaxBytes: SLOW_BYTES }];
+  const partitions = Array.from({ length: PARTITIONS_MAX }, (_, partition) => {
+    return { partition, currentLeaderEpoch: -1, fetchOffset: 0, partitionMaxBytes: SLOW_BYTES };
+  });
   const asked = topics.map((topic) => ({ topic, partitions }));
   FETCH.write(writer, { maxWaitMs: 100, minBytes: 1, maxBytes: SLOW_BYTES, topics: asked }, version);
   writer.patchInt32(0, writer.sizeBytes - 4);
@@ -80,6 +89,8 @@ export const CLIENT_FAULTS: readonly Fault[] = [
       name: 'slow-consumers',
       what: `${SLOW} consumers that ask for all there is, again and again, and read nothing of it`,
       expected: 'it holds little for each',
+      // Whoever leads nothing has nothing to hold.
+      target: 'leader',
     },
     (scene, id) => {
       const request = hugeFetch(scene);

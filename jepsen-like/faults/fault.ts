@@ -37,6 +37,8 @@ export interface Fault {
   begin(scene: Scene, target: number): Promise<void>;
   /** Whatever was done is undone, or will be soon by the cluster itself. */
   end(scene: Scene, target: number): Promise<void>;
+  /** The cluster is whole again: rejects if it has not come to that as it should have. */
+  recovered?(scene: Scene, target: number): Promise<void>;
   /** When the trial has been judged: the node is again as the others are. */
   tidy?(scene: Scene, target: number): Promise<void>;
 }

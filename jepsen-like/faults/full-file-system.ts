@@ -4,6 +4,8 @@ import { cpSync, mkdirSync, readFileSync, rmdirSync, rmSync, statfsSync } from '
 import { tmpdir } from 'node:os';
 import { sleep } from '../../test/support/process.ts';
 import type { Fault } from './fault.ts';
+import { leadAgain } from './lead-again.ts';
+import { hasLogged } from './logged.ts';
 
 const KIBIBYTE = 1024;
 /** It is in memory; what is not used takes none. */
@@ -57,6 +59,10 @@ async function shrink(dataDir: string): Promise<void> {
   }
 }
 
+/** What a node says that has found none, whatever it was for. */
+const NO_ROOM = 'no room';
+let beganAtMs = Number.POSITIVE_INFINITY;
+
 export const FULL_FILE_SYSTEM: Fault = {
   name: 'file-system-full',
   what: 'the file system of a node (a tmpfs, in the place of its data directory) is shrunk to what is used of it',
@@ -65,17 +71,22 @@ export const FULL_FILE_SYSTEM: Fault = {
   mixes: false,
   missing,
   prepare: async ({ cluster }, id) => {
-    cluster.signal(id, 'SIGTERM');
-    await cluster.ended(id);
+    await cluster.stop(id);
     moveIn(cluster.member(id).dataDir);
     cluster.spawn(id);
     await cluster.inSync();
+    await leadAgain(cluster);
   },
-  begin: ({ cluster }, id) => shrink(cluster.member(id).dataDir),
-  end: async ({ cluster }, id) => resize(cluster.member(id).dataDir, ROOM_BYTES),
+  begin: ({ cluster }, id) => {
+    beganAtMs = Date.now();
+    return shrink(cluster.member(id).dataDir);
+  },
+  end: async ({ cluster }, id) => {
+    resize(cluster.member(id).dataDir, ROOM_BYTES);
+    if (!hasLogged(cluster.said(id), NO_ROOM, beganAtMs)) throw new Error(`node ${id} has felt nothing`);
+  },
   tidy: async ({ cluster }, id) => {
-    cluster.signal(id, 'SIGTERM');
-    await cluster.ended(id);
+    await cluster.stop(id);
     moveOut(cluster.member(id).dataDir);
     cluster.spawn(id);
     await cluster.inSync();

@@ -1,6 +1,7 @@
 /** Who votes, and who has which replicas, changes under load. */
 import { at } from '#base/assert';
 import type { Random } from '#base/ports';
+import { ErrorCode } from '#model/errors';
 import type { Call } from '#protocol/calls';
 import { ALTER_REASSIGNMENTS, METADATA } from '#protocol/calls';
 import { type AddRaftVoterRequestInput, writeAddRaftVoterRequest } from '#protocol/generated/add-raft-voter-request';
@@ -48,6 +49,8 @@ const REMOVE_VOTER: Call<RemoveRaftVoterRequestInput, RemoveRaftVoterResponse> =
 const CHANGE_MS = 60_000;
 const REPLICAS = 3;
 const MOVE_PAUSE_MS = 500;
+/** In which few of the moves come to their end. */
+const HALF_WAY_MS = 30;
 
 /** As the quorum's leader tells it: who votes, with which disk and where. */
 async function voters(session: Session): Promise<readonly Omit<AddRaftVoterRequestInput, 'clusterId' | 'timeoutMs'>[]> {
@@ -122,6 +125,21 @@ function draw(ids: readonly number[], random: Random): readonly number[] {
   return Array.from({ length: REPLICAS }, () => at(left.splice(random.uint32() % left.length, 1), 0));
 }
 
+interface Move {
+  readonly partitionIndex: number;
+  /** Null: back to what was before, if it is still on its way. */
+  readonly replicas: readonly number[] | null;
+}
+
+/** How many of these moves of one topic's partitions were. */
+async function accepted(session: Session, name: string, partitions: readonly Move[]): Promise<number> {
+  if (partitions.length === 0) return 0;
+  const move = { timeoutMs: 1_500, topics: [{ name, partitions }] };
+  const answer = await session.ask(session.any(), ALTER_REASSIGNMENTS, move).catch(() => undefined);
+  const answers = answer?.responses[0]?.partitions ?? [];
+  return answers.filter(({ errorCode }) => errorCode === ErrorCode.None).length;
+}
+
 const reassignment = repeated(
   {
     name: 'reassignment',
@@ -135,14 +153,19 @@ const reassignment = repeated(
     const name = at(topics, random.uint32() % topics.length);
     const request = { topics: [{ name }], allowAutoTopicCreation: false };
     const { topics: known } = await session.ask(session.any(), METADATA, request).catch(() => ({ topics: [] }));
-    const partitions = (known[0]?.partitions ?? []).map(({ partitionIndex }) => ({
-      partitionIndex,
-      replicas: random.uint32() % 3 === 0 ? null : draw(cluster.ids, random),
-    }));
-    const move = { timeoutMs: 1_500, topics: [{ name, partitions }] };
-    await session.ask(session.any(), ALTER_REASSIGNMENTS, move).catch(() => undefined);
+    const indexes = (known[0]?.partitions ?? []).map(({ partitionIndex }) => partitionIndex);
+    const moves = indexes.map((partitionIndex) => ({ partitionIndex, replicas: draw(cluster.ids, random) }));
+    const moved = await accepted(session, name, moves);
+    await sleep(random.uint32() % HALF_WAY_MS);
+    const backs = indexes.filter(() => random.uint32() % 2 === 0);
+    const takenBack = await accepted(
+      session,
+      name,
+      backs.map((partitionIndex) => ({ partitionIndex, replicas: null })),
+    );
     session.close();
     await sleep(MOVE_PAUSE_MS);
+    return moved > 0 && takenBack > 0;
   },
 );
 

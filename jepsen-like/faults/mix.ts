@@ -29,15 +29,21 @@ export function mixOf(faults: readonly Fault[]): Fault {
       fault: at(mixing, random.uint32() % mixing.length),
       id: at(ids.splice(random.uint32() % ids.length, 1), 0),
     }));
+    // Whatever comes of one of them, the others are ended.
+    const failures: Error[] = [];
+    const attempt = (work: Promise<void>): Promise<void> => work.catch((failure: Error) => void failures.push(failure));
     for (const { fault, id } of drawn) {
       scene.record(fault.name, id, 'begin');
-      await fault.begin(scene, id);
+      await attempt(fault.begin(scene, id));
     }
     await sleep(TOGETHER_MS);
     for (const { fault, id } of drawn) {
-      await fault.end(scene, id);
+      await attempt(fault.end(scene, id));
       scene.record(fault.name, id, 'end');
     }
+    const [first] = failures;
+    if (first !== undefined) throw first;
     await sleep(AFTERWARDS_MS);
+    return true;
   });
 }

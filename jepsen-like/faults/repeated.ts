@@ -1,15 +1,21 @@
 import type { Fault, Scene } from './fault.ts';
 
-/** A fault that is one step after the other, from its beginning until the step in which it is ended is over. */
+/**
+ * A fault that is one step after the other, from its beginning until the step in which it is ended is over. A step says whether it has
+ * bitten; if none has, the fault was none.
+ */
 export function repeated(
   about: Omit<Fault, 'begin' | 'end'>,
-  step: (scene: Scene, target: number) => Promise<void>,
+  step: (scene: Scene, target: number) => Promise<boolean>,
 ): Fault {
-  const running = new Map<number, { isEnding: boolean; readonly over: Promise<void> }>();
-  const repeat = async (scene: Scene, target: number): Promise<void> => {
+  /** By target, until it is ended: whether any step has bitten. */
+  const running = new Map<number, Promise<boolean>>();
+  const repeat = async (scene: Scene, target: number): Promise<boolean> => {
+    let hasBitten = false;
     do {
-      await step(scene, target);
-    } while (running.get(target)?.isEnding === false);
+      if (await step(scene, target)) hasBitten = true;
+    } while (running.has(target));
+    return hasBitten;
   };
   return {
     ...about,
@@ -17,14 +23,13 @@ export function repeated(
       const over = repeat(scene, target);
       // Looked at in the end; a failure before that is not to end the process with everything running.
       over.catch(() => undefined);
-      running.set(target, { isEnding: false, over });
+      running.set(target, over);
     },
     end: async (_, target) => {
-      const one = running.get(target);
-      if (one === undefined) throw new Error(`${about.name} has not begun at node ${target}`);
-      one.isEnding = true;
-      await one.over;
+      const over = running.get(target);
+      if (over === undefined) throw new Error(`${about.name} has not begun at node ${target}`);
       running.delete(target);
+      if (!(await over)) throw new Error(`${about.name} has done nothing at node ${target}`);
     },
   };
 }

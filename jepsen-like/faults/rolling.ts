@@ -10,8 +10,7 @@ const PREVIOUS = 'HEAD~1';
 
 async function roll(cluster: Cluster, command: (member: Member) => readonly string[]): Promise<void> {
   for (const member of cluster.members) {
-    cluster.signal(member.id, 'SIGTERM');
-    await cluster.ended(member.id);
+    await cluster.stop(member.id);
     cluster.spawn(member.id, command(member));
     await cluster.inSync();
   }

@@ -46,6 +46,7 @@ const flapping = repeated(
     await sleep(LOSES_MS);
     member.join();
     await sleep(CARRIES_MS);
+    return true;
   },
 );
 

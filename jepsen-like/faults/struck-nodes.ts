@@ -4,6 +4,7 @@ import type { Cluster, Member } from '../../test/support/cluster/cluster.ts';
 import { publishedMain } from '../../test/support/odradek-process.ts';
 import { until } from '../../test/support/process.ts';
 import type { Fault } from './fault.ts';
+import { leadAgain } from './lead-again.ts';
 import { timesFelt } from './strike-felt.ts';
 
 const STRIKE = 'SIGUSR2';
@@ -33,10 +34,10 @@ function strike(name: string, ends: boolean, what: string, expected: string): Fa
     needsHosts: false,
     mixes: false,
     prepare: async ({ cluster, random }, id) => {
-      cluster.signal(id, 'SIGTERM');
-      await cluster.ended(id);
+      await cluster.stop(id);
       cluster.spawn(id, struckCommand(cluster.member(id), name, random.uint32()));
       await cluster.inSync();
+      await leadAgain(cluster);
     },
     begin: async ({ cluster }, id) => cluster.signal(id, STRIKE),
     end: async ({ cluster }, id) => {

@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { exited, until } from '../../test/support/process.ts';
 
 const BEGIN_MS = 60_000;
 const STOP_MS = 90_000;
 const COMPLAINTS_MAX = 16 * 1024;
+/** In a history: something has been written. */
+const HAS_WRITTEN = /"type":"ok".*\["(send|copy)"/;
 
 /** Whoever works on the cluster during a trial. */
 export interface Client {
@@ -17,11 +19,14 @@ export interface Client {
   kill(): void;
 }
 
-export interface ClientEnds {
-  /** The exit statuses with which it ends as it should; 0 unless given. */
-  readonly statuses: readonly number[];
+/** Of clients that are not as those who write. */
+export interface ClientWays {
+  /** Its output has it when it has begun to work; else a write that is acknowledged. */
+  readonly begins?: RegExp;
+  /** The exit statuses with which it ends as it should, if that is not 0. */
+  readonly statuses?: readonly number[];
   /** The file to which its standard error goes, if that is no complaint. */
-  readonly log: string;
+  readonly log?: string;
 }
 
 /**
@@ -34,14 +39,16 @@ export class ClientProcess implements Client {
   readonly #name: string;
   readonly #child: ChildProcess;
   readonly #statuses: readonly number[];
+  readonly #hasBegun: RegExp;
   #complaints = '';
 
-  constructor(name: string, command: readonly string[], history: string, ends?: ClientEnds) {
+  constructor(name: string, command: readonly string[], history: string, ways: ClientWays = {}) {
     this.#name = name;
     this.history = history;
-    this.#statuses = ends?.statuses ?? [0];
+    this.#statuses = ways.statuses ?? [0];
+    this.#hasBegun = ways.begins ?? HAS_WRITTEN;
     const fd = openSync(history, 'w');
-    const log = ends === undefined ? 'pipe' : openSync(ends.log, 'w');
+    const log = ways.log === undefined ? 'pipe' : openSync(ways.log, 'w');
     const [file = '', ...args] = command;
     this.#child = spawn(file, args, { stdio: ['pipe', fd, log] });
     closeSync(fd);
@@ -55,9 +62,10 @@ export class ClientProcess implements Client {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
-  /** It says something when it begins. */
   async begun(): Promise<readonly string[]> {
-    const says = (): true | undefined => (this.#hasEnded || statSync(this.history).size > 0 ? true : undefined);
+    const says = (): true | undefined => {
+      return this.#hasEnded || this.#hasBegun.test(readFileSync(this.history, 'utf8')) ? true : undefined;
+    };
     return await until(`${this.#name}: its beginning`, BEGIN_MS, says).then(
       () => [],
       (failure: Error) => [failure.message],

@@ -41,7 +41,7 @@ export interface Commits {
   readonly partitions: number;
 }
 
-/** A fresh client asks, as process `p`, what a group has committed; gives a complaint if nobody tells before the time is up. */
+/** A fresh client asks, as process `p`, what a group has committed; gives a complaint if that is nothing, or nobody tells before the time is up. */
 export async function askCommitted(
   recorder: Recorder,
   p: number,
@@ -60,7 +60,8 @@ export async function askCommitted(
     if (typeof found !== 'string') {
       recorder.complete('ok', { p, ops: found });
       session.close();
-      return [];
+      const isAny = found.some(([, , offset]) => typeof offset === 'number');
+      return isAny ? [] : [`group ${group} has committed nothing`];
     }
     last = found;
     recorder.complete('fail', { p, error: found });

@@ -47,7 +47,11 @@ async function readPartition(
   let last = 'undecided transactions';
   while (performance.now() < deadline) {
     recorder.invoke({ p, f: 'poll', ops: [['poll']] });
-    const fetched = await fetchCommitted(session, topic, partition, position);
+    const fetched = await fetchCommitted(session, topic, partition, position).catch((broken: Error) => broken);
+    if (fetched instanceof Error) {
+      recorder.complete('fail', { p, error: fetched.message });
+      return fetched.message;
+    }
     if (typeof fetched === 'string') {
       recorder.complete('fail', { p, error: fetched });
       last = fetched;

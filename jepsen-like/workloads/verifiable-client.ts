@@ -68,8 +68,8 @@ export class VerifiableClient implements Client {
     this.history = join(folder, `${name}.jsonl`);
     this.#said = join(folder, `${name}.said`);
     const java = ['java', `-XX:SharedArchiveFile=${CLASSES}`, ...fromJars(jars), mainClass(main), ...args];
-    const ends = { statuses: [TERMINATED], log: join(folder, `${name}.log`) };
-    this.#process = new ClientProcess(name, ['setpriv', '--pdeathsig', 'KILL', ...java], this.#said, ends);
+    const ways = { begins: /./, statuses: [TERMINATED], log: join(folder, `${name}.log`) };
+    this.#process = new ClientProcess(name, ['setpriv', '--pdeathsig', 'KILL', ...java], this.#said, ways);
   }
 
   begun(): Promise<readonly string[]> {

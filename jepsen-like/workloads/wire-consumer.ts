@@ -2,7 +2,7 @@ import { readEndMarker } from '#log/end-marker';
 import { ErrorCode, errorName } from '#model/errors';
 import { createCodecs } from '#platform/codecs';
 import { FETCH } from '#protocol/calls';
-import { isControl, isTransactional, lastOffset, readBatchHeader } from '#protocol/record-batch';
+import { batchCrcMatches, isControl, isTransactional, lastOffset, readBatchHeader } from '#protocol/record-batch';
 import { iterateRecords } from '#protocol/records';
 import type { Session } from './session.ts';
 
@@ -67,7 +67,9 @@ function take(bytes: Uint8Array, aborted: Aborted[], from: number): Pick<Fetched
   for (let start = 0; start < bytes.length; ) {
     const header = readBatchHeader(bytes, start);
     if (header === 'incomplete') break;
-    if (header === 'corrupt') throw new Error(`a damaged batch was sent, at or after offset ${position}`);
+    if (header === 'corrupt' || !batchCrcMatches(bytes, header, codecs)) {
+      throw new Error(`a damaged batch was sent, at or after offset ${position}`);
+    }
     start += header.sizeBytes;
     const last = lastOffset(header);
     while (aborted[0] !== undefined && aborted[0].firstOffset <= last) leftOut.add(aborted.shift()?.producerId ?? -1);

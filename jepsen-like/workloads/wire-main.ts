@@ -105,7 +105,9 @@ class Worker {
       this.#recorder.complete('ok', { p, ops: told });
       return true;
     }
-    if (failed.isFatal) console.error(`process ${p} was refused its next batch: ${failed.error}`);
+    for (const one of sent) {
+      if ('error' in one && one.isFatal) console.error(`process ${p} was refused its next batch: ${one.error}`);
+    }
     this.#recorder.complete('info', { p, ops: told, error: failed.error });
     return false;
   }

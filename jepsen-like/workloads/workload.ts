@@ -83,7 +83,9 @@ function librdkafka(
     join(import.meta.dirname, 'clients.py'),
     ...all.map(String),
   ];
-  return new ClientProcess(name, command, join(folder, `${name}.jsonl`));
+  // There may be nothing to read yet.
+  const ways = kind === 'write' ? {} : { begins: /"type":"ok"/ };
+  return new ClientProcess(name, command, join(folder, `${name}.jsonl`), ways);
 }
 
 const transactions: Workload = {

@@ -20,6 +20,8 @@ export interface LoadPorts {
 export interface LoadResult extends Account {
   /** Partitions that could not be read to their end. */
   readonly unreadable: readonly number[];
+  /** Partitions whose reader, which had followed them all the while, did not come to where another did that began anew. */
+  readonly stalled: readonly number[];
 }
 
 const ASK_MS = 5_000;
@@ -28,6 +30,8 @@ const RETRY_MS = 50;
 const FINAL_READ_MS = 60_000;
 /** A leader that has just taken over may not know yet how much is committed. */
 const COMMIT_MS = 5_000;
+/** Whoever has read along has little left to read. */
+const FOLLOW_MS = 10_000;
 /** A batch of each partition, if that makes the rate. */
 const INTERVAL_MS = 20;
 
@@ -43,6 +47,7 @@ export class Load {
   readonly #leaders: Leaders;
   readonly #callers: Caller[] = [];
   readonly #writers: readonly PartitionWriter[];
+  readonly #followers: readonly PartitionReader[];
   #writing: Promise<unknown> = Promise.resolve();
   #reading: Promise<unknown> = Promise.resolve();
   #isStopped = false;
@@ -60,6 +65,7 @@ export class Load {
       (_, partition) =>
         new PartitionWriter(ports, this.#caller(), this.#leaders, this.#ledger, this.#writerOptions(partition)),
     );
+    this.#followers = this.#writers.map((_, partition) => this.#reader(partition));
   }
 
   /** Creates the topic; resolves when each of its partitions has acknowledged something. Rejects with a sentence if that takes too long. */
@@ -71,7 +77,8 @@ export class Load {
       if (!(await load.#until(START_MS, () => load.isServed(0))))
         throw new Error(`the cluster acknowledges nothing in some partitions of ${topic}: is it healthy?`);
     } catch (failure) {
-      await load.#stop();
+      await load.#stopWriting();
+      await load.#stopReading();
       load.#close();
       throw failure;
     }
@@ -89,13 +96,17 @@ export class Load {
 
   /** Stops, reads all that is there from the beginning on, and compares. */
   async finish(): Promise<LoadResult> {
-    await this.#stop();
-    const logs = await Promise.all(
-      Array.from({ length: this.#options.partitions }, (_, partition) => this.#readAll(partition)),
-    );
+    await this.#stopWriting();
+    const logs = await Promise.all(this.#followers.map((_, partition) => this.#readAll(partition)));
+    const isBehind = (partition: number): boolean =>
+      logs[partition] !== undefined && (this.#followers[partition]?.position ?? 0) < logs[partition].length;
+    const partitions = [...logs.keys()];
+    await this.#until(FOLLOW_MS, () => !partitions.some(isBehind));
+    const stalled = partitions.filter(isBehind);
+    await this.#stopReading();
     this.#close();
-    const unreadable = logs.flatMap((log, partition) => (log === undefined ? partition : []));
-    return { ...this.#ledger.settle(logs.map((log) => log ?? [])), unreadable };
+    const unreadable = partitions.filter((partition) => logs[partition] === undefined);
+    return { ...this.#ledger.settle(logs.map((log) => log ?? [])), unreadable, stalled };
   }
 
   /** False if no node does it. */
@@ -134,18 +145,20 @@ export class Load {
 
   #run(): void {
     this.#writing = Promise.all(this.#writers.map((writer) => writer.run()));
-    this.#reading = Promise.all(this.#writers.map((_, partition) => this.#follow(partition)));
+    this.#reading = Promise.all(this.#followers.map((reader, partition) => this.#follow(reader, partition)));
   }
 
-  async #follow(partition: number): Promise<void> {
-    const reader = this.#reader(partition);
+  async #follow(reader: PartitionReader, partition: number): Promise<void> {
     while (!this.#isStopped) await reader.fetch((offset, number) => this.#ledger.read(partition, offset, number));
   }
 
-  async #stop(): Promise<void> {
+  async #stopWriting(): Promise<void> {
     for (const writer of this.#writers) writer.stop();
     await this.#writing;
     this.#stoppedAt = this.#ports.clock.now();
+  }
+
+  async #stopReading(): Promise<void> {
     this.#isStopped = true;
     await this.#reading;
   }

@@ -1,7 +1,7 @@
 import type { Codecs } from '#base/ports';
 import { ErrorCode } from '#model/errors';
 import { FETCH } from '#protocol/calls';
-import { readBatchHeader } from '#protocol/record-batch';
+import { batchCrcMatches, readBatchHeader } from '#protocol/record-batch';
 import { iterateRecords } from '#protocol/records';
 import type { Caller } from './caller.ts';
 import type { Leaders } from './leaders.ts';
@@ -66,7 +66,7 @@ export class PartitionReader {
   #take(bytes: Uint8Array, take: (offset: number, number: number) => void): void {
     for (let start = 0; start < bytes.length; ) {
       const header = readBatchHeader(bytes, start);
-      if (typeof header === 'string') return;
+      if (typeof header === 'string' || !batchCrcMatches(bytes, header, this.#codecs)) return;
       start += header.sizeBytes;
       const records = iterateRecords(bytes, header, this.#codecs, FETCH_BYTES);
       if (typeof records === 'string') return;

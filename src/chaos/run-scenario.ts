@@ -101,7 +101,8 @@ class Run {
       failures.push((failure as Error).message);
     }
     try {
-      await this.#heal(undefined);
+      const silent = await this.#heal(undefined);
+      if (silent.length > 0) failures.push(`node ${silent.join(', ')} does not serve after everything was healed`);
     } catch (failure) {
       failures.push(`not everything is healed: ${(failure as Error).message}`);
     }
@@ -141,8 +142,10 @@ class Run {
     this.#say(`healed: ${label}`);
   }
 
-  async #heal(node: number | undefined): Promise<void> {
-    this.#say(healedLine(node, await this.#injector.heal(node)));
+  async #heal(node: number | undefined): Promise<readonly number[]> {
+    const silent = await this.#injector.heal(node);
+    this.#say(healedLine(node, silent));
+    return silent;
   }
 
   async #recovered(since: number): Promise<boolean> {
@@ -210,6 +213,7 @@ function broken({
   skipped,
   refused,
   unreadable,
+  stalled,
 }: LoadResult): readonly string[] {
   const counts: readonly (readonly [number, string])[] = [
     [lost, 'acknowledged and lost'],
@@ -226,5 +230,6 @@ function broken({
       ? []
       : [`${refused} ${refused === 1 ? 'batch' : 'batches'} refused as though one before were missing`]),
     ...(unreadable.length === 0 ? [] : [`partitions ${unreadable.join(', ')} cannot be read to their end`]),
+    ...(stalled.length === 0 ? [] : [`the readers of partitions ${stalled.join(', ')} stand still`]),
   ];
 }

@@ -1,3 +1,5 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Endpoint } from '#base/ports';
 import { blowOf, forgivenessOf, healingOf, namedIn, problemOf, unknownNode } from '#chaos/blow';
@@ -6,7 +8,7 @@ import { type Fault, type NodeTarget, resolved } from '#chaos/fault';
 import type { Injector, Wound } from '#chaos/run-scenario';
 import { Whereabouts } from '#chaos/whereabouts';
 import { type FaultOrders, faultOrdersText } from '#faults/fault-orders';
-import { lockHolder } from '#platform/directory-lock';
+import { DirectoryLock, lockHolder } from '#platform/directory-lock';
 import { NodeClock } from '#platform/node-clock';
 import { NodeNetwork } from '#platform/node-network';
 import { type ClusterFile, clusterFilePath, hold, readClusterFile, release } from './cluster-file.ts';
@@ -15,6 +17,8 @@ import { UsageError } from './config-sources.ts';
 import { Unreachable } from './exit-status.ts';
 
 const HOST = '127.0.0.1';
+/** A folder, in that of the cluster, which is locked while a scenario runs. */
+const RESERVED = 'chaos-run';
 const ANSWER_MS = 3_000;
 /** Until a node that is started again serves: it recovers what it has. */
 const SERVES_MS = 30_000;
@@ -65,6 +69,25 @@ export class ChaosCluster implements Injector {
     throw new UsageError(
       `${[...new Set(kinds)].join(', ')}: the cluster was started without --chaos, and only kill, pause and heal work then; start it with \`odradek up --chaos\``,
     );
+  }
+
+  /**
+   * For one scenario at a time: in the end it heals everything, also what another one has done and is still to judge. Rejects with
+   * Unreachable while another process has it; whoever dies gives it back.
+   */
+  async reserve(): Promise<AsyncDisposable> {
+    const folder = join(this.#dataDir, RESERVED);
+    await mkdir(folder, { recursive: true });
+    const lock = await DirectoryLock.take(folder).catch((failure: { code?: string }) => {
+      if (failure.code !== 'ELOCKED') throw failure;
+      throw new Unreachable('another scenario runs on this cluster, which would be healed in the midst of it');
+    });
+    return {
+      [Symbol.asyncDispose]: async () => {
+        await lock.release();
+        await rm(folder, { recursive: true, force: true });
+      },
+    };
   }
 
   /** Undoes what it has done if it cannot do all of it. */
@@ -158,7 +181,7 @@ export class ChaosCluster implements Injector {
     const headers = { authorization: `Bearer ${this.#token}` };
     const answer = await this.#http(id, '/chaos', { ...request, headers });
     if (answer?.ok === true || (answer === undefined && (await this.#pidOf(id)) === undefined)) return;
-    const why = answer === undefined ? 'it does not answer; is it paused?' : (await answer.text()).trim();
+    const why = answer === undefined ? 'it does not answer, as one that is paused' : (await answer.text()).trim();
     throw new Error(`node ${id} did not take the order: ${why}`);
   }
 

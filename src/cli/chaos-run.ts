@@ -58,16 +58,20 @@ async function strike(fault: Fault, args: Arguments): Promise<void> {
 async function judge(cluster: ChaosCluster, scenario: Scenario, { output }: Arguments): Promise<void> {
   cluster.check(scenario.steps.flatMap((step) => (step.kind === 'fault' ? step.fault : [])));
   const say = (sentence: string): void => void process.stderr.write(`${sentence}\n`);
+  const reserved = await cluster.reserve();
   const ports = { clock: new NodeClock(), network: new NodeNetwork(), codecs: createCodecs() };
   const load = await Load.start(ports, cluster.endpoints, topicName(), scenario.load);
   let isInterrupted = false;
   const { promise: interrupted, resolve: interrupt } = Promise.withResolvers<void>();
-  process.once('SIGINT', () => {
-    isInterrupted = true;
-    say('odradek: everything is healed first; Ctrl-C again leaves it as it is');
-    interrupt();
-  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      isInterrupted = true;
+      say('odradek: everything is healed first; Ctrl-C again leaves it as it is');
+      interrupt();
+    });
+  }
   const verdict = await runScenario(ports.clock, scenario, load, cluster, { say, interrupted });
+  await reserved[Symbol.asyncDispose]();
   process.stdout.write(output === 'json' ? verdictJson(verdict) : verdictText(verdict));
   if (verdict.failures.length > 0) {
     say(`odradek: the topic ${load.topic} is kept, to be looked at`);

@@ -42,6 +42,13 @@ function byte(bytes: Uint8Array, at: number): number {
   return bytes[at] as number;
 }
 
+/** Whether these bytes begin as a batch does that ends at or before this offset. */
+export function isBatchUpTo(bytes: Uint8Array, offset: number): boolean {
+  if (bytes.length < WALK_BYTES || batchSizeBytes(bytes, 0) < BATCH_HEADER_BYTES) return false;
+  const [base, last] = [batchBaseOffset(bytes, 0), batchLastOffset(bytes, 0)];
+  return base >= 0 && base <= last && last <= offset;
+}
+
 export interface Range {
   /** Bytes: the wanted batches lie in [start, end). */
   readonly start: number;

@@ -64,6 +64,17 @@ export class IndexCache {
     return loading;
   }
 
+  /**
+   * Something else stands where they say that a batch does: the file has changed since it was written. They are made anew when they are
+   * needed next; those of a segment that grows stay, and whoever is misled by them reads it from its beginning.
+   */
+  distrust(segment: Segment): void {
+    if (!segment.indexesChanged)
+      this.#logger.warn({ segment: segment.path('.log') }, 'the indexes of a segment are damaged');
+    segment.indexesChanged = true;
+    this.forget(segment);
+  }
+
   /** The segment changes, or goes: also what is being loaded is of no use to later readers. */
   forget(segment: Segment): void {
     this.#loading.delete(segment);
@@ -74,7 +85,8 @@ export class IndexCache {
   }
 
   async #read(segment: Segment): Promise<SegmentIndexes> {
-    return (await readIndexes(this.#disk, segment, segment.sizeBytes)) ?? (await this.#rebuild(segment));
+    const read = segment.indexesChanged ? undefined : await readIndexes(this.#disk, segment, segment.sizeBytes);
+    return read ?? (await this.#rebuild(segment));
   }
 
   #keep(segment: Segment, indexes: SegmentIndexes): void {

@@ -5,7 +5,7 @@ import { batchLastOffset } from './batch-walk.ts';
 import type { LogDirectory } from './log-directory.ts';
 import type { Segment } from './segment.ts';
 import { readBatches } from './segment-reader.ts';
-import { walkSegment } from './segment-walk.ts';
+import { SEGMENT_START, startAt, type WalkStart, walkSegment } from './segment-walk.ts';
 import { NOTHING_READ, type ReadResult } from './tail-cache.ts';
 
 /** Reads one log's files. `segments` is the log's own list, which changes under it. */
@@ -40,9 +40,9 @@ export class LogReader {
     // Its file may not even be there.
     if (writtenBytes === 0 || offset <= baseOffset) return { offset: baseOffset, position: 0 };
     // From a batch before the one that is looked for: it tells where the log ends, if compaction has left a gap between the two.
-    const { position } = (await this.#directory.indexes.load(segment)).offsets.lookup((offset - 1) as Offset);
+    const start = startAt((await this.#directory.indexes.load(segment)).offsets.lookup((offset - 1) as Offset));
     let end: number = baseOffset;
-    const place = await walkSegment(this.#directory, segment, position, (bytes, batchAt) => {
+    const place = await walkSegment(this.#directory, segment, start, (bytes, batchAt) => {
       const last = batchLastOffset(bytes, batchAt);
       if (last < offset) end = last + 1;
       return last >= offset;
@@ -60,8 +60,7 @@ export class LogReader {
   ): void {
     const { indexes } = this.#directory;
     const read = (loaded: SegmentIndexes): void => {
-      const { position } = loaded.offsets.lookup(from);
-      this.#readFrom(segment, position, from, upTo, maxBytes, minOneBatch, done);
+      this.#readFrom(segment, startAt(loaded.offsets.lookup(from)), from, upTo, maxBytes, minOneBatch, done);
     };
     const known = indexes.get(segment);
     if (known !== undefined) return read(known);
@@ -74,7 +73,7 @@ export class LogReader {
 
   #readFrom(
     segment: Segment,
-    position: number,
+    start: WalkStart,
     from: Offset,
     upTo: Offset,
     maxBytes: number,
@@ -89,9 +88,14 @@ export class LogReader {
         return this.read(from, upTo, maxBytes, minOneBatch, done);
       }
       if (open === undefined) return this.#failed(segment, failure, done);
-      const request = { from, upTo, maxBytes, minOneBatch, position, limit: segment.writtenBytes };
+      const { position, offset: indexed } = start;
+      const request = { from, upTo, maxBytes, minOneBatch, position, indexed, limit: segment.writtenBytes };
       readBatches(open.file, this.#directory.readBuffers, request, (bytes, lease) => {
         readers.release(open);
+        if (bytes === 'misplaced') {
+          this.#directory.indexes.distrust(segment);
+          return this.#readFrom(segment, SEGMENT_START, from, upTo, maxBytes, minOneBatch, done);
+        }
         if (bytes === undefined) return this.#failed(segment, 'no batches where they should be', done);
         if (bytes.length > 0) return done({ chunks: [bytes], sizeBytes: bytes.length, lease });
         const next = this.#segments[this.#segments.indexOf(segment) + 1];

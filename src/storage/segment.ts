@@ -57,6 +57,8 @@ export class Segment {
   sealed = false;
   /** Another one, which compaction has made, has taken its place: what was found in its indexes does not fit the file of that name. */
   replaced = false;
+  /** Its index files do not say what was written into them. */
+  indexesChanged = false;
   /** Of a sealed segment; undefined until its time index was looked at. */
   maxTimestamp: Timestamp | undefined;
   /** Undefined once sealed. */

@@ -8,7 +8,7 @@ import { batchBaseOffset, batchLastOffset, batchMaxTimestamp, batchRecordCount }
 import { readAt } from './files.ts';
 import type { LogState } from './log-state.ts';
 import type { Segment } from './segment.ts';
-import { type BatchPlace, openInPlace, Replaced, walkSegment } from './segment-walk.ts';
+import { type BatchPlace, openInPlace, Replaced, startAt, walkSegment } from './segment-walk.ts';
 
 export interface FoundTimestamp {
   readonly offset: Offset;
@@ -46,19 +46,19 @@ export class TimestampLookup {
       const indexes = await this.#indexesOf(segment);
       if (indexes.maxTimestamp < timestamp) continue;
       const start = indexes.times.lookup((timestamp - 1) as Timestamp)?.offset ?? segment.baseOffset;
-      let { position } = indexes.offsets.lookup(start);
+      let walkFrom = startAt(indexes.offsets.lookup(start));
       for (;;) {
         const place = await walkSegment(
           directory,
           segment,
-          position,
+          walkFrom,
           (bytes, batchAt) => batchMaxTimestamp(bytes, batchAt) >= timestamp && batchLastOffset(bytes, batchAt) >= from,
         );
         if (place === undefined) break;
         if (place.offset >= upTo) return undefined;
         const found = await this.#recordAt(segment, place, timestamp, from);
         if (found !== undefined) return found.offset < upTo ? found : undefined;
-        position = place.position + place.sizeBytes;
+        walkFrom = { position: place.position + place.sizeBytes, offset: undefined };
       }
     }
     return undefined;
@@ -82,7 +82,7 @@ export class TimestampLookup {
     if (!beginsWithin && segment.endOffset <= upTo) return indexes.maxTimestamp;
     let { timestamp: highest, offset, position } = indexes.highestBefore(upTo);
     if (beginsWithin) {
-      const { position: near } = indexes.offsets.lookup(from);
+      const near = startAt(indexes.offsets.lookup(from));
       const first = await walkSegment(directory, segment, near, (bytes, at) => batchLastOffset(bytes, at) >= from);
       if (first === undefined || first.lastOffset >= upTo) return -1;
       if (offset <= first.lastOffset) {
@@ -91,7 +91,7 @@ export class TimestampLookup {
         position = first.position + first.sizeBytes;
       }
     }
-    await walkSegment(directory, segment, position, (bytes, at) => {
+    await walkSegment(directory, segment, { position, offset: undefined }, (bytes, at) => {
       if (batchLastOffset(bytes, at) >= upTo) return true;
       if (batchBaseOffset(bytes, at) >= from && batchRecordCount(bytes, at) > 0)
         highest = Math.max(highest, batchMaxTimestamp(bytes, at));

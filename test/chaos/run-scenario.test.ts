@@ -16,6 +16,7 @@ const WHOLE: LoadResult = {
   refused: 0,
   examples: [],
   unreadable: [],
+  stalled: [],
 };
 
 interface Stage {
@@ -26,13 +27,15 @@ interface Stage {
   readonly inject?: (fault: Fault) => void;
   /** Why not everything can be healed. */
   readonly healAll?: string;
+  /** Who does not serve when everything is. */
+  readonly silent?: readonly number[];
   readonly interruptAtMs?: number;
 }
 
 /** What happened, by the second, and the verdict. */
 async function run(
   given: object,
-  { result = {}, silenceMs = () => 5, isServed = () => true, inject, healAll, interruptAtMs }: Stage = {},
+  { result = {}, silenceMs = () => 5, isServed = () => true, inject, healAll, silent = [], interruptAtMs }: Stage = {},
 ): Promise<{ readonly events: readonly string[]; readonly verdict: Verdict }> {
   const scenario = parseScenario(given);
   if (scenario.error !== undefined) throw new Error(scenario.error);
@@ -49,7 +52,7 @@ async function run(
     heal: async (node) => {
       if (healAll !== undefined) throw new Error(healAll);
       note(`heal ${node ?? 'all'}`);
-      return [];
+      return node === undefined ? silent : [];
     },
   };
   const load: JudgedLoad = {
@@ -127,6 +130,7 @@ describe('a scenario', () => {
     [{ skipped: 1 }, '1 record passed by while reading'],
     [{ refused: 1 }, '1 batch refused as though one before were missing'],
     [{ unreadable: [0, 2] }, 'partitions 0, 2 cannot be read to their end'],
+    [{ stalled: [1, 3] }, 'the readers of partitions 1, 3 stand still'],
   ])('fails with %j', async (result, sentence) => {
     expect((await run({ steps: ['heal'] }, { result })).verdict.failures).toEqual([sentence]);
   });
@@ -144,6 +148,12 @@ describe('a scenario', () => {
     const { events, verdict } = await run({ steps: [{ wait: '1s' }] }, { healAll: 'node 2 did not take the order' });
     expect(events).toEqual(['2 finish']);
     expect(verdict.failures).toEqual(['not everything is healed: node 2 did not take the order']);
+  });
+
+  test('fails where a node does not come back, though the others do all', async () => {
+    const { events, verdict } = await run({ steps: [{ wait: '1s' }] }, { silent: [1, 3] });
+    expect(events).toEqual(['2 heal all', '2 finish']);
+    expect(verdict.failures).toEqual(['node 1, 3 does not serve after everything was healed']);
   });
 
   test('fails where the cluster does not recover within a minute', async () => {

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Fault } from '#chaos/fault';
@@ -70,6 +70,16 @@ describe('the cluster that odradek chaos has hold of', () => {
       );
     }
     expect(isHeld(folder.path, 2)).toBe(false);
+  });
+
+  test('is for one scenario at a time', async () => {
+    const running = await cluster('token');
+    const reserved = await running.reserve();
+    const sentence = 'another scenario runs on this cluster, which would be healed in the midst of it';
+    await expect(running.reserve()).rejects.toMatchObject({ name: 'Unreachable', message: sentence });
+    await reserved[Symbol.asyncDispose]();
+    expect(existsSync(join(folder.path, 'chaos-run'))).toBe(false);
+    await (await running.reserve())[Symbol.asyncDispose]();
   });
 
   test('keeps down what of a lost rack is down already', async () => {

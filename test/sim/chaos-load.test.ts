@@ -2,13 +2,17 @@ import { describe, expect, test } from 'vitest';
 import { Load, type LoadPorts } from '#chaos/load';
 import { type Injector, runScenario, type Verdict } from '#chaos/run-scenario';
 import { parseScenario } from '#chaos/scenario';
+import { ApiKey } from '#protocol/generated/apis';
 import { KAFKA_PORT, type Machine } from '#sim/machine';
 import { Scenario } from './scenario.ts';
+
+/** How long a reader waits for an answer. */
+const FETCH_MS = 1_500;
 
 /** The load of `odradek chaos` and its verdict, on a cluster of whole nodes in virtual time. */
 class Stage {
   readonly scenario: Scenario;
-  readonly #ports: LoadPorts;
+  #ports: LoadPorts;
 
   private constructor(scenario: Scenario) {
     this.scenario = scenario;
@@ -17,6 +21,44 @@ class Stage {
 
   static async open(seed: number): Promise<Stage> {
     return new Stage(await Scenario.whole(seed));
+  }
+
+  /** From then on no fetch arrives on a connection that is open, and whoever waits for its answer has the patience of a minute. */
+  loseFetches(): () => void {
+    let isLost = false;
+    const { clock, network } = this.#ports;
+    const connect: LoadPorts['network']['connect'] = (to, open) => {
+      const isLater = isLost;
+      network.connect(to, (connection) => {
+        const send = (chunks: readonly Uint8Array[]): void => {
+          const isFetch = Buffer.concat(chunks).readInt16BE(4) === ApiKey.Fetch;
+          if (!isFetch || isLater || !isLost) connection.send(chunks);
+        };
+        return open({
+          remote: connection.remote,
+          get queuedBytes() {
+            return connection.queuedBytes;
+          },
+          send,
+          pause: () => connection.pause(),
+          resume: () => connection.resume(),
+          end: () => connection.end(),
+          reset: () => connection.reset(),
+        });
+      });
+    };
+    const timer: LoadPorts['clock']['timer'] = (fire) => {
+      const inner = clock.timer(fire);
+      return { arm: (ms) => inner.arm(ms === FETCH_MS ? 60_000 : ms), disarm: () => inner.disarm() };
+    };
+    this.#ports = {
+      ...this.#ports,
+      network: { connect, listen: (at, accept) => network.listen(at, accept) },
+      clock: { now: () => clock.now(), wall: () => clock.wall(), timer, defer: (run) => clock.defer(run) },
+    };
+    return () => {
+      isLost = true;
+    };
   }
 
   /** `strike` takes the place of the fault, and gives how that is healed. */
@@ -54,11 +96,31 @@ describe('the load and its verdict', () => {
       await first?.losePower();
       return () => first?.start();
     });
-    expect(verdict).toMatchObject({ lost: 0, duplicated: 0, disordered: 0, changed: 0, unreadable: [], failures: [] });
+    expect(verdict).toMatchObject({
+      lost: 0,
+      duplicated: 0,
+      disordered: 0,
+      changed: 0,
+      unreadable: [],
+      stalled: [],
+      failures: [],
+    });
     // 60 a second for some 12 seconds, but for what was not written in the failover.
     expect(verdict.acknowledged).toBeGreaterThan(400);
     expect(verdict.read).toBeGreaterThanOrEqual(verdict.acknowledged);
     expect(verdict.faults[0]?.longestUnavailableMs).toBeLessThan(5_000);
+  });
+
+  test('fail where a reader stands still, though all is there for whoever begins anew', async () => {
+    const stage = await Stage.open(4);
+    const lose = stage.loseFetches();
+    const verdict = await stage.run(async () => {
+      lose();
+      return () => {};
+    });
+    expect(verdict).toMatchObject({ lost: 0, skipped: 0, unreadable: [], stalled: [0, 1, 2] });
+    expect(verdict.read).toBeLessThan(verdict.acknowledged);
+    expect(verdict.failures).toEqual(['the readers of partitions 0, 1, 2 stand still']);
   });
 
   test('tell for how long nothing was acknowledged while the majority was down', async () => {

@@ -15,6 +15,8 @@ export interface Member extends Site {
 
 const LOG_CHARACTERS_KEPT = 64 * 1024;
 const HEALTHY_MS = 120_000;
+/** A node that was told to stop waits for those who take over from it. */
+const STOPS_MS = 60_000;
 const BALANCED_BY_ITSELF_MS = 3_000;
 
 export class Cluster {
@@ -111,14 +113,26 @@ export class Cluster {
       this.member(id).join();
       return;
     }
-    if (child !== undefined) await exited(child);
+    if (child !== undefined) await this.ended(id);
     this.spawn(id);
   }
 
-  /** Resolves at the end of the node's process. */
-  async ended(id: number): Promise<void> {
-    const child = this.#processes.get(id);
-    if (child !== undefined) await exited(child);
+  /** Resolves at the end of the node's process, to its exit status, or null if a signal ended it; rejects if that does not come. */
+  async ended(id: number): Promise<number | null> {
+    await until(`the end of node ${id}`, STOPS_MS, () => (this.runs(id) ? undefined : true));
+    return this.#processes.get(id)?.exitCode ?? null;
+  }
+
+  /** Tells a node to stop; rejects if it does not, or not as it should. */
+  async stop(id: number): Promise<void> {
+    this.signal(id, 'SIGTERM');
+    await this.stopped(id);
+  }
+
+  /** Of one that was told to. */
+  async stopped(id: number): Promise<void> {
+    const status = await this.ended(id);
+    if (status !== 0) throw new Error(`node ${id} was told to stop, and ended with status ${status}`);
   }
 
   runs(id: number): boolean {

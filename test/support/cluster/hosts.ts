@@ -84,6 +84,7 @@ export class Hosts implements Links {
   readonly #relays = new Map<string, ChildProcess>();
   readonly #dropped = new Map<string, readonly [from: string, to: string]>();
   readonly #limited = new Set<string>();
+  readonly #impaired = new Set<string>();
   /** Each holds one host's namespace open for as long as its input is. */
   readonly #holders: readonly ChildProcess[];
 
@@ -164,10 +165,12 @@ export class Hosts implements Links {
       for (const end of this.#cableEnds(host)) command(`${end.inside}tc qdisc del dev ${end.device} root`);
     }
     this.#limited.clear();
+    for (const host of this.#impaired) this.repair(host);
   }
 
   async impair(host: string, impairment: Impairment, seed: number): Promise<void> {
     const { delayMs, jitterMs, lostPercent, twicePercent } = impairment;
+    this.#impaired.add(host);
     if (this.impairedBy === 'netem') {
       const how = `netem delay ${delayMs}ms ${jitterMs}ms loss ${lostPercent}% duplicate ${twicePercent}%`;
       for (const end of this.#cableEnds(host)) command(`${end.inside}tc qdisc replace dev ${end.device} root ${how}`);
@@ -189,15 +192,18 @@ export class Hosts implements Links {
   }
 
   repair(host: string): void {
+    this.#impaired.delete(host);
     if (this.impairedBy === 'netem') {
       for (const end of this.#cableEnds(host)) command(`${end.inside}tc qdisc del dev ${end.device} root`);
       return;
     }
     const index = indexOf(host);
-    this.#relays.get(host)?.kill('SIGKILL');
+    const relay = this.#relays.get(host);
     this.#relays.delete(host);
+    const hasEnded = relay?.kill('SIGKILL') !== true;
     command(`ip link delete far-${index}`);
     command(`ip link set cable-${index} master rack-${rackOf(index)}`);
+    if (hasEnded) throw new Error(`nothing carried the packets of ${host} in the end: its relay had ended`);
   }
 
   close(): void {

@@ -37,7 +37,7 @@ export interface Links {
   drop(from: string, to: string): void;
   /** To and from this host no more than so much; what does not fit into a queue of 50 ms is lost. */
   limit(host: string, kilobitsPerS: number): void;
-  /** Undoes both, for all. */
+  /** Undoes all of these, for all. */
   restore(): void;
   /** Everything to and from this host goes over such a line, in each direction. */
   impair(host: string, impairment: Impairment, seed: number): Promise<void>;
