@@ -91,6 +91,44 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    anomaly: 'lost-write',
+    bad: [
+      'somebody has read the last value, and it is not there in the end',
+      (s) =>
+        three(s)
+          .polled(B, { 'q-0': [0, 1, 1, 2, 2, 3] })
+          .assigned(FINAL, 'q-0', 0)
+          .polled(FINAL, { 'q-0': [0, 1, 1, 2] }),
+    ],
+    good: [
+      'who read to the end before is no final reader',
+      (s) =>
+        readThree(three(s).assigned(B, 'q-0', 0))
+          .polled(C, { 'q-0': [0, 1, 1, 2, 2, 3] })
+          .polled(B, { 'q-0': [0, 1] }),
+    ],
+  },
+  {
+    anomaly: 'lost-write',
+    bad: [
+      'everything was read, and nothing is there in the end',
+      (s) =>
+        three(s)
+          .polled(B, { 'q-0': [0, 1, 1, 2, 2, 3] })
+          .assigned(FINAL, 'q-0', 0)
+          .polled(FINAL, {}),
+    ],
+    good: [
+      'the final reader is to begin behind the first, and what was aborted is not there',
+      (s) =>
+        three(s)
+          .did(A, 'txn', 'fail', ['send', 'q-0', 4, 3])
+          .polled(UNCOMMITTED, { 'q-0': [0, 1, 1, 2, 2, 3, 3, 4] })
+          .assigned(FINAL, 'q-0', 1)
+          .polled(FINAL, { 'q-0': [1, 2, 2, 3] }),
+    ],
+  },
+  {
     anomaly: 'unseen',
     bad: ['the last value is acknowledged, and nobody read it', (s) => three(s).polled(FINAL, { 'q-0': [0, 1, 1, 2] })],
     good: [
@@ -337,6 +375,43 @@ const CASES: readonly Case[] = [
       (s) =>
         readThree(three(s))
           .polled(B, { 'q-0': [0, 1] })
+          .assigned(B, 'q-0', 2)
+          .polled(B, { 'q-0': [2, 3] }),
+    ],
+  },
+  {
+    anomaly: 'poll-skip',
+    bad: [
+      'the first poll begins behind the record where it was to begin',
+      (s) =>
+        readThree(three(s))
+          .assigned(B, 'q-0', 0)
+          .polled(B, { 'q-0': [1, 2] }),
+    ],
+    good: [
+      'there is none between where it was to begin and what it reads',
+      (s) =>
+        s
+          .sent(A, 'q-0', 1, 4)
+          .assigned(B, 'q-0', 0)
+          .polled(B, { 'q-0': [4, 1] })
+          .assigned(UNCOMMITTED, 'q-0', 2)
+          .polled(UNCOMMITTED, { 'q-0': [4, 1] }),
+    ],
+  },
+  {
+    anomaly: 'nonmonotonic-poll',
+    bad: [
+      'the first poll brings what lies below where it was to begin',
+      (s) =>
+        readThree(three(s))
+          .assigned(B, 'q-0', 2)
+          .polled(B, { 'q-0': [1, 2] }),
+    ],
+    good: [
+      'it brings what lies there',
+      (s) =>
+        readThree(three(s))
           .assigned(B, 'q-0', 2)
           .polled(B, { 'q-0': [2, 3] }),
     ],

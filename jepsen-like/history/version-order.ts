@@ -107,16 +107,20 @@ export class VersionOrder {
   /** How far a reader is that has read this position; to one that reads only what is committed the rest is not there: NONE. */
   rank(key: number, position: number, readsCommitted: boolean): number {
     if (!readsCommitted) return position;
-    const { committedUpTo } = this.#of(key);
-    const rank = committedUpTo[position] ?? 0;
-    return rank > (committedUpTo[position - 1] ?? 0) ? rank : NONE;
+    const rank = this.rankUpTo(key, position, true);
+    return rank > this.rankUpTo(key, position - 1, true) ? rank : NONE;
+  }
+
+  /** How far a reader is to whom nothing up to and with this position is to come any more. */
+  rankUpTo(key: number, position: number, readsCommitted: boolean): number {
+    return readsCommitted ? (this.#of(key).committedUpTo[position] ?? 0) : position;
   }
 
   /** The next position that must have committed, or NONE. */
   nextCommitted(key: number, position: number): number {
     const { committedUpTo } = this.#of(key);
     for (let next = position + 1; next < committedUpTo.length; next += 1) {
-      if (committedUpTo[next] !== committedUpTo[next - 1]) return next;
+      if ((committedUpTo[next] ?? 0) !== (committedUpTo[next - 1] ?? 0)) return next;
     }
     return NONE;
   }

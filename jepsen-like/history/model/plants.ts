@@ -105,11 +105,12 @@ export class Doctored {
     });
   }
 
-  /** Nobody has read it, or nobody of a group; nor do operations that never ended say so. */
-  forget(key: Key, value: number, group?: string): void {
-    const groups = new Map(this.lines.flatMap((line) => (line.type === 'client' ? [[line.p, line.group]] : [])));
+  /** Nobody has read it, or none of some clients; nor do operations that never ended say so. */
+  forget(key: Key, value: number, by: (client: ClientLine) => boolean = () => true): void {
+    const clients = this.lines.filter((line) => line.type === 'client');
+    const forgetful = new Set(clients.filter(by).map(({ p }) => p));
     for (const line of this.lines) {
-      if (!('ops' in line) || (group !== undefined && groups.get(line.p) !== group)) continue;
+      if (!('ops' in line) || !forgetful.has(line.p)) continue;
       for (const part of line.ops ?? []) {
         const pairs = part[0] === 'poll' ? ((part[1]?.[key] ?? []) as number[]) : [];
         const index = pairs.findIndex((each, at) => at % 2 === 1 && each === value);
@@ -163,7 +164,7 @@ interface Sent {
 }
 
 /** What the last read_committed reader was given, by key: runs in their order. */
-function lastRuns(history: Doctored): readonly (readonly Run[])[] {
+export function lastRuns(history: Doctored): readonly (readonly Run[])[] {
   const last = history.ended.findLast(
     ({ client, begin }) => client.isolation === 'read_committed' && begin.f === 'poll',
   );
@@ -172,7 +173,7 @@ function lastRuns(history: Doctored): readonly (readonly Run[])[] {
 }
 
 /** Where in a run a record lies of which it is certain that it must be there. */
-function certain(history: Doctored, run: Run, from: number, to: number): readonly number[] {
+export function certain(history: Doctored, run: Run, from: number, to: number): readonly number[] {
   const sent = new Set(
     history
       .sent()
@@ -328,7 +329,7 @@ export const PLANTS: Partial<Readonly<Record<Anomaly, (history: Doctored) => voi
       .sent()
       .filter((sent) => commits.some(([, key, upTo]) => key === sent.key && sent.offset < upTo));
     const { key, value } = history.pick(passed);
-    history.forget(key, value, 'group');
+    history.forget(key, value, ({ group }) => group === 'group');
   },
 };
 
