@@ -12,7 +12,7 @@ import type {
 import type { Anomaly } from '../anomalies.ts';
 
 /** An operation that was ended, by its lines; its parts may be changed. */
-interface Ended {
+export interface Ended {
   readonly client: ClientLine;
   readonly begin: Mutable<InvocationLine>;
   readonly end: Mutable<CompletionLine> & { ops: MicroOperation[] };
@@ -24,8 +24,8 @@ interface Ended {
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /** Above all values, offsets and numbers of processes of a model; and behind its end. */
-const BEYOND = 1_000_000;
-const END_MS = 1_000_000_000;
+export const BEYOND = 1_000_000;
+export const END_MS = 1_000_000_000;
 
 /** A recorded history, to put a fault into. */
 export class Doctored {
@@ -188,7 +188,7 @@ export function certain(history: Doctored, run: Run, from: number, to: number): 
 const ofCopier = ({ end, client }: Ended): boolean =>
   end.type === 'ok' && client.group === 'copier' && end.ops.length > 2;
 
-const safe = { acks: 'all', idempotent: true, isolation: 'read_committed' } as const;
+export const safe = { acks: 'all', idempotent: true, isolation: 'read_committed' } as const;
 
 /** Each puts one fault of its kind into a history. */
 export const PLANTS: Partial<Readonly<Record<Anomaly, (history: Doctored) => void>>> = {
@@ -256,6 +256,11 @@ export const PLANTS: Partial<Readonly<Record<Anomaly, (history: Doctored) => voi
   'nonmonotonic-send': (history) => {
     history.exchange(
       ...pairOf(history, (a, b) => a.operation.to < b.operation.from && a.operation.client === b.operation.client),
+    );
+  },
+  'nonmonotonic-send-realtime': (history) => {
+    history.exchange(
+      ...pairOf(history, (a, b) => a.operation.to < b.operation.from && a.operation.client.p !== b.operation.client.p),
     );
   },
   'G1c-wr': (history) => {
