@@ -12,6 +12,7 @@ export const ANOMALIES = {
   'nonmonotonic-poll': 'fails',
   'int-nonmonotonic-send': 'fails',
   'nonmonotonic-send': 'fails',
+  'nonmonotonic-send-realtime': 'fails',
   unseen: 'fails',
   'G1c-wr': 'fails',
   'G1c-wr-process': 'fails',

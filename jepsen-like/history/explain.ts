@@ -24,7 +24,8 @@ export function operationText(history: History, op: number, keys: ReadonlySet<nu
   const outcome = end === Number.POSITIVE_INFINITY ? 'never ended' : history.outcome(op);
   const times = `${milliseconds(history.invokedMs.at(op))} to ${end === Number.POSITIVE_INFINITY ? 'the end' : milliseconds(end)}`;
   const head = `process ${history.process.at(op)}, ${times}, ${history.f(op)} ${outcome}`;
-  return `${head}${error === undefined ? '' : ` (${error})`}: ${told.join(', ')}${faultsDuring(history, op)}`;
+  const what = told.length === 0 ? '' : `: ${told.join(', ')}`;
+  return `${head}${error === undefined ? '' : ` (${error})`}${what}${faultsDuring(history, op)}`;
 }
 
 /** A sentence, and below it the operations that it speaks of. */

@@ -1,18 +1,21 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HistoryError } from '#history/format';
 import { temporaryFolder } from '../../test/support/temporary-folder.ts';
 import type { History } from './history.ts';
 import { load } from './loader.ts';
 import { readLines } from './read-lines.ts';
-import { A, FINAL, Scenario } from './scenario.ts';
+import { A, FINAL, M, Scenario } from './scenario.ts';
 import { judge } from './verdict.ts';
 
 const HEADER = '{"type":"history","version":1,"name":"by hand"}';
 const CLIENT = '{"t":1,"type":"client","p":1,"acks":"all","idempotent":true,"isolation":"read_committed","group":"g"}';
 const SEND = '{"t":2,"type":"invoke","p":1,"f":"send","ops":[["send","q-0",7]]}';
 const SENT = '{"t":3,"type":"ok","p":1,"ops":[["send","q-0",7,0]]}';
+
+const POLL = '{"t":2,"type":"invoke","p":1,"f":"poll","ops":[["poll"]]}';
 
 const loaded = (...lines: readonly string[]): History => load(lines.map((text) => ({ text, whole: true })));
 
@@ -61,6 +64,81 @@ describe('a history is refused, by the number of its line, that', () => {
     ['is empty', [], 'line 1 is not there'],
     ['has no header', [CLIENT], 'line 1 begins no history of version 1'],
     ['is of another version', ['{"type":"history","version":2,"name":""}'], 'line 1 begins no history of version 1'],
+    ['is a list', ['[1]'], 'line 1 is no object'],
+    ['is null', [HEADER, 'null'], 'line 2 is no object'],
+    ['has no name', ['{"type":"history","version":1}'], 'line 1 says no name, where a text belongs'],
+    [
+      'promises what is no acks',
+      [HEADER, CLIENT.replace('"all"', '-1')],
+      'line 2 says -1 acks, where 0 or 1 or "all" belongs',
+    ],
+    [
+      'has an isolation that there is not',
+      [HEADER, CLIENT.replace('read_committed', 'serializable')],
+      'line 2 says "serializable" isolation, where "read_committed" or "read_uncommitted" belongs',
+    ],
+    [
+      'goes on for who is not there',
+      [HEADER, CLIENT.replace('"p":1', '"p":1,"after":7')],
+      'line 2 goes on for process 7, which no line declares',
+    ],
+    [
+      'has a process that is no number',
+      [HEADER, CLIENT.replace('"p":1', '"p":"1"')],
+      'line 2 says "1" p, where a whole number belongs',
+    ],
+    ['has no time', [HEADER, CLIENT.replace('"t":1,', '')], 'line 2 goes back in time'],
+    [
+      'begins without parts',
+      [HEADER, CLIENT, SEND.replace(/"ops".*]/, '"ops":0')],
+      'line 3 says 0 ops, where a list of parts, each a list belongs',
+    ],
+    [
+      'ends with a part that is none',
+      [HEADER, CLIENT, SEND, '{"t":3,"type":"ok","p":1,"ops":[null]}'],
+      'line 4 says [null] ops, where a list of parts, each a list belongs',
+    ],
+    [
+      'has a fault that neither begins nor ends',
+      [HEADER, '{"t":1,"type":"fault","name":"kill","target":"n1","phase":"now"}'],
+      'line 2 says "now" phase, where "begin" or "end" belongs',
+    ],
+    ['copies nothing', [HEADER, '{"t":1,"type":"copy","from":"a"}'], 'line 2 says no to, where a text belongs'],
+    [
+      'revokes what is no list',
+      [HEADER, CLIENT, '{"t":2,"type":"rebalance","p":1,"revoked":"q-0"}'],
+      'line 3 says "q-0" revoked, where a list belongs',
+    ],
+    [
+      'has an offset below zero',
+      [HEADER, CLIENT, SEND, SENT.replace('7,0', '7,-1')],
+      'line 4 has -1 where an offset belongs',
+    ],
+    [
+      'has an offset that is a text',
+      [HEADER, CLIENT, SEND, SENT.replace('7,0', '7,"0"')],
+      'line 4 has 0 where a whole number belongs',
+    ],
+    [
+      'polls what is no object',
+      [HEADER, CLIENT, POLL, '{"t":3,"type":"ok","p":1,"ops":[["poll",null]]}'],
+      'line 4 polls what is no object',
+    ],
+    [
+      'polls what is no list',
+      [HEADER, CLIENT, POLL, '{"t":3,"type":"ok","p":1,"ops":[["poll",{"q-0":"0712"}]]}'],
+      'line 4 polls no list of q-0',
+    ],
+    [
+      'asks for no group',
+      [
+        HEADER,
+        '{"t":1,"type":"client","p":1}',
+        '{"t":2,"type":"invoke","p":1,"f":"committed","ops":[["committed","q-0"]]}',
+        '{"t":3,"type":"ok","p":1,"ops":[["committed","q-0",1]]}',
+      ],
+      'line 4 asks what is committed for no group',
+    ],
     ['has two headers', [HEADER, HEADER], 'line 2 begins another history'],
     ['is torn in the middle', [HEADER, '{"t":1,', CLIENT], 'line 2 is not JSON'],
     ['goes back in time', [HEADER, CLIENT, SEND, '{"t":1,"type":"ok","p":1}'], 'line 4 goes back in time'],
@@ -147,4 +225,48 @@ describe('a history is refused, by the number of its line, that', () => {
   ])('%s', (_, lines, message) => {
     expect(() => loaded(...lines)).toThrow(new HistoryError(message));
   });
+});
+
+/** Every kind of line and part. */
+function variety(): readonly unknown[] {
+  const scenario = new Scenario().sent(A, 'q-0', 1, 0).polled(M, { 'q-0': [0, 1] });
+  scenario.recorder.copy('q', 'r', 'group');
+  scenario.recorder.fault({ name: 'kill', target: 'node 1', phase: 'begin' });
+  scenario.recorder.client({ p: 9, group: 'group', protocol: 'consumer', after: A, reset: 'earliest', ordered: true });
+  return scenario
+    .assigned(FINAL, 'q-0', 0)
+    .rebalanced(M, 1, { 'q-0': 0 }, 'q-1')
+    .did(M, 'txn', 'ok', ['copy', 'r-0', 2, 'q-0', 0, 0], ['commit', 'q-0', 1])
+    .did(M, 'committed', 'ok', ['committed', 'q-0', 1])
+    .did(M, 'subscribe', 'fail', ['subscribe', 'q'])
+    .text.trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+/** Puts something else in the place that the steps lead to. */
+function replaced(value: unknown, steps: readonly number[], by: unknown): unknown {
+  const [step, ...others] = steps;
+  if (typeof value !== 'object' || value === null || step === undefined) return by;
+  const keys = Object.keys(value);
+  const key = keys[step % keys.length];
+  if (key === undefined) return by;
+  const changed = replaced((value as Record<string, unknown>)[key], others, by);
+  return Array.isArray(value) ? value.with(Number(key), changed) : { ...value, [key]: changed };
+}
+
+test('whatever stands anywhere in a line, the history is judged or refused', () => {
+  const lines = variety();
+  fc.assert(
+    fc.property(fc.array(fc.nat(40), { minLength: 2, maxLength: 6 }), fc.jsonValue(), (steps, by) => {
+      const changed = replaced(lines, steps, by) as readonly unknown[];
+      const texts = changed.map((line) => ({ text: JSON.stringify(line), whole: true }));
+      try {
+        judge(load(texts));
+      } catch (failure) {
+        expect((failure as Error).name, (failure as Error).stack).toBe('HistoryError');
+      }
+    }),
+    { numRuns: 2_000 },
+  );
 });

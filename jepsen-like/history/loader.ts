@@ -14,6 +14,7 @@ import {
   VERSION,
 } from '#history/format';
 import { History, NEVER, NONE, type Rebalance, Row } from './history.ts';
+import { faultOfShape } from './shape.ts';
 
 interface Pending {
   readonly line: InvocationLine;
@@ -62,6 +63,8 @@ class Loader {
       this.#history.torn = true;
       return;
     }
+    const fault = faultOfShape(line);
+    if (fault !== undefined) this.#refuse(fault);
     if (this.#event === 0) {
       if (line.type !== 'history' || line.version !== VERSION) this.#refuse(`begins no history of version ${VERSION}`);
       this.#history.name = line.name;
@@ -85,7 +88,7 @@ class Loader {
 
   #take(line: HistoryLine): void {
     if (line.type === 'history') this.#refuse('begins another history');
-    if (typeof line.t !== 'number' || line.t < this.#lastMs) this.#refuse('goes back in time');
+    if (!(Number.isFinite(line.t) && line.t >= this.#lastMs)) this.#refuse('goes back in time');
     this.#lastMs = line.t;
     switch (line.type) {
       case 'fault':
@@ -104,7 +107,7 @@ class Loader {
         this.#rebalance(line);
         break;
       default:
-        if (!OUTCOMES.includes(line.type)) this.#refuse(`is of no known type: ${String(line.type)}`);
+        if (!OUTCOMES.includes(line.type)) this.#refuse(`is of no known type: ${shown(line.type)}`);
         this.#complete(line);
     }
     this.#lastLineOf.set(line.p, this.#event);
@@ -112,6 +115,9 @@ class Loader {
 
   #client(line: ClientLine): void {
     if (this.#history.clients.has(line.p)) this.#refuse(`declares process ${line.p} again`);
+    if (line.after !== undefined && !this.#history.clients.has(line.after)) {
+      this.#refuse(`goes on for process ${line.after}, which no line declares`);
+    }
     this.#history.clients.set(line.p, line);
   }
 
@@ -119,7 +125,7 @@ class Loader {
     if (!this.#history.clients.has(line.p)) this.#refuse(`is of process ${line.p}, which no line declares`);
     if (this.#pending.has(line.p)) this.#refuse(`begins a second operation of process ${line.p}`);
     if (this.#over.has(line.p)) this.#refuse(`is of process ${line.p}, which ended with an unknown outcome`);
-    if (!FUNCTIONS.includes(line.f)) this.#refuse(`has no known function: ${String(line.f)}`);
+    if (!FUNCTIONS.includes(line.f)) this.#refuse(`has no known function: ${shown(line.f)}`);
     this.#pending.set(line.p, { line, event: this.#event });
   }
 
@@ -150,7 +156,7 @@ class Loader {
       this.#told.delete(p);
     }
     for (const part of completion.ops ?? invocation.ops) {
-      if (!PARTS[f].includes(part[0])) this.#refuse(`has a ${String(part[0])} in a ${f}`);
+      if (!PARTS[f].includes(part[0])) this.#refuse(`has a ${shown(part[0])} in a ${f}`);
       this.#part(op, part, completion.type);
     }
   }
@@ -164,21 +170,22 @@ class Loader {
         const row = this.#send(op, part[1], part[2], part[5]);
         this.#history.copyRow.push(row);
         this.#history.copyKey.push(this.#key(part[3]));
-        this.#history.copyOffset.push(this.#whole(part[4]));
+        this.#history.copyOffset.push(this.#offset(part[4]));
         return;
       }
       case 'poll':
         return this.#poll(op, part[1]);
       case 'commit':
         if (this.#history.client(op)?.group === undefined) this.#refuse('commits for no group');
-        this.#row(Row.Commit, this.#key(part[1]), this.#whole(part[2]));
+        this.#row(Row.Commit, this.#key(part[1]), this.#offset(part[2]));
         return;
       case 'committed':
+        if (this.#history.client(op)?.group === undefined) this.#refuse('asks what is committed for no group');
         // Nothing was seen, if there was no answer.
-        if (outcome === 'ok') this.#row(Row.Committed, this.#key(part[1]), part[2] ?? NONE);
+        if (outcome === 'ok') this.#row(Row.Committed, this.#key(part[1]), this.#offsetOrNone(part[2]));
         return;
       case 'assign':
-        this.#row(Row.Assign, this.#key(part[1]), part[2] ?? NONE);
+        this.#row(Row.Assign, this.#key(part[1]), this.#offsetOrNone(part[2]));
         return;
       case 'subscribe':
         return;
@@ -194,7 +201,7 @@ class Loader {
     const writers = this.#history.versionWriter;
     if (writers.at(version) !== NONE) this.#refuse(`sends ${value} to ${key} a second time`);
     writers.set(version, op);
-    return this.#row(Row.Send, version, offset ?? NONE);
+    return this.#row(Row.Send, version, this.#offsetOrNone(offset));
   }
 
   #poll(op: number, records: Readonly<Record<Key, readonly number[]>> = {}): void {
@@ -202,12 +209,14 @@ class Loader {
     if (client?.isolation === undefined) {
       this.#refuse(`polls in process ${client?.p}, whose isolation is not declared`);
     }
+    if (typeof records !== 'object' || records === null) this.#refuse('polls what is no object');
     for (const name of Object.keys(records)) {
       const pairs = records[name] ?? [];
+      if (!Array.isArray(pairs)) this.#refuse(`polls no list of ${name}`);
       if (pairs.length % 2 !== 0) this.#refuse(`polls an offset of ${name} without its value`);
       const key = this.#key(name);
       for (let index = 0; index < pairs.length; index += 2) {
-        this.#row(Row.Read, this.#version(key, this.#whole(pairs[index + 1])), this.#whole(pairs[index]));
+        this.#row(Row.Read, this.#version(key, this.#whole(pairs[index + 1])), this.#offset(pairs[index]));
       }
     }
   }
@@ -218,8 +227,8 @@ class Loader {
       event: this.#event,
       since: this.#lastLineOf.get(p) ?? 0,
       p,
-      generation: generation === undefined ? NONE : this.#whole(generation),
-      assigned: new Map(Object.entries(assigned).map(([key, offset]) => [this.#key(key), offset ?? NONE])),
+      generation: generation ?? NONE,
+      assigned: new Map(Object.entries(assigned).map(([key, offset]) => [this.#key(key), this.#offsetOrNone(offset)])),
       revoked: revoked.map((key) => this.#key(key)),
     };
     this.#history.rebalances.push(rebalance);
@@ -237,7 +246,8 @@ class Loader {
   #key(name: Key): number {
     const known = this.#keyNumbers.get(name);
     if (known !== undefined) return known;
-    if (!/.-\d+$/.test(name)) this.#refuse(`has a key that is no topic-partition: ${name}`);
+    if (typeof name !== 'string' || !/.-\d+$/.test(name))
+      this.#refuse(`has a key that is no topic-partition: ${shown(name)}`);
     const key = this.#history.keys.push(name) - 1;
     this.#keyNumbers.set(name, key);
     this.#versions.push(new Map());
@@ -255,8 +265,22 @@ class Loader {
     return version;
   }
 
-  #whole(value: number | undefined): number {
-    if (!Number.isSafeInteger(value)) this.#refuse(`has ${String(value)} where a whole number belongs`);
+  #offset(value: number | undefined): number {
+    if (this.#whole(value) < 0) this.#refuse(`has ${shown(value)} where an offset belongs`);
     return value as number;
   }
+
+  #offsetOrNone(value: number | null | undefined): number {
+    return value === undefined || value === null ? NONE : this.#offset(value);
+  }
+
+  #whole(value: number | undefined): number {
+    if (!Number.isSafeInteger(value)) this.#refuse(`has ${shown(value)} where a whole number belongs`);
+    return value as number;
+  }
+}
+
+/** A text as it is, anything else as JSON. */
+function shown(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'nothing');
 }

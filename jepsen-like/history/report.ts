@@ -14,6 +14,7 @@ export function report(verdict: Verdict): string {
     ['faults', verdict.faults],
     ['acknowledged', verdict.acknowledged],
     ['read', verdict.read],
+    ...unreadRow(verdict),
     ['lost', verdict.lost],
     ['duplicated', verdict.duplicated],
     ...longest.map(({ key, ms, fromMs }) => {
@@ -29,6 +30,14 @@ export function report(verdict: Verdict): string {
   const torn = verdict.torn ? ['  the last line is torn: the recorder was killed'] : [];
   const head = `${verdict.name}: ${verdict.failed ? 'FAILED' : 'nothing that fails was found'}`;
   return [head, ...lines, ...torn, ...explanations(verdict)].join('\n');
+}
+
+/** Of what nobody has read in the end it is not known what was lost after it had been read. */
+function unreadRow({ unreadKeys, acknowledgedKeys }: Verdict): readonly (readonly [string, string])[] {
+  if (unreadKeys.length === 0) return [];
+  const more = unreadKeys.length > KEYS ? ', …' : '';
+  const which = `${unreadKeys.slice(0, KEYS).join(', ')}${more}`;
+  return [['not read in the end', `${unreadKeys.length} of ${acknowledgedKeys.size} partitions: ${which}`]];
 }
 
 function lagText({ ms, key, p, atMs }: NonNullable<Verdict['worstLag']>): string {

@@ -91,6 +91,62 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    anomaly: 'lost-write',
+    bad: [
+      'somebody has read the last value, and it is not there in the end',
+      (s) =>
+        three(s)
+          .polled(B, { 'q-0': [0, 1, 1, 2, 2, 3] })
+          .assigned(FINAL, 'q-0', 0)
+          .polled(FINAL, { 'q-0': [0, 1, 1, 2] }),
+    ],
+    good: [
+      'who read to the end before is no final reader',
+      (s) =>
+        readThree(three(s).assigned(B, 'q-0', 0))
+          .polled(C, { 'q-0': [0, 1, 1, 2, 2, 3] })
+          .polled(B, { 'q-0': [0, 1] }),
+    ],
+  },
+  {
+    anomaly: 'lost-write',
+    bad: [
+      'everything was read, and nothing is there in the end',
+      (s) =>
+        three(s)
+          .polled(B, { 'q-0': [0, 1, 1, 2, 2, 3] })
+          .assigned(FINAL, 'q-0', 0)
+          .polled(FINAL, {}),
+    ],
+    good: [
+      'the final reader is to begin behind the first, and what was aborted is not there',
+      (s) =>
+        three(s)
+          .did(A, 'txn', 'fail', ['send', 'q-0', 4, 3])
+          .polled(UNCOMMITTED, { 'q-0': [0, 1, 1, 2, 2, 3, 3, 4] })
+          .assigned(FINAL, 'q-0', 1)
+          .polled(FINAL, { 'q-0': [1, 2, 2, 3] }),
+    ],
+  },
+  {
+    anomaly: 'unseen',
+    bad: [
+      'the offset of a transaction is found, of which nothing else is there',
+      (s) =>
+        s
+          .did(M, 'txn', 'info', ['send', 'q-0', 1], ['commit', 'r-0', 5])
+          .did(N, 'committed', 'ok', ['committed', 'r-0', 5]),
+    ],
+    good: [
+      'another operation has committed that offset too',
+      (s) =>
+        s
+          .committed(N, 3, 'ok', 'r-0', 5)
+          .did(M, 'txn', 'info', ['send', 'q-0', 1], ['commit', 'r-0', 5])
+          .did(N, 'committed', 'ok', ['committed', 'r-0', 5]),
+    ],
+  },
+  {
     anomaly: 'unseen',
     bad: ['the last value is acknowledged, and nobody read it', (s) => three(s).polled(FINAL, { 'q-0': [0, 1, 1, 2] })],
     good: [
@@ -193,6 +249,27 @@ const CASES: readonly Case[] = [
           .sent(WEAK, 'q-0', 1, 0)
           .sent(B, 'q-0', 2, 0)
           .polled(FINAL, { 'q-0': [0, 2] }),
+    ],
+  },
+  {
+    anomaly: 'inconsistent-offsets',
+    bad: [
+      'a producer that waits for all is told an offset at which another value is read, though its own was read elsewhere',
+      (s) =>
+        s
+          .sent(RETRYING, 'q-0', 1, 1)
+          .sent(B, 'q-0', 2, 1)
+          .polled(FINAL, { 'q-0': [0, 1, 1, 2] }),
+    ],
+    good: [
+      'one that waits for the leader alone is, and has written it twice',
+      (s) => {
+        s.recorder.client({ p: 9, acks: 1, idempotent: false });
+        return s
+          .sent(9, 'q-0', 1, 1)
+          .sent(B, 'q-0', 2, 1)
+          .polled(FINAL, { 'q-0': [0, 1, 1, 2] });
+      },
     ],
   },
   {
@@ -342,6 +419,43 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    anomaly: 'poll-skip',
+    bad: [
+      'the first poll begins behind the record where it was to begin',
+      (s) =>
+        readThree(three(s))
+          .assigned(B, 'q-0', 0)
+          .polled(B, { 'q-0': [1, 2] }),
+    ],
+    good: [
+      'there is none between where it was to begin and what it reads',
+      (s) =>
+        s
+          .sent(A, 'q-0', 1, 4)
+          .assigned(B, 'q-0', 0)
+          .polled(B, { 'q-0': [4, 1] })
+          .assigned(UNCOMMITTED, 'q-0', 2)
+          .polled(UNCOMMITTED, { 'q-0': [4, 1] }),
+    ],
+  },
+  {
+    anomaly: 'nonmonotonic-poll',
+    bad: [
+      'the first poll brings what lies below where it was to begin',
+      (s) =>
+        readThree(three(s))
+          .assigned(B, 'q-0', 2)
+          .polled(B, { 'q-0': [1, 2] }),
+    ],
+    good: [
+      'it brings what lies there',
+      (s) =>
+        readThree(three(s))
+          .assigned(B, 'q-0', 2)
+          .polled(B, { 'q-0': [2, 3] }),
+    ],
+  },
+  {
     anomaly: 'nonmonotonic-poll',
     bad: [
       'the next poll brings the same again',
@@ -427,9 +541,93 @@ const CASES: readonly Case[] = [
       'that of another process does',
       (s) =>
         s
+          .begin(B, 'send', ['send', 'q-0', 2])
+          .sent(A, 'q-0', 1, 1)
+          .end(B, 'ok', ['send', 'q-0', 2, 0])
+          .polled(FINAL, { 'q-0': [0, 2, 1, 1] }),
+    ],
+  },
+  {
+    anomaly: 'nonmonotonic-send',
+    bad: [
+      'one was acknowledged before its producer gave up, and the next lies below it',
+      (s) => {
+        s.did(A, 'send', 'info', ['send', 'q-0', 1, 1], ['send', 'q-0', 2]);
+        s.recorder.client({ p: 9, acks: 'all', idempotent: true, after: A });
+        return s.sent(9, 'q-0', 3, 0).polled(FINAL, { 'q-0': [0, 3, 1, 1] });
+      },
+    ],
+    good: [
+      'a producer without idempotence writes once more, later',
+      (s) =>
+        s
+          .sent(RETRYING, 'q-0', 1, 0)
+          .sent(RETRYING, 'q-0', 2, 1)
+          .polled(B, { 'q-0': [2, 1] })
+          .polled(FINAL, { 'q-0': [0, 1, 1, 2, 2, 1] }),
+    ],
+  },
+  {
+    anomaly: 'nonmonotonic-send',
+    bad: [
+      'what a transaction of unknown outcome has sent is committed by the next one',
+      (s) => {
+        s.did(A, 'txn', 'info', ['send', 'q-0', 1]);
+        s.recorder.client({ p: 9, acks: 'all', idempotent: true, after: A });
+        return s.did(9, 'txn', 'ok', ['send', 'q-0', 2, 0]).polled(FINAL, { 'q-0': [0, 2, 1, 1] });
+      },
+    ],
+    good: [
+      'it was committed before, and never came to its end',
+      (s) => {
+        s.begin(A, 'txn', ['send', 'q-0', 1]);
+        s.recorder.client({ p: 9, acks: 'all', idempotent: true, after: A });
+        return s.did(9, 'txn', 'ok', ['send', 'q-0', 2, 2]).polled(FINAL, { 'q-0': [0, 1, 2, 2] });
+      },
+    ],
+  },
+  {
+    anomaly: 'nonmonotonic-send-realtime',
+    bad: [
+      'what was sent when another was acknowledged lies below it',
+      (s) =>
+        s
           .sent(A, 'q-0', 1, 1)
           .sent(B, 'q-0', 2, 0)
           .polled(FINAL, { 'q-0': [0, 2, 1, 1] }),
+    ],
+    good: [
+      'what was not acknowledged, or not at all to be, comes late',
+      (s) => {
+        s.recorder.client({ p: 9, acks: 0, idempotent: false });
+        return s
+          .did(A, 'send', 'info', ['send', 'q-0', 1])
+          .did(9, 'send', 'ok', ['send', 'q-0', 2])
+          .sent(B, 'q-0', 3, 0)
+          .polled(FINAL, { 'q-0': [0, 3, 1, 1, 2, 2] });
+      },
+    ],
+  },
+  {
+    anomaly: 'nonmonotonic-send-realtime',
+    bad: [
+      'it does so behind others that were sent before, one of them by the same client',
+      (s) =>
+        s
+          .begin(C, 'send', ['send', 'q-0', 1])
+          .sent(A, 'q-0', 4, 3)
+          .sent(B, 'q-0', 2, 0)
+          .sent(A, 'q-0', 5, 4)
+          .end(C, 'ok', ['send', 'q-0', 1, 1])
+          .polled(FINAL, { 'q-0': [0, 2, 1, 1, 3, 4, 4, 5] }),
+    ],
+    good: [
+      'a producer without idempotence has written once more, later',
+      (s) =>
+        s
+          .sent(RETRYING, 'q-0', 1, 0)
+          .sent(B, 'q-0', 2, 1)
+          .polled(FINAL, { 'q-0': [0, 1, 1, 2, 2, 1] }),
     ],
   },
   {
@@ -492,6 +690,27 @@ const CASES: readonly Case[] = [
           .end(A, 'ok', ['send', 'q-0', 1, 0], ['poll'])
           .end(B, 'ok', ['send', 'r-0', 2, 0], ['poll', { 'q-0': [0, 1] }])
           .did(C, 'txn', 'ok', ['poll', { 'q-0': [0, 1], 'r-0': [0, 2] }]),
+    ],
+  },
+  {
+    anomaly: 'G1c-wr',
+    bad: [
+      'of one of them nobody was told that it has committed',
+      (s) =>
+        s
+          .begin(A, 'txn', ['send', 'q-0', 1], ['poll'])
+          .begin(B, 'txn', ['send', 'r-0', 2], ['poll'])
+          .end(A, 'info', ['send', 'q-0', 1, 0], ['poll', { 'r-0': [0, 2] }])
+          .end(B, 'ok', ['send', 'r-0', 2, 0], ['poll', { 'q-0': [0, 1] }]),
+    ],
+    good: [
+      'nobody has read what it has sent',
+      (s) =>
+        s
+          .begin(A, 'txn', ['send', 'q-0', 1], ['poll'])
+          .begin(B, 'txn', ['send', 'r-0', 2], ['poll'])
+          .end(A, 'info', ['send', 'q-0', 1, 0], ['poll', { 'r-0': [0, 2] }])
+          .end(B, 'ok', ['send', 'r-0', 2, 0], ['poll']),
     ],
   },
   {
@@ -840,6 +1059,53 @@ const CASES: readonly Case[] = [
           .committed(M, 3, 'info', 'q-0', 6)
           .did(N, 'subscribe', 'ok', ['subscribe', 'q'])
           .rebalanced(N, 4, { 'q-0': 6 }),
+    ],
+  },
+  {
+    anomaly: 'lost-commit',
+    bad: [
+      'one whose outcome nobody was told is found, and then the one before',
+      (s) =>
+        s
+          .committed(M, 3, 'ok', 'q-0', 5)
+          .did(M, 'txn', 'info', ['commit', 'q-0', 7])
+          .did(N, 'committed', 'ok', ['committed', 'q-0', 7])
+          .did(N, 'committed', 'ok', ['committed', 'q-0', 5]),
+    ],
+    good: [
+      'another has been committed meanwhile, with the same offset as before',
+      (s) =>
+        s
+          .committed(M, 3, 'ok', 'q-0', 5)
+          .did(M, 'txn', 'info', ['commit', 'q-0', 7])
+          .did(N, 'committed', 'ok', ['committed', 'q-0', 7])
+          .committed(N, 3, 'ok', 'q-0', 5)
+          .did(N, 'committed', 'ok', ['committed', 'q-0', 5]),
+    ],
+  },
+  {
+    anomaly: 'lost-commit',
+    bad: [
+      'one of two of the same offset is acknowledged, and then nothing is found',
+      (s) => {
+        s.recorder.client({ p: 9, isolation: 'read_committed', group: 'group', protocol: 'classic', after: M });
+        return s
+          .committed(M, 3, 'info', 'q-0', 5)
+          .committed(9, 3, 'ok', 'q-0', 5)
+          .did(N, 'committed', 'ok', ['committed', 'q-0', null]);
+      },
+    ],
+    good: [
+      'it is not known which of the two was found, and the other may have come last',
+      (s) => {
+        s.recorder.client({ p: 9, isolation: 'read_committed', group: 'group', protocol: 'classic', after: M });
+        return s
+          .committed(M, 3, 'info', 'q-0', 5)
+          .committed(9, 3, 'info', 'q-0', 5)
+          .did(N, 'committed', 'ok', ['committed', 'q-0', 5])
+          .committed(N, 3, 'ok', 'q-0', 7)
+          .did(N, 'committed', 'ok', ['committed', 'q-0', 5]);
+      },
     ],
   },
   {

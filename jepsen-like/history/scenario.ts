@@ -31,7 +31,7 @@ const CLIENTS: readonly Omit<ClientLine, 't' | 'type'>[] = [
   { p: UNCOMMITTED, ...safe, isolation: 'read_uncommitted' },
   { p: M, ...member },
   { p: N, ...member },
-  { p: FINAL, isolation: 'read_committed' },
+  { p: FINAL, isolation: 'read_committed', final: true },
 ];
 
 /** A history in a few words, for tests. A line is a millisecond. */

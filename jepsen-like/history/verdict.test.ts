@@ -92,6 +92,7 @@ test('a report tells what failed, by which operations, and under which faults', 
       '  faults                         1',
       '  acknowledged                   3',
       '  read                           2',
+      '  not read in the end            1 of 1 partitions: q-0',
       '  lost                           1',
       '  duplicated                     0',
       '  longest unavailability of q-0  3 ms, from 11 ms',
@@ -122,4 +123,39 @@ test('a cycle is told by its operations, and why each comes before the next', ()
       '  T3 before T1: its 1 of q-0 was read by the other',
     ].join('\n'),
   ]);
+});
+
+test('a report names partitions that nobody has read in the end, and no others', () => {
+  const sent = new Scenario().sent(A, 'q-0', 1, 0).sent(A, 'r-0', 2, 0);
+  sent.polled(B, { 'q-0': [0, 1], 'r-0': [0, 2] });
+  expect(report(sent.verdict())).toMatch(/^ {2}not read in the end +2 of 2 partitions: q-0, r-0$/m);
+  sent.assigned(FINAL, 'r-0', 0).polled(FINAL, { 'r-0': [0, 2] });
+  expect(report(sent.verdict())).toMatch(/^ {2}not read in the end +1 of 2 partitions: q-0$/m);
+  sent.assigned(FINAL, 'q-0', 0).polled(FINAL, { 'q-0': [0, 1] });
+  expect(report(sent.verdict())).not.toContain('in the end');
+});
+
+test('what was lost after it had been read is told by who wrote it, who read it, and who has not found it', () => {
+  const lost = new Scenario()
+    .sent(A, 'q-0', 1, 0)
+    .polled(B, { 'q-0': [0, 1] })
+    .assigned(FINAL, 'q-0', 0);
+  expect(lost.polled(FINAL, {}).verdict().anomalies.get('lost-write')?.explanations).toEqual([
+    [
+      'lost write: 1 of q-0 at 0 was read, and is not there in the end, when process 8 reads everything',
+      '  process 0, 10 ms to 11 ms, send ok: sends 1 to q-0 at 0',
+      '  process 1, 12 ms to 13 ms, poll ok: reads 1 from q-0 at 0',
+      '  process 8, 16 ms to 17 ms, poll ok',
+    ].join('\n'),
+  ]);
+});
+
+test('who has not read far enough is told by the last that it has read', () => {
+  const scenario = new Scenario()
+    .sent(C, 'q-0', 1, 0)
+    .did(A, 'txn', 'ok', ['send', 'q-0', 2, 1], ['send', 'q-0', 3, 2])
+    .polled(B, { 'q-0': [0, 1, 1, 2] });
+  expect(scenario.verdict().anomalies.get('G-single')?.explanations[0]).toContain(
+    "it read 2 of q-0, before the other's 3",
+  );
 });

@@ -4,6 +4,7 @@ import { type Unavailability, unavailability } from './checks/availability.ts';
 import { checkCopies } from './checks/copies.ts';
 import { checkCycles } from './checks/cycles.ts';
 import { checkDirtyReads } from './checks/dirty-reads.ts';
+import { checkFinalReads, unreadInTheEnd } from './checks/final-reads.ts';
 import { checkGroupReads } from './checks/group-reads.ts';
 import { checkGroups } from './checks/groups.ts';
 import { type Lag, worstLag } from './checks/lag.ts';
@@ -26,6 +27,8 @@ export interface Verdict {
   readonly read: number;
   /** Of at least one of these. */
   readonly acknowledgedKeys: ReadonlySet<Key>;
+  /** Of these, those that nobody has read in the end. */
+  readonly unreadKeys: readonly Key[];
   readonly lost: number;
   readonly duplicated: number;
   readonly anomalies: ReadonlyMap<Anomaly, Found>;
@@ -41,6 +44,7 @@ export function judge(history: History): Verdict {
   const findings = new Findings();
   checkOffsets(history, order, findings);
   checkLoss(history, order, findings);
+  checkFinalReads(history, order, findings);
   checkDirtyReads(history, findings);
   checkPolls(history, order, findings);
   checkSends(history, order, findings);
@@ -51,6 +55,7 @@ export function judge(history: History): Verdict {
   const anomalies = findings.all;
   const count = (anomaly: Anomaly): number => anomalies.get(anomaly)?.count ?? 0;
   const ofKeys = acknowledgedOf(history);
+  const acknowledgedKeys = new Set(ofKeys.keys());
   return {
     name: history.name,
     torn: history.torn,
@@ -58,7 +63,8 @@ export function judge(history: History): Verdict {
     faults: history.faults.filter(({ phase }) => phase === 'begin').length,
     acknowledged: [...ofKeys.values()].reduce((sum, ofKey) => sum + ofKey, 0),
     read: readVersions(history),
-    acknowledgedKeys: new Set(ofKeys.keys()),
+    acknowledgedKeys,
+    unreadKeys: unreadInTheEnd(history, acknowledgedKeys),
     lost: count('lost-write') + count('unseen'),
     duplicated: count('duplicate'),
     anomalies,

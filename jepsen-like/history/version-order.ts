@@ -1,4 +1,5 @@
 import { assert } from '#base/assert';
+import { transactionsFound } from './checks/group-events.ts';
 import { type History, NONE, Row } from './history.ts';
 
 /** What lies at the offsets of a key, by position: the offsets that are known, ascending; gaps between them are legal. */
@@ -17,7 +18,8 @@ const COMMITTED_READER = 2;
 /**
  * The version order of every key, from all polls, whatever became of their operations, and from those sends that must have committed.
  * Must have committed: what was acknowledged with acks=all; and of what is not known, or was acknowledged with less, what somebody has
- * read: one value of a transaction, by a read_committed reader, stands for all of it.
+ * read: one value of a transaction, by a read_committed reader, stands for all of it, and so does an offset that was found and is of no
+ * other.
  */
 export class VersionOrder {
   readonly #history: History;
@@ -68,9 +70,16 @@ export class VersionOrder {
 
   /** The last one, where it has several. */
   lastPosition(version: number): number {
+    return Math.max(this.position(version), ...this.#otherPositions(version));
+  }
+
+  firstPosition(version: number): number {
+    return Math.min(this.position(version), ...this.#otherPositions(version));
+  }
+
+  #otherPositions(version: number): readonly number[] {
     const key = this.#history.versionKey.at(version);
-    const others = (this.otherOffsets.get(version) ?? []).map((offset) => this.positionFrom(key, offset));
-    return Math.max(this.position(version), ...others);
+    return (this.otherOffsets.get(version) ?? []).map((offset) => this.positionFrom(key, offset));
   }
 
   length(key: number): number {
@@ -107,16 +116,20 @@ export class VersionOrder {
   /** How far a reader is that has read this position; to one that reads only what is committed the rest is not there: NONE. */
   rank(key: number, position: number, readsCommitted: boolean): number {
     if (!readsCommitted) return position;
-    const { committedUpTo } = this.#of(key);
-    const rank = committedUpTo[position] ?? 0;
-    return rank > (committedUpTo[position - 1] ?? 0) ? rank : NONE;
+    const rank = this.rankUpTo(key, position, true);
+    return rank > this.rankUpTo(key, position - 1, true) ? rank : NONE;
+  }
+
+  /** How far a reader is to whom nothing up to and with this position is to come any more. */
+  rankUpTo(key: number, position: number, readsCommitted: boolean): number {
+    return readsCommitted ? (this.#of(key).committedUpTo[position] ?? 0) : position;
   }
 
   /** The next position that must have committed, or NONE. */
   nextCommitted(key: number, position: number): number {
     const { committedUpTo } = this.#of(key);
     for (let next = position + 1; next < committedUpTo.length; next += 1) {
-      if (committedUpTo[next] !== committedUpTo[next - 1]) return next;
+      if ((committedUpTo[next] ?? 0) !== (committedUpTo[next - 1] ?? 0)) return next;
     }
     return NONE;
   }
@@ -141,8 +154,14 @@ export class VersionOrder {
       if (offset === NONE || (kind === Row.Send && !this.committed(version))) continue;
       const known = this.#offset[version];
       if (known === NONE) this.#offset[version] = offset;
-      else if (known !== offset) this.#also(version, offset);
+      else if (known !== offset && !(kind === Row.Send && this.#mayBeLost(version))) this.#also(version, offset);
     }
+  }
+
+  /** What was read of it may be an earlier attempt, and what was acknowledged with less than acks=all is gone, by right. */
+  #mayBeLost(version: number): boolean {
+    const client = this.#history.client(this.#history.versionWriter.at(version));
+    return client?.idempotent !== true && client?.acks !== 'all';
   }
 
   #also(version: number, offset: number): void {
@@ -197,6 +216,7 @@ function readers(history: History): Uint8Array {
 
 function committedVersions(history: History, readBy: Uint8Array): Uint8Array {
   const committed = new Uint8Array(history.versions);
+  const found = transactionsFound(history);
   const seen = (version: number, by: number): boolean => ((readBy[version] ?? 0) & by) !== 0;
   for (let op = 0; op < history.operations; op += 1) {
     const outcome = history.outcome(op);
@@ -208,7 +228,7 @@ function committedVersions(history: History, readBy: Uint8Array): Uint8Array {
       if (history.rowKind.at(row) !== Row.Send) continue;
       sent.push({ version: history.rowSubject.at(row), told: history.rowOffset.at(row) !== NONE });
     }
-    const whole = transaction && sent.some(({ version }) => seen(version, COMMITTED_READER));
+    const whole = transaction && (found.has(op) || sent.some(({ version }) => seen(version, COMMITTED_READER)));
     for (const { version, told } of sent) {
       const acknowledged = safe && (outcome === 'ok' || (told && !transaction));
       if (acknowledged || whole || (!transaction && seen(version, ANYONE))) committed[version] = 1;

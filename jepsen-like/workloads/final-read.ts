@@ -20,7 +20,7 @@ export async function readEverything(
   const session = new Session(bootstrap, p);
   const deadline = performance.now() + timeoutMs;
   const unread: string[] = [];
-  recorder.client({ p, isolation: 'read_committed' });
+  recorder.client({ p, isolation: 'read_committed', final: true });
   for (const { name, partitions } of topics) {
     for (let partition = 0; partition < partitions; partition += 1) {
       const why = await readPartition(recorder, p, session, name, partition, deadline);

@@ -40,6 +40,8 @@ export interface ClientLine {
   readonly ordered?: true;
   /** Its operations are said to begin as early as they can have begun, not when they did. */
   readonly early?: true;
+  /** It reads everything in the end: each partition from where it is assigned to its end, when nobody writes any more. */
+  readonly final?: true;
   /** The process that this one goes on for, with the same client, after an outcome that is not known. */
   readonly after?: number;
 }

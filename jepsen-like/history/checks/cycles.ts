@@ -119,7 +119,8 @@ function reason(
       return [`its ${versionText(history, read)} was read by the other`, history.versionKey.at(read)];
     }
     default: {
-      const own = versions(history, from, kind === Edge.WW ? Row.Send : Row.Read);
+      // It has read no further than the last that it read of a key.
+      const own = kind === Edge.WW ? versions(history, from, Row.Send) : versions(history, from, Row.Read).toReversed();
       for (const version of own) {
         const key = history.versionKey.at(version);
         const next = order.nextCommitted(key, order.position(version));

@@ -59,3 +59,30 @@ export function membersOf(history: History): ReadonlyMap<number, string> {
   }
   return members;
 }
+
+/** Answers that only one commit can have led to. Who is assigned a partition may begin where nobody has committed: that tells nothing. */
+export function* explained(
+  commits: readonly OffsetEvent[],
+  answers: readonly OffsetEvent[],
+): Iterable<{ readonly commit: OffsetEvent; readonly answer: OffsetEvent }> {
+  const ofOffsets = Map.groupBy(commits, ({ offset }) => offset);
+  for (const answer of answers) {
+    if (answer.op === NONE) continue;
+    const [commit, ...others] = (ofOffsets.get(answer.offset) ?? []).filter(({ from }) => from < answer.to);
+    if (commit !== undefined && others.length === 0) yield { commit, answer };
+  }
+}
+
+/** Transactions that must have committed, since an offset was found that no other operation has committed. */
+export function transactionsFound(history: History): ReadonlySet<number> {
+  const transactions = new Set<number>();
+  for (const { commits, answers } of groupOffsets(history).values()) {
+    const ofKeys = Map.groupBy(commits, ({ key }) => key);
+    for (const [key, asked] of Map.groupBy(answers, (answer) => answer.key)) {
+      for (const { commit } of explained(ofKeys.get(key) ?? [], asked)) {
+        if (history.f(commit.op) === 'txn') transactions.add(commit.op);
+      }
+    }
+  }
+  return transactions;
+}

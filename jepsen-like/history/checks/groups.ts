@@ -1,7 +1,7 @@
 import type { Findings } from '../anomalies.ts';
 import { explain } from '../explain.ts';
 import { type History, NEVER, NONE, type Rebalance, Row } from '../history.ts';
-import { groupOffsets, membersOf, type OffsetEvent } from './group-events.ts';
+import { explained, groupOffsets, membersOf, type OffsetEvent } from './group-events.ts';
 
 /** The rules G1 to G3 of groups. */
 export function checkGroups(history: History, findings: Findings): void {
@@ -105,6 +105,7 @@ function committedKeys(history: History, op: number): readonly number[] {
 /**
  * G3: what is committed is a register. Once a commit is acknowledged, an answer is that offset, or of a commit that did not end before
  * it began: one of the same time, of later, or whose outcome is not known. Before that it is nothing, or of a commit that had begun.
+ * What was found is as good as acknowledged.
  */
 function checkOffsetsKept(
   history: History,
@@ -115,7 +116,7 @@ function checkOffsetsKept(
 ): void {
   const ofKeys = Map.groupBy(commits, ({ key }) => key);
   for (const [key, asked] of Map.groupBy(answers, (answer) => answer.key)) {
-    const ofKey = ofKeys.get(key) ?? [];
+    const ofKey = found(ofKeys.get(key) ?? [], asked);
     const ofOffsets = Map.groupBy(ofKey, ({ offset }) => offset);
     const acknowledged = latestBegun(ofKey);
     for (const answer of asked) {
@@ -138,6 +139,15 @@ function checkOffsetsKept(
       });
     }
   }
+}
+
+/** The commits of a key: one whose outcome nobody was told had ended at the latest when it was found. */
+function found(commits: readonly OffsetEvent[], answers: readonly OffsetEvent[]): readonly OffsetEvent[] {
+  const ends = new Map<OffsetEvent, number>();
+  for (const { commit, answer } of explained(commits, answers)) {
+    if (answer.to < (ends.get(commit) ?? commit.to)) ends.set(commit, answer.to);
+  }
+  return commits.map((commit) => ({ ...commit, to: ends.get(commit) ?? commit.to }));
 }
 
 /** Gives, of the commits that were acknowledged before an event, the one that began last. */

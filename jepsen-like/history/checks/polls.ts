@@ -5,6 +5,8 @@ import type { VersionOrder } from '../version-order.ts';
 
 interface Place {
   readonly rank: number;
+  readonly position: number;
+  /** What it has read last, or NONE: it was told to begin behind that place. */
   readonly version: number;
   readonly op: number;
 }
@@ -18,7 +20,7 @@ interface Reader {
 
 /**
  * A reader goes through a key one by one, within an operation and from one to the next. Keys of which the rebalance log speaks begin
- * anew; assign and subscribe begin all anew. Who subscribes may be sent back or past by a rebalance of which it is told late, so that
+ * anew; assign and subscribe begin all anew, and where assign says from which offset on, the first read is of what comes there. Who subscribes may be sent back or past by a rebalance of which it is told late, so that
  * between its operations nothing fails, unless it says that it is told in order. An operation that failed has moved nothing: its consumer
  * goes back.
  */
@@ -38,9 +40,22 @@ export function checkPolls(history: History, order: VersionOrder, findings: Find
     if (f === 'assign' || f === 'subscribe') {
       reader.places.clear();
       reader.subscribed = f === 'subscribe' && client?.ordered !== true;
+      beginAt(history, order, op, reader);
     } else if (f === 'poll' || f === 'txn') {
       checkOperation(history, order, findings, op, reader);
     }
+  }
+}
+
+function beginAt(history: History, order: VersionOrder, op: number, reader: Reader): void {
+  if (history.outcome(op) !== 'ok') return;
+  for (let row = history.firstRow.at(op); row < history.endRow(op); row += 1) {
+    const offset = history.rowOffset.at(row);
+    if (history.rowKind.at(row) !== Row.Assign || offset === NONE) continue;
+    const key = history.rowSubject.at(row);
+    const position = order.positionFrom(key, offset) - 1;
+    const rank = order.rankUpTo(key, position, history.readsCommitted(op));
+    reader.places.set(key, { rank, position, version: NONE, op });
   }
 }
 
@@ -64,12 +79,13 @@ function checkOperation(history: History, order: VersionOrder, findings: Finding
       findings.add(anomaly, () => {
         const how =
           rank > before.rank ? `${rank - before.rank - 1} between them are skipped` : 'which does not come after it';
-        const sentence = `${anomaly}: ${versionText(history, before.version)}, then ${versionText(history, version)}: ${how}`;
-        const skipped = skippedWriters(history, order, before.version, version);
+        const from = before.version === NONE ? 'where it was told to begin' : versionText(history, before.version);
+        const sentence = `${anomaly}: ${from}, then ${versionText(history, version)}: ${how}`;
+        const skipped = skippedWriters(history, order, key, before.position, position);
         return explain(history, sentence, [before.op, op, ...skipped], [key]);
       });
     }
-    places.set(key, { rank, version, op });
+    places.set(key, { rank, position, version, op });
   }
   if (history.outcome(op) === 'ok') for (const [key, place] of places) reader.places.set(key, place);
 }
@@ -85,10 +101,15 @@ function rebalancedKeys(history: History, op: number): ReadonlySet<number> {
   return new Set(told.flatMap(({ assigned, revoked }) => [...assigned.keys(), ...revoked]));
 }
 
-/** Who wrote the first that lies between two versions. */
-function skippedWriters(history: History, order: VersionOrder, from: number, to: number): readonly number[] {
-  const key = history.versionKey.at(from);
-  const next = order.nextCommitted(key, order.position(from));
-  if (next === NONE || next >= order.position(to)) return [];
+/** Who wrote the first that lies between two positions. */
+function skippedWriters(
+  history: History,
+  order: VersionOrder,
+  key: number,
+  from: number,
+  to: number,
+): readonly number[] {
+  const next = order.nextCommitted(key, from);
+  if (next === NONE || next >= to) return [];
   return [history.versionWriter.at(order.versionAt(key, next))];
 }

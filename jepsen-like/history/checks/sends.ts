@@ -1,6 +1,6 @@
 import type { Findings } from '../anomalies.ts';
 import { explain, versionText } from '../explain.ts';
-import { type History, NONE, Row } from '../history.ts';
+import { type History, NEVER, NONE, Row } from '../history.ts';
 import type { VersionOrder } from '../version-order.ts';
 
 interface Place {
@@ -12,24 +12,53 @@ interface Place {
 /**
  * What a process sends to a key lands in the order in which it sends. Within an operation, where sends are on their way at the same time,
  * that is promised only with idempotence; between operations to whoever waits for acknowledgements, also where an outcome that is not
- * known lies between them: what is sent next begins behind what was acknowledged before.
+ * known lies between them: what is sent next begins behind what was acknowledged before, and behind a transaction that must have
+ * committed, for whoever goes on has fenced it first. In real time the same holds between processes.
  */
 export function checkSends(history: History, order: VersionOrder, findings: Findings): void {
+  const clients = clientsOf(history);
+  checkClients(history, order, findings, clients);
+  const acknowledgedAt = acknowledgements(history);
+  for (const key of history.keys.keys()) checkKey(history, order, findings, { clients, acknowledgedAt }, key);
+}
+
+/** Of each process the first one of its client. */
+function clientsOf(history: History): ReadonlyMap<number, number> {
+  const clients = new Map<number, number>();
+  for (const [p, { after }] of history.clients)
+    clients.set(p, (after === undefined ? undefined : clients.get(after)) ?? p);
+  return clients;
+}
+
+/** Operations in the order in which they began, and not in which they ended: who went on has left some that never did. */
+function inOrder(history: History): Int32Array {
+  const { invokedAt } = history;
+  return Int32Array.from({ length: history.operations }, (_, op) => op).sort(
+    (a, b) => invokedAt.at(a) - invokedAt.at(b),
+  );
+}
+
+function checkClients(
+  history: History,
+  order: VersionOrder,
+  findings: Findings,
+  clients: ReadonlyMap<number, number>,
+): void {
   const senders = new Map<number, Map<number, Place>>();
-  for (let op = 0; op < history.operations; op += 1) {
+  for (const op of inOrder(history)) {
     const client = history.client(op);
     if (client?.acks === undefined || client.acks === 0) continue;
-    let sender = senders.get(client.p);
-    if (sender === undefined) {
-      // The same client goes on as another process.
-      sender = new Map(client.after === undefined ? undefined : senders.get(client.after));
-      senders.set(client.p, sender);
-    }
+    const root = clients.get(client.p) ?? client.p;
+    const sender = senders.get(root) ?? new Map<number, Place>();
+    senders.set(root, sender);
     const places = new Map<number, Place>();
+    /** The furthest of each key, of what is behind its next sends. */
+    const behind = new Map<number, Place>();
     for (let row = history.firstRow.at(op); row < history.endRow(op); row += 1) {
       if (history.rowKind.at(row) !== Row.Send) continue;
       const version = history.rowSubject.at(row);
-      const position = order.position(version);
+      // Of a duplicate it is not known which was acknowledged.
+      const position = order.lastPosition(version);
       if (!order.committed(version) || position === NONE) continue;
       const key = history.versionKey.at(version);
       const within = places.get(key);
@@ -49,8 +78,71 @@ export function checkSends(history: History, order: VersionOrder, findings: Find
           return explain(history, sentence, [op, foreign], [key]);
         });
       }
-      places.set(key, { position, version, op });
+      const place = { position: order.firstPosition(version), version, op };
+      places.set(key, place);
+      const ended = acknowledged(history, row, op) || history.f(op) === 'txn';
+      if (ended && place.position > (behind.get(key)?.position ?? NONE)) behind.set(key, place);
     }
-    if (history.outcome(op) === 'ok') for (const [key, place] of places) sender.set(key, place);
+    for (const [key, place] of behind) sender.set(key, place);
+  }
+}
+
+function acknowledged(history: History, row: number, op: number): boolean {
+  if (history.outcome(op) === 'ok') return true;
+  return history.outcome(op) === 'info' && history.f(op) === 'send' && history.rowOffset.at(row) !== NONE;
+}
+
+/** Of each version the event by which its sender was told, or NEVER; who asks for no acknowledgement is told nothing. */
+function acknowledgements(history: History): Int32Array {
+  const events = new Int32Array(history.versions).fill(NEVER);
+  for (let op = 0; op < history.operations; op += 1) {
+    if (history.client(op)?.acks === 0) continue;
+    for (let row = history.firstRow.at(op); row < history.endRow(op); row += 1) {
+      if (history.rowKind.at(row) !== Row.Send || !acknowledged(history, row, op)) continue;
+      events[history.rowSubject.at(row)] = history.completedAt.at(op);
+    }
+  }
+  return events;
+}
+
+interface Begun {
+  readonly event: number;
+  readonly version: number;
+  readonly client: number;
+}
+
+/** What was acknowledged lies before everything that was sent after that. */
+function checkKey(
+  history: History,
+  order: VersionOrder,
+  findings: Findings,
+  { clients, acknowledgedAt }: { readonly clients: ReadonlyMap<number, number>; readonly acknowledgedAt: Int32Array },
+  key: number,
+): void {
+  /** Of what lies below: the send that began last, and the last of another client. */
+  let last: Begun | undefined;
+  let other: Begun | undefined;
+  for (let position = 0; position < order.length(key); position += 1) {
+    const version = order.versionAt(key, position);
+    const writer = history.versionWriter.at(version);
+    if (writer === NONE || !order.committed(version)) continue;
+    const p = history.process.at(writer);
+    const client = clients.get(p) ?? p;
+    const late = last?.client === client ? other : last;
+    const ended = acknowledgedAt[version] ?? NEVER;
+    if (late !== undefined && late.event > ended && order.firstPosition(version) === position) {
+      findings.add('nonmonotonic-send-realtime', () => {
+        const sentence = `nonmonotonic-send-realtime: ${versionText(history, late.version)} at ${order.offset(late.version)} was sent after ${history.versionValue.at(version)} at ${order.offset(version)} had been acknowledged`;
+        return explain(history, sentence, [writer, history.versionWriter.at(late.version)], [key]);
+      });
+    }
+    if (order.lastPosition(version) !== position) continue;
+    const begun = { event: history.invokedAt.at(writer), version, client };
+    if (last === undefined || begun.event > last.event) {
+      if (last !== undefined && last.client !== client) other = last;
+      last = begun;
+    } else if (client !== last.client && begun.event > (other?.event ?? NONE)) {
+      other = begun;
+    }
   }
 }

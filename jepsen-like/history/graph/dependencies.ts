@@ -56,7 +56,9 @@ function reads(history: History, order: VersionOrder, builder: GraphBuilder, hap
   /** Of the operation at hand: the last position that it read of each key. */
   const last = new Map<number, number>();
   for (let op = 0; op < history.operations; op += 1) {
-    if (history.outcome(op) !== 'ok') continue;
+    const ok = history.outcome(op) === 'ok';
+    // What a transaction has read that must have committed, it has read, also if nobody was told so.
+    if (!ok && happened[op] === 0) continue;
     last.clear();
     let before: number = NONE;
     for (let row = history.firstRow.at(op); row < history.endRow(op); row += 1) {
@@ -70,6 +72,8 @@ function reads(history: History, order: VersionOrder, builder: GraphBuilder, hap
       if (writer !== op && writer !== before) builder.edge(writer, op, Edge.WR);
       before = writer;
     }
+    // It may have read further than it tells.
+    if (!ok) continue;
     for (const [key, position] of last) {
       const next = order.nextCommitted(key, position);
       const overwriter = next === NONE ? NONE : history.versionWriter.at(order.versionAt(key, next));

@@ -53,6 +53,8 @@ function store(world: World, [, key, value]: Send, { acks, idempotent }: Promise
   const partition = world.partition(key);
   if (acks === 1 && world.chance(5)) return ['send', key, value, partition.end];
   const offset = partition.append(value);
+  // Of two attempts the one that is acknowledged may be gone.
+  if (acks === 1 && !idempotent && world.chance(5)) return ['send', key, value, partition.end];
   if (!idempotent && world.chance(5)) return ['send', key, value, partition.append(value)];
   return ['send', key, value, offset];
 }

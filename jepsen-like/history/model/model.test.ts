@@ -5,6 +5,7 @@ import { load } from '../loader.ts';
 import { judge, type Verdict } from '../verdict.ts';
 import { recordModel } from './model.ts';
 import { Doctored, PLANTS } from './plants.ts';
+import { SLY_PLANTS } from './sly-plants.ts';
 
 const STEPS = 2_500;
 const RUNS = 12;
@@ -37,7 +38,7 @@ test('there is a plant for every anomaly that fails', () => {
   expect(Object.keys(PLANTS).sort()).toEqual(kinds.map(([kind]) => kind).sort());
 });
 
-test.each(Object.entries(PLANTS))('one %s in such a history is always found', (kind, plant) => {
+function alwaysFound(kind: string, plant: (history: Doctored) => void): void {
   fc.assert(
     fc.property(fc.nat(), fc.nat(), (seed, lot) => {
       const history = new Doctored(recorded(seed), (count) => lot % count);
@@ -46,4 +47,10 @@ test.each(Object.entries(PLANTS))('one %s in such a history is always found', (k
     }),
     { numRuns: RUNS },
   );
+}
+
+test.each(Object.entries(PLANTS))('one %s in such a history is always found', (kind, plant) => {
+  alwaysFound(kind, plant);
 });
+
+test.each(SLY_PLANTS)('so is one %s %s', (kind, _, plant) => alwaysFound(kind, plant));

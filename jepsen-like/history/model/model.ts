@@ -62,7 +62,7 @@ function* disturb(world: World): Actor {
 }
 
 function readAll(world: World, isolation: 'read_committed' | 'read_uncommitted'): void {
-  const p = world.join({ isolation });
+  const p = world.join({ isolation, final: true });
   let positions: ReadonlyMap<string, number> = new Map(world.keys.map((key) => [key, 0]));
   world.assign(p, positions);
   for (;;) {

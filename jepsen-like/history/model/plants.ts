@@ -12,7 +12,7 @@ import type {
 import type { Anomaly } from '../anomalies.ts';
 
 /** An operation that was ended, by its lines; its parts may be changed. */
-interface Ended {
+export interface Ended {
   readonly client: ClientLine;
   readonly begin: Mutable<InvocationLine>;
   readonly end: Mutable<CompletionLine> & { ops: MicroOperation[] };
@@ -24,8 +24,8 @@ interface Ended {
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /** Above all values, offsets and numbers of processes of a model; and behind its end. */
-const BEYOND = 1_000_000;
-const END_MS = 1_000_000_000;
+export const BEYOND = 1_000_000;
+export const END_MS = 1_000_000_000;
 
 /** A recorded history, to put a fault into. */
 export class Doctored {
@@ -105,11 +105,12 @@ export class Doctored {
     });
   }
 
-  /** Nobody has read it, or nobody of a group; nor do operations that never ended say so. */
-  forget(key: Key, value: number, group?: string): void {
-    const groups = new Map(this.lines.flatMap((line) => (line.type === 'client' ? [[line.p, line.group]] : [])));
+  /** Nobody has read it, or none of some clients; nor do operations that never ended say so. */
+  forget(key: Key, value: number, by: (client: ClientLine) => boolean = () => true): void {
+    const clients = this.lines.filter((line) => line.type === 'client');
+    const forgetful = new Set(clients.filter(by).map(({ p }) => p));
     for (const line of this.lines) {
-      if (!('ops' in line) || (group !== undefined && groups.get(line.p) !== group)) continue;
+      if (!('ops' in line) || !forgetful.has(line.p)) continue;
       for (const part of line.ops ?? []) {
         const pairs = part[0] === 'poll' ? ((part[1]?.[key] ?? []) as number[]) : [];
         const index = pairs.findIndex((each, at) => at % 2 === 1 && each === value);
@@ -163,7 +164,7 @@ interface Sent {
 }
 
 /** What the last read_committed reader was given, by key: runs in their order. */
-function lastRuns(history: Doctored): readonly (readonly Run[])[] {
+export function lastRuns(history: Doctored): readonly (readonly Run[])[] {
   const last = history.ended.findLast(
     ({ client, begin }) => client.isolation === 'read_committed' && begin.f === 'poll',
   );
@@ -172,7 +173,7 @@ function lastRuns(history: Doctored): readonly (readonly Run[])[] {
 }
 
 /** Where in a run a record lies of which it is certain that it must be there. */
-function certain(history: Doctored, run: Run, from: number, to: number): readonly number[] {
+export function certain(history: Doctored, run: Run, from: number, to: number): readonly number[] {
   const sent = new Set(
     history
       .sent()
@@ -187,7 +188,7 @@ function certain(history: Doctored, run: Run, from: number, to: number): readonl
 const ofCopier = ({ end, client }: Ended): boolean =>
   end.type === 'ok' && client.group === 'copier' && end.ops.length > 2;
 
-const safe = { acks: 'all', idempotent: true, isolation: 'read_committed' } as const;
+export const safe = { acks: 'all', idempotent: true, isolation: 'read_committed' } as const;
 
 /** Each puts one fault of its kind into a history. */
 export const PLANTS: Partial<Readonly<Record<Anomaly, (history: Doctored) => void>>> = {
@@ -255,6 +256,11 @@ export const PLANTS: Partial<Readonly<Record<Anomaly, (history: Doctored) => voi
   'nonmonotonic-send': (history) => {
     history.exchange(
       ...pairOf(history, (a, b) => a.operation.to < b.operation.from && a.operation.client === b.operation.client),
+    );
+  },
+  'nonmonotonic-send-realtime': (history) => {
+    history.exchange(
+      ...pairOf(history, (a, b) => a.operation.to < b.operation.from && a.operation.client.p !== b.operation.client.p),
     );
   },
   'G1c-wr': (history) => {
@@ -328,7 +334,7 @@ export const PLANTS: Partial<Readonly<Record<Anomaly, (history: Doctored) => voi
       .sent()
       .filter((sent) => commits.some(([, key, upTo]) => key === sent.key && sent.offset < upTo));
     const { key, value } = history.pick(passed);
-    history.forget(key, value, 'group');
+    history.forget(key, value, ({ group }) => group === 'group');
   },
 };
 

@@ -6,7 +6,7 @@ import { iterateRecords } from '#protocol/records';
 import { check } from '../checkers/violation.ts';
 import { between } from '../ports/sim-random.ts';
 import type { Client } from './client.ts';
-import { assignAll, type HistoryClient } from './client-history.ts';
+import { assignAll, type HistoryClient, type Promised } from './client-history.ts';
 import { type DataTopic, isInHistory } from './data-topics.ts';
 import { Leaders } from './leaders.ts';
 import type { RecordModel } from './record-model.ts';
@@ -46,12 +46,18 @@ export class Consumer {
   /** By partition and node: the epoch in which that node has served it. */
   readonly #served = new Map<string, number>();
 
-  constructor(client: Client, topics: readonly DataTopic[], model: RecordModel) {
+  /** `promised`: what more its history says of it. */
+  constructor(
+    client: Client,
+    topics: readonly DataTopic[],
+    model: RecordModel,
+    promised: Pick<Promised, 'final'> = {},
+  ) {
     this.client = client;
     this.#topics = topics;
     this.#model = model;
     this.#leaders = new Leaders(client);
-    this.#history = client.observed({ isolation: 'read_uncommitted' });
+    this.#history = client.observed({ isolation: 'read_uncommitted', ...promised });
   }
 
   /** Everything up to the high watermark of one partition, from its beginning on; undefined while it cannot be read. */

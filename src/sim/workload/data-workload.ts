@@ -35,7 +35,7 @@ export class DataWorkload {
     this.#mover = new Mover(client('mover'), topics);
     this.#deleter = new Deleter(client('deleter'), topics, model);
     this.#reader = new Consumer(client('r1'), topics, model);
-    this.#auditor = new Consumer(client('auditor'), topics, model);
+    this.#auditor = new Consumer(client('auditor'), topics, model, { final: true });
   }
 
   start(fail: (error: Error) => void): void {

@@ -5,7 +5,7 @@ import { isControl, isTransactional, lastOffset, readBatchHeader } from '#protoc
 import { check } from '../../checkers/violation.ts';
 import { between } from '../../ports/sim-random.ts';
 import type { Client } from '../client.ts';
-import { assignAll, type HistoryClient } from '../client-history.ts';
+import { assignAll, type HistoryClient, type Promised } from '../client-history.ts';
 import { FETCH_BYTES, nextOnes, type ReadRecord, recordsOfBatch } from '../consumer.ts';
 import type { DataTopic } from '../data-topics.ts';
 import { Leaders } from '../leaders.ts';
@@ -32,12 +32,13 @@ export class CommittedReader {
   readonly #history: HistoryClient;
   readonly #positions = new Map<string, Position>();
 
-  constructor(client: Client, topic: DataTopic, model: TransactionModel) {
+  /** `promised`: what more its history says of it. */
+  constructor(client: Client, topic: DataTopic, model: TransactionModel, promised: Pick<Promised, 'final'> = {}) {
     this.client = client;
     this.#topic = topic;
     this.#model = model;
     this.#leaders = new Leaders(client);
-    this.#history = client.observed({ isolation: 'read_committed' });
+    this.#history = client.observed({ isolation: 'read_committed', ...promised });
   }
 
   /** What is committed of one partition, once nothing in it is undecided; undefined while that is not so, or it cannot be read. */

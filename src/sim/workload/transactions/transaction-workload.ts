@@ -52,7 +52,7 @@ export class TransactionWorkload {
   /** After `stop`, on a cluster that is well: what was left open has been aborted by the time that `until` holds (T5). */
   async checkFinal(until: () => boolean): Promise<void> {
     if (!this.#topic.exists) return;
-    const auditor = new CommittedReader(this.#client('r3'), this.#topic, this.model);
+    const auditor = new CommittedReader(this.#client('r3'), this.#topic, this.model, { final: true });
     const logs = new Map<string, ReadonlyMap<number, string>>();
     const unread: string[] = [];
     for (let partition = 0; partition < this.#topic.partitionCount; partition += 1) {
