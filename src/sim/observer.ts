@@ -12,7 +12,7 @@ import { DiskChecker } from './checkers/disk-checker.ts';
 import { DiskImage } from './checkers/disk-image.ts';
 import { ImageChecker } from './checkers/image-checker.ts';
 import { PartitionImage } from './checkers/partition-image.ts';
-import { RaftChecker, type Witness } from './checkers/raft-checker.ts';
+import { type DurableLog, RaftChecker, type Witness } from './checkers/raft-checker.ts';
 import { ReachChecker } from './checkers/reach-checker.ts';
 import { type ReplicaHost, ReplicationChecker } from './checkers/replication-checker.ts';
 import type { Cluster } from './cluster.ts';
@@ -49,6 +49,8 @@ export class Observer {
   readonly #bitRot = new BitRot();
   readonly #crc32c: (bytes: Uint8Array) => number;
   readonly #watched: readonly Watched[];
+  /** Of disks that were replaced, by node and directory: what was on them. */
+  readonly #formerDisks = new Map<string, DurableLog>();
   /** By the last committed entry that says so. */
   #voters: readonly Voter[] = [];
   #ledAt = 0;
@@ -88,6 +90,7 @@ export class Observer {
     this.#raft = new RaftChecker({
       crc32c,
       diskOf: (key) => this.#diskOf(key),
+      formerDiskOf: ({ id, directoryId }) => this.#formerDisks.get(`${id} ${directoryId}`),
       witnesses: () => this.#witnesses(),
       sometimes: (point) => coverage.sometimes(point),
       proposed: (witness, index, payload) => this.#reach.decided(witness, index, this.images.decode(payload)),
@@ -173,7 +176,12 @@ export class Observer {
   /** An empty disk is in the machine. */
   wiped(machine: Machine): void {
     this.#replication.wiped(this.#cluster.idOf(machine));
-    for (const watched of this.#watched) if (watched.machine === machine) watched.diskChecker.wiped();
+    for (const watched of this.#watched) if (watched.machine === machine) this.#lost(watched);
+  }
+
+  #lost({ host, disk, diskChecker }: Watched): void {
+    diskChecker.wiped();
+    if (disk.directoryId !== undefined) this.#formerDisks.set(`${host.id} ${disk.directoryId}`, disk.copy());
   }
 
   /**

@@ -1,19 +1,31 @@
 import { describe, expect, it } from 'vitest';
+import type { ReplicaKey } from '#model/voter';
 import { DiskChecker } from '#sim/checkers/disk-checker';
 import { RaftChecker } from '#sim/checkers/raft-checker';
 import type { CoveragePoint } from '#sim/coverage';
 import type { ViewHardState } from '#sim/node-view';
-import { crc32c, entry, type FakeNode, type FakeView, fakeNode, replica, ruleBrokenBy } from './support.ts';
+import {
+  crc32c,
+  entry,
+  type FakeDisk,
+  type FakeNode,
+  type FakeView,
+  fakeNode,
+  replica,
+  ruleBrokenBy,
+} from './support.ts';
 
 /** Three voters, of which the first leads epoch 1 by the votes of all; everything that a test does not spoil is right. */
 class Quorum {
   readonly nodes = [fakeNode(1), fakeNode(2), fakeNode(3)] as const;
   readonly seen: CoveragePoint[] = [];
   readonly committed: number[] = [];
+  /** Whose disk was replaced by an empty one. */
+  replaced: FakeNode | undefined;
   readonly checker = new RaftChecker({
     crc32c,
-    diskOf: ({ id, directoryId }) =>
-      this.nodes.find(({ view }) => view.self.id === id && view.self.directoryId === directoryId)?.disk,
+    diskOf: (key) => this.#diskOf(key, (node) => node !== this.replaced),
+    formerDiskOf: (key) => this.#diskOf(key, (node) => node === this.replaced),
     witnesses: () => this.nodes,
     sometimes: (point) => this.seen.push(point),
     proposed: () => {},
@@ -55,6 +67,11 @@ class Quorum {
   look(node: FakeNode): void {
     node.view.version += 1;
     this.checker.look(node);
+  }
+
+  #diskOf({ id, directoryId }: ReplicaKey, isOne: (node: FakeNode) => boolean): FakeDisk | undefined {
+    const isOf = ({ self }: FakeView): boolean => self.id === id && self.directoryId === directoryId;
+    return this.nodes.find((node) => isOne(node) && isOf(node.view))?.disk;
   }
 }
 
@@ -134,8 +151,10 @@ describe('the checker of the metadata log', () => {
     for (const node of quorum.nodes) quorum.log(node, [1, 1]);
     quorum.commit(one, 2);
     quorum.commit(two, 2);
-    quorum.log(two, [1]);
-    expect(ruleBrokenBy(() => quorum.look(two))).toBe('R3');
+    for (const left of [[1], []]) {
+      quorum.log(two, left);
+      expect(ruleBrokenBy(() => quorum.look(two))).toBe('R3');
+    }
   });
 
   it('R4: a majority of disks that have lost what was committed', () => {
@@ -214,6 +233,22 @@ describe('the checker of the metadata log', () => {
     const [one] = quorum.nodes;
     quorum.log(one, [1, 1]);
     expect(ruleBrokenBy(() => quorum.commit(one, 2))).toBe('R8');
+  });
+
+  it('R8: a disk that was replaced counts with what it had, and no more', () => {
+    for (const [end, rule] of [
+      [2, undefined],
+      [1, 'R8'],
+    ] as const) {
+      const quorum = new Quorum();
+      const [one, two] = quorum.nodes;
+      for (const node of [one, two]) quorum.log(node, [1, 1]);
+      two.disk.until = end;
+      quorum.replaced = two;
+      const commit = (): void => quorum.commit(one, 2);
+      if (rule === undefined) commit();
+      else expect(ruleBrokenBy(commit)).toBe(rule);
+    }
   });
 
   it('R9: a snapshot of what nobody committed, and one that goes back', () => {
