@@ -22,6 +22,7 @@ import { COMPACTION_CLIENTS, CompactionWorkload } from './workload/compaction/co
 import { DATA_CLIENTS, DataWorkload } from './workload/data-workload.ts';
 import { CONSUMER_SESSION_TIMEOUT_MS } from './workload/groups/consumer-member.ts';
 import { GROUP_CLIENTS, GroupWorkload } from './workload/groups/group-workload.ts';
+import { ProducerIds } from './workload/producer-ids.ts';
 import { TRANSACTION_CLIENTS, TransactionWorkload } from './workload/transactions/transaction-workload.ts';
 
 export interface SeedOptions {
@@ -310,6 +311,7 @@ class SeedRun {
       () => `${SETTLING_MS / 1000} s after the last request not every node has replayed all that is committed`,
     );
     this.#observer.compareImages();
+    this.#observer.noteRepairs();
     for (const { name, view } of this.#cluster.machines) {
       const topics = this.#clients.flatMap((client) => client.topics);
       const fault = view && faultOfFinal(view.image, topics);
@@ -358,7 +360,7 @@ class SeedRun {
     return {
       nodes: this.#cluster.machines.map(({ name }) => name),
       replicationMax: Math.min(3, this.#swarm.nodeCount),
-      producerIds: new Map(),
+      producerIds: new ProducerIds(),
       history: this.#history,
       reference: () => (this.#observer.images.hasReference ? this.#observer.images.reference : undefined),
       isRough: () => this.#isRough,

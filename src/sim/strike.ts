@@ -391,8 +391,9 @@ export class Strike {
     this.#say(`${machine.name} has a ${kind} for ${Math.round(durationMs)} ms`);
     const weather = this.#weather(kind);
     machine.weather = weather;
-    if (kind === 'disk full') this.#host.sometimes('disk full');
+    const { refusedCount } = machine;
     this.#after(durationMs, () => {
+      if (kind === 'disk full' && machine.refusedCount > refusedCount) this.#host.sometimes('disk full');
       // Another fault of the disk, which began meanwhile, lasts as long as it was meant to.
       if (machine.weather === weather) machine.weather = FINE_WEATHER;
       // One that has ended for it comes back by itself, as under a supervisor.
@@ -418,7 +419,7 @@ export class Strike {
 
   #restart(machine: Machine): void {
     if (machine.isUp) return;
-    this.#host.sometimes('node ended by its disk');
+    if (machine.hasEnded) this.#host.sometimes('node ended by its disk');
     startWhenDown(this.#host.cluster, machine);
   }
 

@@ -25,6 +25,7 @@ export class AdminClient {
   readonly topics: TopicModel[] = [];
   readonly client: Client;
   #topicCount = 0;
+  #producerCount = 0;
 
   constructor(client: Client) {
     this.client = client;
@@ -105,16 +106,10 @@ export class AdminClient {
     const { response } = answer;
     const outcome = this.#note('ask for a producer id', answer, response?.errorCode);
     if (outcome !== 'done' || response === undefined) return;
-    const { producerIds, nodes, sometimes } = this.client.workload;
-    const { producerId } = response;
-    check(!producerIds.has(producerId), 'producer ids', () => `the producer id ${producerId} was given twice`);
-    if (
-      nodes.length > 1 &&
-      new Set(producerIds.values()).size === 1 &&
-      ![...producerIds.values()].includes(answer.node)
-    )
-      sometimes('producer ids given by two brokers');
-    producerIds.set(producerId, answer.node);
+    const { producerIds, sometimes } = this.client.workload;
+    this.#producerCount += 1;
+    producerIds.given(response.producerId, `${this.client.name}, producer ${this.#producerCount}`, answer.node);
+    if (producerIds.nodeCount > 1) sometimes('producer ids given by two brokers');
   }
 
   /** At a node by lot. */

@@ -161,6 +161,13 @@ export class Consumer {
       () => `${this.client.name} was told ${highWatermark} of ${key}, and ${position.highWatermark} before`,
     );
     position.highWatermark = highWatermark;
+    // Nothing is compacted, and no markers are written there.
+    const skipped = firstSkipped(news, position.offset);
+    check(
+      skipped === undefined,
+      'lost',
+      () => `${this.client.name} has asked for ${key} from ${position.offset} on, and was given nothing at ${skipped}`,
+    );
     this.#served.set(`${key} ${leader.node}`, leader.epoch);
     for (const { offset, value } of news) {
       check(offset < highWatermark, 'high watermark', () => `${offset} was read, and ${highWatermark} is committed`);
@@ -198,6 +205,12 @@ export function nextOnes<Read extends { readonly offset: number }>(records: read
     next = offset + 1;
     return true;
   });
+}
+
+/** The first offset from `from` on that is missing among those that follow it. */
+export function firstSkipped(news: readonly { readonly offset: number }[], from: number): number | undefined {
+  const place = news.findIndex(({ offset }, index) => offset !== from + index);
+  return place < 0 ? undefined : from + place;
 }
 
 /** Who asks in an epoch that is not the leader's is told so, and gets nothing: a sentence if not. */

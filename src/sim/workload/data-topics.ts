@@ -1,4 +1,5 @@
 import { ErrorCode } from '#model/errors';
+import { isInternalTopic } from '#model/internal-topics';
 import { CREATE_TOPICS } from '#protocol/calls';
 import type { Client } from './client.ts';
 
@@ -24,6 +25,12 @@ export interface TopicSetting {
 
 /** The prefix tells them from the topics that come and go. */
 export const DATA_PREFIX = 'data-';
+
+/** Whether records are in it: those of the clients, or those of coordinators. */
+export function hasRecords(topic: string): boolean {
+  return topic.startsWith(DATA_PREFIX) || isInternalTopic(topic);
+}
+
 const SAFE_TOPIC = `${DATA_PREFIX}safe`;
 /** What transactions are written to, */
 export const LEDGER_TOPIC = `${DATA_PREFIX}ledger`;

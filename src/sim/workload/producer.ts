@@ -44,6 +44,7 @@ export class Producer {
   /** By what it is promised. */
   readonly #histories = new Map<0 | 1 | 'all', HistoryClient>();
   #producerId = -1;
+  #producerCount = 0;
   #valueCount = 0;
 
   /** `keyOf`: the key of a record with that value. */
@@ -78,8 +79,12 @@ export class Producer {
     const node = this.client.anyNode();
     const request = { transactionalId: null, transactionTimeoutMs: 0 };
     const { response } = await this.client.ask(node, INIT_PRODUCER_ID, request, REQUEST_TIMEOUT_MS);
-    if (response?.errorCode === ErrorCode.None) this.#producerId = response.producerId;
-    return this.#producerId >= 0;
+    if (response?.errorCode !== ErrorCode.None) return false;
+    this.#producerId = response.producerId;
+    this.#producerCount += 1;
+    const owner = `${this.client.name}, producer ${this.#producerCount}`;
+    this.client.workload.producerIds.given(this.#producerId, owner, node);
+    return true;
   }
 
   async #writeOnce(topic: string, partition: number, values: readonly string[]): Promise<void> {

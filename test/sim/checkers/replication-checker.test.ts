@@ -29,6 +29,8 @@ class Stage {
   now = 60_000;
   readonly losses: unknown[] = [];
   readonly brokerEpochs = [1, 2, 3];
+  /** By broker, where its disk is read. */
+  readonly endsOnDisk = new Map<number, number>();
   state: Partition = stateOf({});
   readonly checker = new ReplicationChecker(
     {
@@ -50,6 +52,7 @@ class Stage {
       },
       replicas: () => (this.gone.has(id) ? [] : [this.views[id - 1] as ReplicaView]),
       image: () => undefined,
+      endOnDisk: () => this.endsOnDisk.get(id),
     };
   });
 
@@ -248,6 +251,16 @@ describe('the checker of replicated partitions says', () => {
     Object.assign(stage.view(2), { leads: true, leaderEpoch: 1, highWatermark: 8 });
     stage.state = stateOf({ leader: 2, leaderEpoch: 1 });
     expect(looking).toThrow(/I11: n2#1 leads data-0 in epoch 1 and serves what is below 8, but 10 was committed/);
+  });
+
+  test('S1: a replica takes for durable what is not on its disk, but for one that is being cut', () => {
+    stage.endsOnDisk.set(2, 12);
+    stage.write(12, 2);
+    expect(looking).not.toThrow();
+    stage.write(13, 2);
+    expect(looking).toThrow(/S1: n2#1 .* below 13 for durable, but its disk ends at 12/);
+    stage.view(2).isBeingCut = true;
+    expect(looking).not.toThrow();
   });
 
   test('S1: a crash takes what was on the disk', () => {

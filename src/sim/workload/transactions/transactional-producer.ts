@@ -79,6 +79,7 @@ export class TransactionalProducer {
       const response = answer === undefined || answer === '' ? undefined : answer.response;
       if (response?.errorCode === ErrorCode.None) {
         const { producerId, producerEpoch: epoch } = response;
+        this.client.workload.producerIds.given(producerId, this.#id, node ?? '');
         this.client.say(`has ${producerId} in epoch ${epoch}`);
         return { version, producerId, epoch, sequences: new Map(), isUnsure: false };
       }
@@ -226,6 +227,7 @@ export class TransactionalProducer {
           'epoch of the next transaction',
           () => `${this.client.name} ended a transaction in epoch ${session.epoch} and was given ${producerEpoch}`,
         );
+        this.client.workload.producerIds.given(producerId, this.#id, node);
         Object.assign(session, { producerId, epoch: producerEpoch });
         session.sequences.clear();
       }
