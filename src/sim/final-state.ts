@@ -114,6 +114,19 @@ function lackingReplicas(image: MetadataImage): string | undefined {
   return undefined;
 }
 
+/** Whether one of these nodes leads the partition, with as many in sync as it takes: it must take what is written. */
+export function takesRecords(
+  image: MetadataImage,
+  topic: string,
+  partition: number,
+  nodes: ReadonlySet<number>,
+): boolean {
+  const state = image.partition(topic, partition);
+  if (state === undefined || state.leader === null || !nodes.has(state.leader)) return false;
+  const minIsr = Number(image.configs(ResourceType.Topic, topic).get('min.insync.replicas') ?? 1);
+  return state.isr.length >= Math.min(minIsr, state.replicas.length) && state.isr.every((id) => nodes.has(id));
+}
+
 /** For a reader of the trace. */
 export function stateOf({ name, phase, view, isReady, isStalled }: Machine): string {
   if (view === undefined) return `${name} is ${phase}, without a quorum`;

@@ -121,6 +121,8 @@ function minIsrOf(byDefault: number, other: number): Pick<DataTopic, 'configs' |
       // Clocks jump: nothing may be deleted for its age, and segments are rolled for theirs.
       { name: 'retention.ms', value: '-1' },
       { name: 'segment.ms', value: '8000' },
+      // Nor is anything refused for its time, for as long as the leader's clock is off.
+      { name: 'message.timestamp.after.max.ms', value: String(2n ** 63n - 1n) },
       // Segments are small: they are to have indexes all the same.
       { name: 'index.interval.bytes', value: '200' },
     ],
