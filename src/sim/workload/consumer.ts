@@ -7,7 +7,7 @@ import { check } from '../checkers/violation.ts';
 import { between } from '../ports/sim-random.ts';
 import type { Client } from './client.ts';
 import { assignAll, type HistoryClient } from './client-history.ts';
-import { type DataTopic, isInHistory } from './data-topics.ts';
+import { type DataTopic, isInHistory, isTrimmed } from './data-topics.ts';
 import { Leaders } from './leaders.ts';
 import type { RecordModel } from './record-model.ts';
 
@@ -87,6 +87,7 @@ export class Consumer {
       const position = this.#positions.get(key) ?? beginning();
       this.#positions.set(key, position);
       if (random.uint32() % PROBE_EVERY === 0) await this.#probe(topic.name, partition);
+      if (isTrimmed(topic.name)) await this.#askForDeleted(topic.name, partition);
       await this.#fetch(topic.name, partition, position, (offset, value) =>
         this.#model.read(this.client.name, key, offset, value),
       );
@@ -112,6 +113,20 @@ export class Consumer {
       () =>
         `${node} has served ${topic}-${partition} in epoch ${served}, and to who asks in ${currentLeaderEpoch} ${fault}`,
     );
+  }
+
+  /** The last of the records of which the leader's log must know that they are deleted. */
+  async #askForDeleted(topic: string, partition: number): Promise<void> {
+    const leader = this.#leaders.of(topic, partition);
+    const key = `${topic}-${partition}`;
+    const start = leader === undefined ? 0 : this.#model.startIn(key, leader.epoch);
+    if (leader === undefined || start === 0) return;
+    const fetchOffset = start - 1;
+    const asked = { partition, currentLeaderEpoch: leader.epoch, fetchOffset, partitionMaxBytes: FETCH_BYTES };
+    const request = { maxWaitMs: 0, minBytes: 1, maxBytes: FETCH_BYTES, topics: [{ topic, partitions: [asked] }] };
+    const { response } = await this.client.ask(leader.node, FETCH, request, REQUEST_TIMEOUT_MS);
+    const answer = response?.responses[0]?.partitions[0];
+    if (answer?.errorCode === ErrorCode.None) this.#model.served(this.client.name, key, fetchOffset, start);
   }
 
   async #fetch(
