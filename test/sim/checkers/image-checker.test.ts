@@ -127,6 +127,21 @@ describe('the checker of the metadata', () => {
     expect(ruleBrokenBy(() => checkerOf(...cluster, topic, partition({ isr: [nodeId(1), nodeId(3)] })))).toBe('I2');
   });
 
+  it('I2: someone eligible to lead who is in sync, or no replica', () => {
+    const topic: MetadataRecord = { kind: 'topic', name: 'orders', id: TOPIC };
+    const [one, two, three] = [nodeId(1), nodeId(2), nodeId(3)];
+    checkerOf(...cluster, topic, partition({ isr: [one], elr: [two] }));
+    for (const elr of [[one], [three]])
+      expect(ruleBrokenBy(() => checkerOf(...cluster, topic, partition({ isr: [one], elr })))).toBe('I2');
+  });
+
+  it('I2: a broker that is fenced and leads on', () => {
+    const topic: MetadataRecord = { kind: 'topic', name: 'orders', id: TOPIC };
+    checkerOf(...cluster, topic, partition({ leader: nodeId(2) }), fenced('fenceBroker', 1, 2));
+    const leads = [topic, partition({}), fenced('fenceBroker', 1, 2)];
+    expect(ruleBrokenBy(() => checkerOf(...cluster, ...leads))).toBe('I2');
+  });
+
   it('I10: two replicas on one broker', () => {
     const topic: MetadataRecord = { kind: 'topic', name: 'orders', id: TOPIC };
     const twice = partition({ replicas: [nodeId(1), nodeId(1)], isr: [nodeId(1)] });
