@@ -289,6 +289,12 @@ class SeedRun {
       'healing',
       () => `no transaction of ${this.#transactions?.whatCommitsNothing(since)} was committed since the last fault`,
     );
+    const isServed = (): boolean => this.#clients.every(({ doneAt }) => doneAt > since);
+    check(
+      await this.#within(TAKING_MS, isServed),
+      'healing',
+      () => 'somebody who administers topics is refused everything',
+    );
   }
 
   /** Who writes finds a taker for it in every partition that these nodes lead, with enough of them in sync. */
@@ -320,8 +326,15 @@ class SeedRun {
   }
 
   async #end(): Promise<void> {
+    const healedAt = this.#world.clock.now();
     const isShared = await this.#within(ASSIGNING_MS, () => this.#groups?.isAssigned !== false);
     check(isShared, 'all partitions assigned', () => 'a group does not share all partitions among its members');
+    const commits = (): boolean => this.#groups?.hasCommitted(healedAt) !== false;
+    check(
+      await this.#within(ASSIGNING_MS, commits),
+      'healing',
+      () => 'a group whose partitions are shared commits nothing',
+    );
     await this.#stopClients();
     await this.#readTransactions();
     await this.#readRecords();

@@ -24,6 +24,8 @@ const KEYS = ['retention.ms', 'segment.bytes', 'max.message.bytes'];
 export class AdminClient {
   readonly topics: TopicModel[] = [];
   readonly client: Client;
+  /** When a request of its was last acknowledged; −1 before. */
+  doneAt = -1;
   #topicCount = 0;
   #producerCount = 0;
 
@@ -122,9 +124,10 @@ export class AdminClient {
   #note(what: string, answer: Answer<unknown> & { readonly node: string }, errorCode: number | undefined): Outcome {
     const { sometimes, isRough } = this.client.workload;
     const outcome = answer.failure === 'refused' ? 'refused' : outcomeOf(errorCode);
-    if (outcome === 'done')
+    if (outcome === 'done') {
+      this.doneAt = this.client.ports.clock.now();
       sometimes(isRough() ? 'request acknowledged in the middle of faults' : 'request acknowledged');
-    else sometimes(outcome === 'refused' ? 'request refused' : 'request without an answer');
+    } else sometimes(outcome === 'refused' ? 'request refused' : 'request without an answer');
     this.client.say(`${what} at ${answer.node}: ${outcome}${errorCode === undefined ? '' : ` (${errorCode})`}`);
     assert(errorCode !== ErrorCode.InvalidRequest, `the workload asks for sensible things: ${what}`);
     return outcome;
