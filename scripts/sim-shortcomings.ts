@@ -28,6 +28,27 @@ export function shortcomings(reports: readonly SeedReport[]): readonly string[] 
   return wrong;
 }
 
+/** All that must be the same when a seed is run again: what happened, and what was seen of it. */
+export function outcomeOf({
+  traceHash,
+  eventCount,
+  violation,
+  faults,
+  coverage,
+  ackedCount,
+  readCount,
+}: SeedReport): string {
+  return JSON.stringify({
+    traceHash,
+    eventCount,
+    violation: violation?.message,
+    ackedCount,
+    readCount,
+    faults,
+    coverage,
+  });
+}
+
 /** The faults of a seed. */
 export function strikesOf({ faults }: SeedReport): number {
   return faults.reduce((total, [, count]) => total + count, 0);

@@ -12,7 +12,7 @@ import { HISTORY_RULE, runJudgedSeed } from './judged-seed.ts';
 import { minimal } from './sim-minimal.ts';
 import { SimPool } from './sim-pool.ts';
 import { plantedBugs, setting, settings } from './sim-settings.ts';
-import { shortcomings, strikesOf, totals } from './sim-shortcomings.ts';
+import { outcomeOf, shortcomings, strikesOf, totals } from './sim-shortcomings.ts';
 import type { SeedJob, SeedReport } from './sim-worker.ts';
 
 /** One seed in so many is run again, by another process: it must be the same to the last event. */
@@ -104,11 +104,13 @@ function* jobs(from: number, count: number, isOver: () => boolean): Generator<Se
 
 async function differences(reports: readonly SeedReport[], processes: number): Promise<string[]> {
   const pool = new SimPool(processes);
-  const hashes = new Map(reports.map(({ seed, traceHash }) => [seed, traceHash]));
+  const first = new Map(reports.map((report) => [report.seed, outcomeOf(report)]));
   const found: string[] = [];
   const again = reports.map(({ seed }): SeedJob => ({ seed, durationMs, planted }));
-  await pool.run(again[Symbol.iterator](), ({ seed, traceHash }) => {
-    if (hashes.get(seed) !== traceHash) found.push(`seed ${seed}: ${hashes.get(seed)}, then ${traceHash}`);
+  await pool.run(again[Symbol.iterator](), (report) => {
+    const { seed } = report;
+    if (first.get(seed) !== outcomeOf(report))
+      found.push(`seed ${seed}: ${first.get(seed)}, then ${outcomeOf(report)}`);
     return true;
   });
   pool.close();

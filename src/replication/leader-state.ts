@@ -178,7 +178,7 @@ export class LeaderState {
   isCaughtUp(id: NodeId): boolean {
     const follower = this.#followers.get(id);
     if (follower === undefined || follower.durableOffset < this.#highWatermark || this.#isStuck(id)) return false;
-    // PLANTED BUG expand-with-deleted: whoever has everything else may come in.
+    // PLANTED BUG expand-with-deleted: whoever has everything else may come in, and is not told (see ReplicaIntake).
     if (follower.logStartOffset < this.#logStartOffset && !this.#planted.has('expand-with-deleted')) return false;
     // PLANTED BUG expand-without-epoch-start: this leader's high watermark, which may be behind, is all that is asked for.
     return this.#planted.has('expand-without-epoch-start') || follower.durableOffset >= this.#epochStart;

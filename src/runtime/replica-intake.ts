@@ -34,6 +34,8 @@ export interface Followed {
   retryMs: number;
   /** The leader was told that there is no room here, by asking it for nothing. */
   isToldFull: boolean;
+  /** Where the leader's log started when it was first told; for a planted bug. */
+  startAtFirst: Offset | undefined;
   /** What was appended to its log and is not on disk. */
   readonly undurable: UndurableTail;
 }
@@ -49,6 +51,7 @@ export function newFollowed(partition: Partition, undurable: UndurableBytes): Fo
     again: undefined,
     retryMs: RETRY_MS,
     isToldFull: false,
+    startAtFirst: undefined,
     undurable: new UndurableTail(undurable),
   };
 }
@@ -124,7 +127,16 @@ export class ReplicaIntake {
     if (appended === 'refused') return;
     if (appended === 'taken') followed.retryMs = RETRY_MS;
     // Also where there is no room for more: what the leader has deleted makes some.
-    partition.leaderIsAt(offset(Math.max(0, answer.highWatermark)), offset(Math.max(0, answer.logStartOffset)));
+    partition.leaderIsAt(offset(Math.max(0, answer.highWatermark)), this.#startOf(followed, answer));
+  }
+
+  /** Where the leader's log starts. */
+  #startOf(followed: Followed, answer: PartitionData): Offset {
+    const start = offset(Math.max(0, answer.logStartOffset));
+    if (!this.#options.planted.has('expand-with-deleted')) return start;
+    // PLANTED BUG expand-with-deleted: a follower takes part only in the deletions that come after it has begun to follow.
+    followed.startAtFirst ??= start;
+    return start === followed.startAtFirst ? offset(0) : start;
   }
 
   /** Whether the answer was taken in. 'busy': there is no room, or the log has gone; it is asked for again. */

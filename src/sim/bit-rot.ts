@@ -8,7 +8,10 @@ import type { MemoryDisk } from './ports/memory-disk.ts';
 
 interface Rotten {
   readonly disk: MemoryDisk;
-  readonly folder: string;
+  readonly topic: string;
+  readonly partition: number;
+  /** Of the batch that is damaged. */
+  readonly endOffset: number;
   readonly path: string;
   readonly at: number;
   readonly value: number;
@@ -22,8 +25,7 @@ const UNCHECKED: readonly (readonly [from: number, upTo: number])[] = [
 
 export class BitRot {
   #rotten: Rotten[] = [];
-  /** How many damaged places are not there any more. */
-  goneCount = 0;
+  readonly #gone: Rotten[] = [];
 
   /** Changes a byte of what lies below the log's recovery point, or of a file that is made from it; says where, undefined if there is nothing. */
   strike(random: Random, disk: MemoryDisk, topic: string, partition: number): string | undefined {
@@ -36,16 +38,36 @@ export class BitRot {
     if (place.isBatch && UNCHECKED.some(([from, upTo]) => within >= from && within < upTo)) return undefined;
     const path = `${folder}/${place.name}`;
     disk.rot(path, at, 1 << (random.uint32() % 8));
-    if (place.isBatch) this.#rotten.push({ disk, folder, path, at, value: disk.peek(path)?.[at] ?? 0 });
+    const { endOffset } = place;
+    const value = disk.peek(path)?.[at] ?? 0;
+    if (place.isBatch) this.#rotten.push({ disk, topic, partition, endOffset, path, at, value });
     return `${path} at ${at}`;
   }
 
   /** Whether records of the partition are damaged on that disk, still. */
   isRotten(disk: MemoryDisk, topic: string, partition: number): boolean {
-    const left = this.#rotten.filter((one) => one.disk.peek(one.path)?.[one.at] === one.value);
-    this.goneCount += this.#rotten.length - left.length;
-    this.#rotten = left;
-    return this.#rotten.some((one) => one.disk === disk && one.folder === logDirName(topic, partition));
+    this.#lookForGone();
+    return this.#rotten.some((one) => one.disk === disk && one.topic === topic && one.partition === partition);
+  }
+
+  /** An empty disk has taken the place of what was on it: nobody has to find the damage. */
+  wiped(disk: MemoryDisk): void {
+    this.#rotten = this.#rotten.filter((one) => one.disk !== disk);
+  }
+
+  /** Whether damaged records were found, and the log is as long as it was; `endOf` reads on the disks where logs end. */
+  isRepaired(endOf: (disk: MemoryDisk, topic: string, partition: number) => number | undefined): boolean {
+    this.#lookForGone();
+    return this.#gone.some(
+      ({ disk, topic, partition, endOffset }) => (endOf(disk, topic, partition) ?? 0) >= endOffset,
+    );
+  }
+
+  #lookForGone(): void {
+    const isThere = ({ disk, path, at, value }: Rotten): boolean => disk.peek(path)?.[at] === value;
+    if (this.#rotten.every(isThere)) return;
+    this.#gone.push(...this.#rotten.filter((one) => !isThere(one)));
+    this.#rotten = this.#rotten.filter(isThere);
   }
 }
 
@@ -54,6 +76,8 @@ interface Place {
   readonly from: number;
   readonly upTo: number;
   readonly isBatch: boolean;
+  /** Of a batch. */
+  readonly endOffset: number;
 }
 
 function indexPlaces(disk: MemoryDisk, folder: string): Place[] {
@@ -61,7 +85,7 @@ function indexPlaces(disk: MemoryDisk, folder: string): Place[] {
     const upTo = disk.peek(`${folder}/${name}`)?.length ?? 0;
     const extension = parseSegmentFileName(name)?.extension;
     const isIndex = extension === '.index' || extension === '.timeindex' || extension === '.snapshot';
-    return isIndex && upTo > 0 ? [{ name, from: 0, upTo, isBatch: false }] : [];
+    return isIndex && upTo > 0 ? [{ name, from: 0, upTo, isBatch: false, endOffset: 0 }] : [];
   });
 }
 
@@ -82,7 +106,8 @@ function batchPlaces(disk: MemoryDisk, folder: string, topic: string, partition:
     for (let from = 0; from < bytes.length; ) {
       const header = readBatchHeader(bytes, from);
       if (typeof header === 'string' || header.baseOffset + header.lastOffsetDelta >= recoveryPoint) break;
-      places.push({ name, from, upTo: from + header.sizeBytes, isBatch: true });
+      const endOffset = header.baseOffset + header.lastOffsetDelta + 1;
+      places.push({ name, from, upTo: from + header.sizeBytes, isBatch: true, endOffset });
       from += header.sizeBytes;
     }
   }

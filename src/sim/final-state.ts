@@ -6,7 +6,7 @@ import type { NodeId } from '#model/ids';
 import type { Cluster } from './cluster.ts';
 import type { HealedCore } from './healed-core.ts';
 import type { Machine } from './machine.ts';
-import { DATA_PREFIX, isWeak } from './workload/data-topics.ts';
+import { hasRecords, isWeak } from './workload/data-topics.ts';
 import type { TopicModel } from './workload/topic-model.ts';
 
 /** One active leader, whom everybody follows, and every broker serves, in everybody's eyes: a sentence if not. */
@@ -83,7 +83,7 @@ function hasDirectory(
 function unledOf(image: MetadataImage, inside: readonly Machine[]): string | undefined {
   const machineOf = (id: NodeId): Machine | undefined => inside.find(({ view }) => view?.self.id === id);
   for (const { name, partitions } of image.topics()) {
-    if (!name.startsWith(DATA_PREFIX)) continue;
+    if (!hasRecords(name)) continue;
     for (const state of partitions) {
       const { partition, leader, leaderEpoch, isr, elr } = state;
       if (leader !== null && machineOf(leader) !== undefined) continue;
@@ -102,7 +102,7 @@ function unledOf(image: MetadataImage, inside: readonly Machine[]): string | und
 /** Topics that records are in never lose their last copy, and so come back whole. */
 function lackingReplicas(image: MetadataImage): string | undefined {
   for (const { name, partitions } of image.topics()) {
-    if (!name.startsWith(DATA_PREFIX)) continue;
+    if (!hasRecords(name)) continue;
     for (const { partition, leader, leaderEpoch, isr, elr, replicas, directories, adding, removing } of partitions) {
       const isMoving = adding.length > 0 || removing.length > 0;
       if (leader !== null && isr.length === replicas.length && !isMoving) continue;
@@ -112,6 +112,19 @@ function lackingReplicas(image: MetadataImage): string | undefined {
     }
   }
   return undefined;
+}
+
+/** Whether one of these nodes leads the partition, with as many in sync as it takes: it must take what is written. */
+export function takesRecords(
+  image: MetadataImage,
+  topic: string,
+  partition: number,
+  nodes: ReadonlySet<number>,
+): boolean {
+  const state = image.partition(topic, partition);
+  if (state === undefined || state.leader === null || !nodes.has(state.leader)) return false;
+  const minIsr = Number(image.configs(ResourceType.Topic, topic).get('min.insync.replicas') ?? 1);
+  return state.isr.length >= Math.min(minIsr, state.replicas.length) && state.isr.every((id) => nodes.has(id));
 }
 
 /** For a reader of the trace. */

@@ -47,6 +47,8 @@ export class Machine {
   troubledAt = 0;
   /** Counts its processes. */
   lifeCount = 0;
+  /** Counts what its disk has refused. */
+  refusedCount = 0;
   readonly #world: SimWorld;
   readonly #options: MachineOptions;
   readonly #config: ParsedBrokerConfig;
@@ -58,6 +60,7 @@ export class Machine {
   #isStarting = false;
   /** The disk has failed under the present process: its death is no surprise. */
   #diskFailed = false;
+  #hasEnded = false;
 
   constructor(world: SimWorld, options: MachineOptions) {
     this.name = options.name;
@@ -80,6 +83,11 @@ export class Machine {
 
   get isStalled(): boolean {
     return this.isUp && this.#world.stalledUntil(this.name) > this.#world.clock.now();
+  }
+
+  /** Its last process has ended by itself, and no other has come. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   /** The process was asked to stop, and has not yet. */
@@ -111,6 +119,7 @@ export class Machine {
     });
     this.lifeCount += 1;
     this.#diskFailed = false;
+    this.#hasEnded = false;
     this.#isStarting = true;
     this.#isStopping = false;
     this.#phase = 'up';
@@ -121,7 +130,7 @@ export class Machine {
       disks: [this.#volatile],
       fatal: (error) => this.#died(life, 'called fatal', error),
       forgetsFolders: planted.has('no-directory-fsync'),
-      logger: logger(this.#world, this.name),
+      logger: logger(this.#world, this.name, this.#options.onBroken),
     });
     this.#say('starts');
     const node = makeNode(ports, this.#config, planted);
@@ -206,6 +215,7 @@ export class Machine {
   #died(life: number, how: string, error: Error): void {
     if (life !== this.lifeCount || !this.isUp) return;
     this.#say(`${how}: ${error.message}`);
+    this.#hasEnded = true;
     const isExpected = this.#diskFailed && !hasBrokenInvariant(error);
     if (!isExpected) this.#options.onBroken(new Error(`${this.name} ${how}: ${error.message}`, { cause: error }));
     // What the kernel knew of a failed file is gone with the process: the next one sees what is on the disk.
@@ -220,6 +230,7 @@ export class Machine {
     if (fail !== undefined && changes && !(fail === 'ENOSPC' && isSync)) {
       // Who serves by then goes on without room.
       if (fail !== 'ENOSPC' || this.#isStarting || this.#isStopping) this.#diskFailed = true;
+      this.refusedCount += 1;
       return { delayMs, fail };
     }
     if (isSync && syncMs > 0) return { delayMs: delayMs + syncMs };
@@ -233,13 +244,27 @@ export class Machine {
   }
 }
 
+/** The network of a simulation changes nothing that is sent, and no bits rot under a process: no disk and no link is a reason for these. */
+const CONFESSIONS = [
+  /^a decision about .* failed$/,
+  /^what was fetched is refused$/,
+  /^a message of a peer is not understood$/,
+  /^connection closed: (?!a produce request with acks=0 was refused|it took nothing|a request that it began did not go on)/,
+];
+
+export function isConfession(message: string): boolean {
+  return CONFESSIONS.some((confession) => confession.test(message));
+}
+
 function hasBrokenInvariant(error: unknown): boolean {
   return error instanceof Error && (error instanceof AssertionError || hasBrokenInvariant(error.cause));
 }
 
-function logger({ trace, clock }: SimWorld, name: string): Logger {
+/** `onBroken` is told of what a node says only where one of them has gone wrong, and goes on as if nothing had happened. */
+function logger({ trace, clock }: SimWorld, name: string, onBroken: (error: Error) => void): Logger {
   const write = (level: string) => (fields: object, message: string) => {
     if (trace.isRead) trace.say(clock.now(), name, `${level} ${message} ${JSON.stringify(fields)}`);
+    if (isConfession(message)) onBroken(new Error(`${name} says: ${message} ${JSON.stringify(fields)}`));
   };
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
 }

@@ -4,7 +4,6 @@ import type { Random } from '#base/ports';
 import type { Partition } from '#metadata/records';
 import { votersIn } from '#metadata/voters';
 import { type NodeId, nodeId } from '#model/ids';
-import { isInternalTopic } from '#model/internal-topics';
 import { isSameReplica, type ReplicaKey, type Voter } from '#model/voter';
 import { BitRot } from './bit-rot.ts';
 import { BatchChecker } from './checkers/batch-checker.ts';
@@ -12,13 +11,14 @@ import { DiskChecker } from './checkers/disk-checker.ts';
 import { DiskImage } from './checkers/disk-image.ts';
 import { ImageChecker } from './checkers/image-checker.ts';
 import { PartitionImage } from './checkers/partition-image.ts';
-import { RaftChecker, type Witness } from './checkers/raft-checker.ts';
+import { type DurableLog, RaftChecker, type Witness } from './checkers/raft-checker.ts';
 import { ReachChecker } from './checkers/reach-checker.ts';
 import { type ReplicaHost, ReplicationChecker } from './checkers/replication-checker.ts';
 import type { Cluster } from './cluster.ts';
 import { Coverage } from './coverage.ts';
 import type { Machine } from './machine.ts';
-import { DATA_PREFIX, isCompacted, isVolatile, isWeak } from './workload/data-topics.ts';
+import type { MemoryDisk } from './ports/memory-disk.ts';
+import { DATA_PREFIX, hasRecords, isCompacted, isVolatile, isWeak } from './workload/data-topics.ts';
 
 const LEADERLESS_MS = 5000;
 
@@ -49,6 +49,8 @@ export class Observer {
   readonly #bitRot = new BitRot();
   readonly #crc32c: (bytes: Uint8Array) => number;
   readonly #watched: readonly Watched[];
+  /** Of disks that were replaced, by node and directory: what was on them. */
+  readonly #formerDisks = new Map<string, DurableLog>();
   /** By the last committed entry that says so. */
   #voters: readonly Voter[] = [];
   #ledAt = 0;
@@ -69,11 +71,12 @@ export class Observer {
         lost,
         sometimes: (point) => coverage.sometimes(point),
       },
-      (topic) => topic.startsWith(DATA_PREFIX),
+      hasRecords,
     );
     this.#watched = cluster.machines.map((machine) => {
       const disk = new DiskImage(machine.disk, crc32c);
       const diskChecker = new DiskChecker(machine.name, disk);
+      const logs = new Map<string, PartitionImage>();
       const host: ReplicaHost = {
         id: cluster.idOf(machine),
         get name() {
@@ -81,13 +84,16 @@ export class Observer {
         },
         replicas: () => machine.replicas(),
         image: () => machine.view?.image,
+        endOnDisk: (topic, index) =>
+          this.#bitRot.isRotten(machine.disk, topic, index) ? undefined : logs.get(`${topic}-${index}`)?.endOffset,
       };
-      return { machine, host, disk, diskChecker, witness: undefined, version: -1, logs: new Map(), diskChanges: -1 };
+      return { machine, host, disk, diskChecker, witness: undefined, version: -1, logs, diskChanges: -1 };
     });
     cluster.onCrashed = (machine) => this.#crashed(machine);
     this.#raft = new RaftChecker({
       crc32c,
       diskOf: (key) => this.#diskOf(key),
+      formerDiskOf: ({ id, directoryId }) => this.#formerDisks.get(`${id} ${directoryId}`),
       witnesses: () => this.#witnesses(),
       sometimes: (point) => coverage.sometimes(point),
       proposed: (witness, index, payload) => this.#reach.decided(witness, index, this.images.decode(payload)),
@@ -165,15 +171,19 @@ export class Observer {
     const watched = this.#watched.find((one) => one.machine === machine);
     if (watched === undefined || !this.images.hasReference) return;
     this.#lookAtLogs(watched, true);
-    const endOf = (topic: string, index: number): number | undefined =>
-      this.#bitRot.isRotten(machine.disk, topic, index) ? undefined : watched.logs.get(`${topic}-${index}`)?.endOffset;
-    this.#replication.crashed(watched.host.id, endOf);
+    this.#replication.crashed(watched.host.id, (topic, index) => watched.host.endOnDisk(topic, index));
   }
 
   /** An empty disk is in the machine. */
   wiped(machine: Machine): void {
     this.#replication.wiped(this.#cluster.idOf(machine));
-    for (const watched of this.#watched) if (watched.machine === machine) watched.diskChecker.wiped();
+    this.#bitRot.wiped(machine.disk);
+    for (const watched of this.#watched) if (watched.machine === machine) this.#lost(watched);
+  }
+
+  #lost({ host, disk, diskChecker }: Watched): void {
+    diskChecker.wiped();
+    if (disk.directoryId !== undefined) this.#formerDisks.set(`${host.id} ${disk.directoryId}`, disk.copy());
   }
 
   /**
@@ -212,7 +222,7 @@ export class Observer {
   #hasLastCopy(disk: DiskImage | undefined): boolean {
     if (!this.images.hasReference) return true;
     for (const { name, partitions } of this.images.reference.topics()) {
-      if (!name.startsWith(DATA_PREFIX) && !isInternalTopic(name)) continue;
+      if (!hasRecords(name)) continue;
       // As many disks may be lost at a time as min.insync.replicas has to spare; see `isLost` for what has none.
       const lostMax = isWeak(name) ? Number.POSITIVE_INFINITY : 1;
       for (const state of partitions) {
@@ -243,7 +253,6 @@ export class Observer {
     const found = this.#diskOf({ id, directoryId: at(directories, replicas.indexOf(id)) });
     const machine = this.#watched[id - 1]?.machine;
     const isRotten = machine !== undefined && this.#bitRot.isRotten(machine.disk, topic, partition);
-    if (this.#bitRot.goneCount > 0) this.coverage.sometimes('damaged records replaced');
     return found !== undefined && !isRotten;
   }
 
@@ -266,6 +275,13 @@ export class Observer {
     }
     const chosen = candidates[random.uint32() % Math.max(1, candidates.length)];
     return chosen && this.#bitRot.strike(random, machine.disk, ...chosen);
+  }
+
+  /** At the end, when everything has come to rest. */
+  noteRepairs(): void {
+    const endOf = (disk: MemoryDisk, topic: string, partition: number): number | undefined =>
+      this.#watched.find(({ machine }) => machine.disk === disk)?.logs.get(`${topic}-${partition}`)?.endOffset;
+    if (this.#bitRot.isRepaired(endOf)) this.coverage.sometimes('damaged records replaced');
   }
 
   /** Compares what all nodes have replayed, at whatever index. */

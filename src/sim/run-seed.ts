@@ -6,8 +6,9 @@ import { Node } from '#node/node';
 import { check, Violation } from './checkers/violation.ts';
 import { Cluster } from './cluster.ts';
 import type { CoveragePoint } from './coverage.ts';
-import { faultOfFinal, isLost, stateOf, whatCoreLacks, whatIsMissing } from './final-state.ts';
+import { faultOfFinal, isLost, stateOf, takesRecords, whatCoreLacks, whatIsMissing } from './final-state.ts';
 import { drawCore, leaveOutside } from './healed-core.ts';
+import type { Machine } from './machine.ts';
 import { Nemesis } from './nemesis.ts';
 import type { MakeNode } from './node-view.ts';
 import { Observer } from './observer.ts';
@@ -22,6 +23,7 @@ import { COMPACTION_CLIENTS, CompactionWorkload } from './workload/compaction/co
 import { DATA_CLIENTS, DataWorkload } from './workload/data-workload.ts';
 import { CONSUMER_SESSION_TIMEOUT_MS } from './workload/groups/consumer-member.ts';
 import { GROUP_CLIENTS, GroupWorkload } from './workload/groups/group-workload.ts';
+import { ProducerIds } from './workload/producer-ids.ts';
 import { TRANSACTION_CLIENTS, TransactionWorkload } from './workload/transactions/transaction-workload.ts';
 
 export interface SeedOptions {
@@ -86,6 +88,8 @@ const AFTERMATH_MS = 20_000;
 const HEALING_MS = 10_000;
 /** After which a part of the cluster must do what it can without the others: they are fenced by then. */
 const CORE_HEALING_MS = 25_000;
+/** In which a cluster that is well has taken records in every partition, and committed a transaction of every id. */
+const TAKING_MS = 30_000;
 /** In which all nodes must have replayed what is committed, when nothing is asked of them any more. */
 const SETTLING_MS = 2000;
 /** In which everything must have been read, from a cluster that is well. */
@@ -274,9 +278,34 @@ class SeedRun {
     await this.#world.complete(Promise.all([this.#data.calm(), this.#compaction?.calm()]));
     const { machines } = this.#cluster;
     await this.#within(AFTERMATH_MS, () => machines.every((one) => one.isUp && !one.isStopping && !one.isStalled));
-    await this.#world.run(this.#world.clock.now() + HEALING_MS);
+    const since = this.#world.clock.now();
+    await this.#world.run(since + HEALING_MS);
     const missing = whatIsMissing(this.#cluster);
     check(missing === undefined, 'healing', () => `${HEALING_MS / 1000} s after the last fault ${missing}`);
+    await this.#checkProgress(machines, since);
+    const isCommitting = (): boolean => this.#transactions?.whatCommitsNothing(since) === undefined;
+    check(
+      await this.#within(TAKING_MS, isCommitting),
+      'healing',
+      () => `no transaction of ${this.#transactions?.whatCommitsNothing(since)} was committed since the last fault`,
+    );
+    const isServed = (): boolean => this.#clients.every(({ doneAt }) => doneAt > since);
+    check(
+      await this.#within(TAKING_MS, isServed),
+      'healing',
+      () => 'somebody who administers topics is refused everything',
+    );
+  }
+
+  /** Who writes finds a taker for it in every partition that these nodes lead, with enough of them in sync. */
+  async #checkProgress(nodes: readonly Machine[], since: number): Promise<void> {
+    const ids = new Set(nodes.map((machine) => this.#cluster.idOf(machine)));
+    const { reference } = this.#observer.images;
+    const takes = (topic: string, partition: number): boolean => takesRecords(reference, topic, partition, ids);
+    const lacking = (): string | undefined =>
+      this.#data.whatTakesNothing(since, takes) ?? this.#compaction?.whatTakesNothing(since, takes);
+    const isTaking = await this.#within(TAKING_MS, () => lacking() === undefined);
+    check(isTaking, 'healing', () => `${lacking()} takes no records from ${nodes.map(({ name }) => name).join()}`);
   }
 
   /** In some seeds a part of the cluster is well first, with the others dead or out of reach for good. */
@@ -292,12 +321,20 @@ class SeedRun {
     await this.#world.run(this.#world.clock.now() + CORE_HEALING_MS);
     const lacks = whatCoreLacks(core);
     check(lacks === undefined, 'healing', () => `${CORE_HEALING_MS / 1000} s after a part has healed ${lacks}`);
+    await this.#checkProgress(core.inside, this.#world.clock.now() - HEALING_MS);
     this.#observer.coverage.sometimes('part healed alone');
   }
 
   async #end(): Promise<void> {
+    const healedAt = this.#world.clock.now();
     const isShared = await this.#within(ASSIGNING_MS, () => this.#groups?.isAssigned !== false);
     check(isShared, 'all partitions assigned', () => 'a group does not share all partitions among its members');
+    const commits = (): boolean => this.#groups?.hasCommitted(healedAt) !== false;
+    check(
+      await this.#within(ASSIGNING_MS, commits),
+      'healing',
+      () => 'a group whose partitions are shared commits nothing',
+    );
     await this.#stopClients();
     await this.#readTransactions();
     await this.#readRecords();
@@ -310,6 +347,7 @@ class SeedRun {
       () => `${SETTLING_MS / 1000} s after the last request not every node has replayed all that is committed`,
     );
     this.#observer.compareImages();
+    this.#observer.noteRepairs();
     for (const { name, view } of this.#cluster.machines) {
       const topics = this.#clients.flatMap((client) => client.topics);
       const fault = view && faultOfFinal(view.image, topics);
@@ -358,7 +396,7 @@ class SeedRun {
     return {
       nodes: this.#cluster.machines.map(({ name }) => name),
       replicationMax: Math.min(3, this.#swarm.nodeCount),
-      producerIds: new Map(),
+      producerIds: new ProducerIds(),
       history: this.#history,
       reference: () => (this.#observer.images.hasReference ? this.#observer.images.reference : undefined),
       isRough: () => this.#isRough,

@@ -4,7 +4,7 @@ import type { Random } from '#base/ports';
 import type { Cluster } from './cluster.ts';
 import type { CoveragePoint } from './coverage.ts';
 import { type DiskWeather, FINE_WEATHER, type Machine } from './machine.ts';
-import type { SimLink } from './ports/sim-link.ts';
+import type { LinkFault, SimLink } from './ports/sim-link.ts';
 import { between } from './ports/sim-random.ts';
 import type { FaultKind } from './swarm.ts';
 
@@ -76,15 +76,13 @@ export class Strike {
       case 'isolation':
         return this.#isolate();
       case 'clog':
-        return this.#onLink(0, 5000, 'clogs', (link, durationMs) => link.clog(this.#now + durationMs));
+        return this.#clog();
       case 'slow link':
-        return this.#onLink(1000, 15_000, 'is slow', (link) =>
+        return this.#onLink('slow', 1000, 15_000, 'is slow', (link) =>
           link.slow(between(this.#random, 1, 300), between(this.#random, 1, 100)),
         );
       case 'refusal':
-        return this.#onLink(100, 5000, 'refuses connections', (link) => {
-          link.refuses = true;
-        });
+        return this.#onLink('refusal', 100, 5000, 'refuses connections', (link) => link.refuse());
       case 'reset':
         return this.#resetSome();
       case 'half-open':
@@ -222,8 +220,7 @@ export class Strike {
     };
     this.#take(machine, wipe, 0, () => mayWipe(machine));
     const lateMs = between(this.#random, 2000, 8000);
-    this.#say(`${late.name} > ${controller.name} clogs for ${Math.round(lateMs)} ms`);
-    this.#begin([this.#link(late.name, controller.name)], lateMs, (link) => link.clog(this.#now + lateMs));
+    this.#clogFor(late.name, controller.name, lateMs);
     this.#after(between(this.#random, 300, lateMs / 2), () => {
       if (!machine.isUp || machine.isStopping || !mayWipe(machine)) return;
       sometimes('disk replaced twice in a row');
@@ -270,24 +267,36 @@ export class Strike {
     return this.#host.cluster.world.network.link(from, to);
   }
 
-  #onLink(fromMs: number, toMs: number, what: string, begin: (link: SimLink, durationMs: number) => void): boolean {
+  #clog(): boolean {
     const { from, to } = this.#pair();
-    const durationMs = between(this.#random, fromMs, toMs);
-    this.#say(`${from} > ${to} ${what} for ${Math.round(durationMs)} ms`);
-    this.#begin([this.#link(from, to)], durationMs, (link) => begin(link, durationMs));
+    this.#clogFor(from, to, between(this.#random, 0, 5000));
     return true;
   }
 
-  #begin(links: readonly SimLink[], durationMs: number, begin: (link: SimLink) => void): void {
+  #clogFor(from: string, to: string, durationMs: number): void {
+    this.#say(`${from} > ${to} clogs for ${Math.round(durationMs)} ms`);
+    this.#link(from, to).clog(this.#now + durationMs);
+  }
+
+  #onLink(fault: LinkFault, fromMs: number, toMs: number, what: string, begin: (link: SimLink) => void): boolean {
+    const { from, to } = this.#pair();
+    const durationMs = between(this.#random, fromMs, toMs);
+    this.#say(`${from} > ${to} ${what} for ${Math.round(durationMs)} ms`);
+    this.#begin(fault, [this.#link(from, to)], durationMs, begin);
+    return true;
+  }
+
+  /** Each of them lasts for that time, whatever else befalls the link. */
+  #begin(fault: LinkFault, links: readonly SimLink[], durationMs: number, begin: (link: SimLink) => void): void {
     for (const link of links) begin(link);
     this.#after(durationMs, () => {
-      for (const link of links) link.heal(this.#now);
+      for (const link of links) link.over(fault, this.#now);
     });
   }
 
   #cutAll(pairs: readonly (readonly [string, string])[], durationMs: number): void {
     const links = pairs.map(([from, to]) => this.#link(from, to));
-    this.#begin(links, durationMs, (link) => link.cut(this.#now));
+    this.#begin('cut', links, durationMs, (link) => link.cut(this.#now));
   }
 
   #cutPair(bothWays: boolean): boolean {
@@ -310,7 +319,11 @@ export class Strike {
   #partition(): boolean {
     const names = this.#host.cluster.machines.map(({ name }) => name);
     if (names.length < 2) return false;
-    const side = names.filter(() => this.#random.uint32() % 2 === 0);
+    // One at least on each side: nobody is cut off from nobody.
+    const [first, second] = [this.#random.uint32() % names.length, this.#random.uint32() % (names.length - 1)];
+    const other = second < first ? second : second + 1;
+    const isHere = (place: number): boolean => place !== other && (place === first || this.#random.uint32() % 2 === 0);
+    const side = names.filter((_, place) => isHere(place));
     this.#apart(
       side,
       names.filter((name) => !side.includes(name)),
@@ -391,8 +404,9 @@ export class Strike {
     this.#say(`${machine.name} has a ${kind} for ${Math.round(durationMs)} ms`);
     const weather = this.#weather(kind);
     machine.weather = weather;
-    if (kind === 'disk full') this.#host.sometimes('disk full');
+    const { refusedCount } = machine;
     this.#after(durationMs, () => {
+      if (kind === 'disk full' && machine.refusedCount > refusedCount) this.#host.sometimes('disk full');
       // Another fault of the disk, which began meanwhile, lasts as long as it was meant to.
       if (machine.weather === weather) machine.weather = FINE_WEATHER;
       // One that has ended for it comes back by itself, as under a supervisor.
@@ -418,7 +432,7 @@ export class Strike {
 
   #restart(machine: Machine): void {
     if (machine.isUp) return;
-    this.#host.sometimes('node ended by its disk');
+    if (machine.hasEnded) this.#host.sometimes('node ended by its disk');
     startWhenDown(this.#host.cluster, machine);
   }
 

@@ -31,6 +31,18 @@ describe('offsets of groups', () => {
     expect(() => known.committed('m3', 'g', 0, 5, 6)).toThrow(/rise/);
   });
 
+  it('go back to no commit that was lost in an earlier generation than one that was taken since', () => {
+    const known = model();
+    known.lost('m1', 'g', 0, 3, 4);
+    expect(known.floorOf('g', 0)).toBe(9);
+    known.lost('m2', 'g', 0, 4, 8);
+    expect(known.floorOf('g', 0)).toBe(8);
+    known.committed('m3', 'g', 0, 5, 8);
+    expect(known.floorOf('g', 0)).toBe(8);
+    known.lost('m1', 'g', 0, 6, 2);
+    expect(known.floorOf('g', 0)).toBe(2);
+  });
+
   it.each<readonly [string, RegExp, (known: GroupModel) => void]>([
     ['a commit of an earlier generation goes beyond a later one', /rise/, (m) => m.committed('m1', 'g', 0, 3, 10)],
     ['a commit of a later generation goes back', /rise/, (m) => m.committed('m3', 'g', 0, 5, 8)],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { COVERAGE_POINTS } from '#sim/coverage';
 import { FAULT_KINDS } from '#sim/swarm';
-import { shortcomings } from '../../scripts/sim-shortcomings.ts';
+import { outcomeOf, shortcomings } from '../../scripts/sim-shortcomings.ts';
 import type { SeedReport } from '../../scripts/sim-worker.ts';
 
 /** A seed that has been everywhere, and each fault once. */
@@ -42,5 +42,22 @@ describe('a run of many seeds', () => {
     expect(shortcomings([report(1), report(2, { violation }), report(3, { violation, faults: [] })])).toEqual([
       '2 seeds with a violation: R1 (2 3)',
     ]);
+  });
+});
+
+describe('a seed that is run again', () => {
+  it('has come out the same if all that happened is, and all that was seen of it, however long it took', () => {
+    const first = outcomeOf(report(1));
+    expect(outcomeOf(report(1, { realMs: 2 }))).toBe(first);
+    const violation = { rule: 'R1', message: 'two lead', stack: '', at: 1 };
+    const others = [
+      { traceHash: 'x' },
+      { violation },
+      { ackedCount: 2 },
+      { readCount: 2 },
+      { coverage: [] },
+      { faults: [] },
+    ];
+    for (const other of others) expect(outcomeOf(report(1, other))).not.toBe(first);
   });
 });

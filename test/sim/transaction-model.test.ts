@@ -45,6 +45,16 @@ describe('what may be read of transactions', () => {
     }
   });
 
+  it('is decided once, also if its commit is asked for again; and its offset counts only if it has one', () => {
+    const known = model();
+    const transaction = known.begin('id');
+    known.commitAsked(transaction);
+    known.ended(transaction, 'committed');
+    known.commitAsked(transaction);
+    expect(() => known.ended(transaction, 'aborted')).toThrow(/one outcome/);
+    expect(known.offsetOf('id')).toBe(1);
+  });
+
   it.each<readonly [string, RegExp, (known: TransactionModel) => void]>([
     ['was never sent', /never sent/, (known) => known.read('r', 't-0', 0, 'x')],
     ['was aborted', /aborted/, (known) => known.read('r', 't-0', 0, 'a2')],

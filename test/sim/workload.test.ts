@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { ErrorCode } from '#model/errors';
 import { nodeId } from '#model/ids';
-import { faultOfProbe } from '#sim/workload/consumer';
+import { faultOfProbe, firstSkipped } from '#sim/workload/consumer';
 import { faultOfMove } from '#sim/workload/mover';
+import { ProducerIds } from '#sim/workload/producer-ids';
 
 const ids = (...list: number[]) => list.map(nodeId);
 
@@ -19,6 +20,28 @@ describe('an acknowledged move of a partition', () => {
   it('goes on no more when it was taken back', () => {
     expect(faultOfMove(moving, null)).toContain('still moves');
     expect(faultOfMove(moved, null)).toBeUndefined();
+  });
+});
+
+describe('records that follow each other', () => {
+  it('are all there from where they were asked for', () => {
+    const at = (...offsets: number[]) => offsets.map((offset) => ({ offset }));
+    expect([firstSkipped([], 3), firstSkipped(at(3, 4, 5), 3)]).toEqual([undefined, undefined]);
+    expect([firstSkipped(at(4, 5), 3), firstSkipped(at(3, 4, 6), 3)]).toEqual([3, 5]);
+  });
+});
+
+describe('a producer id', () => {
+  it('is given to one producer, or to one transactional id, as often as it asks', () => {
+    const ids = new ProducerIds();
+    ids.given(7, 'ledger', 'n1');
+    ids.given(7, 'ledger', 'n1');
+    ids.given(8, 'p1, producer 1', 'n1');
+    expect(ids.nodeCount).toBe(1);
+    ids.given(9, 'p1, producer 2', 'n2');
+    expect(ids.nodeCount).toBe(2);
+    expect(() => ids.given(8, 'p1, producer 2', 'n1')).toThrow(/producer ids: the producer id 8/);
+    expect(() => ids.given(7, 'p1, producer 3', 'n1')).toThrow(/producer ids/);
   });
 });
 

@@ -12,6 +12,7 @@ import {
 } from '#storage/raft-log-format';
 import { parseQuorumState, QUORUM_STATE_FILE, type QuorumState } from '#storage/raft-log-state';
 import type { MemoryDisk } from '../ports/memory-disk.ts';
+import type { DurableLog } from './raft-checker.ts';
 
 interface LogEntry {
   readonly epoch: number;
@@ -57,6 +58,15 @@ export class DiskImage {
 
   get lastIndex(): number {
     return Math.max(this.#firstIndex + this.#entries.length - 1, this.#snapshot.index);
+  }
+
+  /** As the last `refresh` found it, whatever becomes of the disk. */
+  copy(): DurableLog {
+    const { hardState, lastIndex } = this;
+    const { index: snapshotIndex } = this.#snapshot;
+    const [first, epochs] = [this.#firstIndex, this.#entries.map(({ epoch }) => epoch)];
+    const holds = (index: number, epoch: number): boolean => index <= snapshotIndex || epochs[index - first] === epoch;
+    return { hardState, lastIndex, holds };
   }
 
   entryAt(index: number): LogEntry | undefined {

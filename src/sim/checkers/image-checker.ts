@@ -2,6 +2,7 @@
 import { MetadataImage } from '#metadata/image';
 import { RecordCodec } from '#metadata/record-codec';
 import type { Broker, MetadataRecord } from '#metadata/records';
+import type { NodeId } from '#model/ids';
 import type { NodeView } from '../node-view.ts';
 import { check } from './violation.ts';
 
@@ -36,7 +37,9 @@ export class ImageChecker {
   committed(index: number, payload: Uint8Array | undefined): void {
     if (payload === undefined) this.#isBroken = true;
     if (payload === undefined || this.#isBroken) return;
-    for (const record of this.#codec.decode(payload)) this.#replay(record, index);
+    const records = this.#codec.decode(payload);
+    for (const record of records) this.#replay(record, index);
+    for (const record of records) if (record.kind === 'fenceBroker') this.#checkFenced(record.id, index);
     if (index % SAMPLE_EVERY === 0) this.#compare('the reference', this.reference, index);
   }
 
@@ -121,6 +124,14 @@ export class ImageChecker {
     );
   }
 
+  /** Who is taken for dead leads nothing: others do, or nobody (I2). */
+  #checkFenced(id: NodeId, index: number): void {
+    const led = [...this.reference.topics()].flatMap(({ name, partitions }) =>
+      partitions.filter(({ leader }) => leader === id).map(({ partition }) => `${name}-${partition}`),
+    );
+    check(led.length === 0, 'I2', () => `entry ${index} fences broker ${id}, which goes on leading ${led.join()}`);
+  }
+
   /** The leader is in sync, and replicas are distinct (I2, I10). */
   #checkPartition(record: Extract<MetadataRecord, { kind: 'partitionChange' | 'partition' }>, index: number): void {
     const topic = this.reference.topicById(record.topicId);
@@ -142,6 +153,11 @@ export class ImageChecker {
       state.isr.every((id) => state.replicas.includes(id)),
       'I2',
       () => `entry ${index} has someone in sync who is no replica of ${name}`,
+    );
+    check(
+      state.elr.every((id) => state.replicas.includes(id) && !state.isr.includes(id)),
+      'I2',
+      () => `entry ${index} has someone eligible to lead ${name} who is in sync already, or no replica`,
     );
   }
 }

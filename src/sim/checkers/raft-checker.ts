@@ -25,6 +25,8 @@ export interface RaftCheckerHost {
   readonly crc32c: (bytes: Uint8Array) => number;
   /** The disk that the replica lies on now; undefined if that disk was wiped, or there is no such machine. */
   diskOf(key: ReplicaKey): DurableLog | undefined;
+  /** The same of a disk that was replaced, as it was then. */
+  formerDiskOf(key: ReplicaKey): DurableLog | undefined;
   /** Everybody alive, to be looked at when something was committed. */
   witnesses(): Iterable<Witness>;
   sometimes(point: CoveragePoint): void;
@@ -137,7 +139,7 @@ export class RaftChecker {
     const lastIndex = knownLastIndex(view);
     let same = Math.min(seen.lastIndex, lastIndex);
     while (same > view.snapshotIndex && seen.epochs[same] !== view.epochAt(same)) same -= 1;
-    if (same < seen.lastIndex && same > view.snapshotIndex) {
+    if (same < seen.lastIndex && same >= view.snapshotIndex) {
       check(
         same >= seen.commitIndex,
         'R3',
@@ -266,15 +268,16 @@ export class RaftChecker {
   }
 
   /**
-   * R8: what is committed is on the disks of a majority, or was on one that has been lost since: of those who vote now, or did before
-   * the leader went on to its next entry.
+   * R8: what is committed is on the disks of a majority, or was on those of them that have been replaced since: of those who vote now,
+   * or did before the leader went on to its next entry.
    */
   #checkMajority(name: string, view: NodeView, before: readonly Voter[]): void {
     if (view.role !== 'leader') return;
     const index = view.commitIndex;
     const epoch = view.epochAt(index) ?? 0;
     const held = (voters: readonly Voter[]): number =>
-      voters.filter((voter) => this.#host.diskOf(voter)?.holds(index, epoch) !== false).length;
+      voters.filter((voter) => (this.#host.diskOf(voter) ?? this.#host.formerDiskOf(voter))?.holds(index, epoch))
+        .length;
     check(
       held(view.voters) >= majorityOf(view.voters) || held(before) >= majorityOf(before),
       'R8',

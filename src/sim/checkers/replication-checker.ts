@@ -25,6 +25,8 @@ export interface ReplicaHost {
   replicas(): Iterable<ReplicaView>;
   /** The metadata by which its present process goes. */
   image(): MetadataImage | undefined;
+  /** Where the log ends that its power, if it went now, would leave on its disk; undefined if nobody can say. */
+  endOnDisk(topic: string, index: number): number | undefined;
 }
 
 export interface ReplicationCheckerHost {
@@ -219,6 +221,12 @@ export class ReplicationChecker {
       'I3',
       () =>
         `${who} takes everything below ${highWatermark} for committed, but has only ${log.durableOffset} on its disk`,
+    );
+    const end = host.endOnDisk(history.topic, history.index);
+    check(
+      end === undefined || log.durableOffset <= end || history.isVolatile || view.isBeingCut,
+      'S1',
+      () => `${who} takes everything below ${log.durableOffset} for durable, but its disk ends at ${end}`,
     );
     // A follower whose log was of no use starts anew, below what it had.
     // With flush.policy=os it may have had what is lost now.

@@ -1,3 +1,4 @@
+import { assert } from '#base/assert';
 import type { Mono, Random } from '#base/ports';
 import { between } from './sim-random.ts';
 
@@ -5,6 +6,10 @@ const LATENCY_MS_MIN = 0.02;
 const LATENCY_MS_MAX = 0.5;
 /** The first wait of a kernel that repeats what was not acknowledged; each further one is twice as long. */
 const RETRY_MS_MIN = 200;
+
+/** What begins, and lasts until it is over; a clog knows when it ends. */
+export type LinkFault = 'cut' | 'slow' | 'refusal';
+const FAULTS: readonly LinkFault[] = ['cut', 'slow', 'refusal'];
 
 /**
  * The way from one host to another. What is lost on it is repeated by the sender's kernel, later and later, as TCP does: a connection
@@ -21,8 +26,8 @@ export class SimLink {
   /** When a slow link will have sent what it was given. */
   #busyUntil: Mono = 0;
   #lastArrivalAt: Mono = 0;
-  /** A firewall answers for whoever listens. */
-  refuses = false;
+  /** Faults of each kind that last: whichever ends first, the others go on. */
+  readonly #lasting: Record<LinkFault, number> = { cut: 0, slow: 0, refusal: 0 };
   /** When it last did. */
   refusedAt: Mono = Number.NEGATIVE_INFINITY;
   /** Until when something was wrong with it, or kernels that had lost something on it were still waiting. */
@@ -30,6 +35,11 @@ export class SimLink {
 
   constructor(random: Random) {
     this.#random = random;
+  }
+
+  /** A firewall answers for whoever listens. */
+  get refuses(): boolean {
+    return this.#lasting.refusal > 0;
   }
 
   get isCut(): boolean {
@@ -57,30 +67,54 @@ export class SimLink {
   }
 
   cut(now: Mono): void {
+    this.#lasting.cut += 1;
     this.#cutSince ??= now;
+  }
+
+  refuse(): void {
+    this.#lasting.refusal += 1;
   }
 
   clog(until: Mono): void {
     this.#cloggedUntil = Math.max(this.#cloggedUntil, until);
   }
 
+  /** In the place of another slowness, if it has one. */
   slow(delayMsMax: number, bytesPerMs: number): void {
+    this.#lasting.slow += 1;
     this.#delayMsMax = Math.max(LATENCY_MS_MAX, delayMsMax);
     this.#bytesPerMs = bytesPerMs;
   }
 
-  /** As good as new; what was sent before may still be on its way. */
+  /** One fault has ended; what was sent before may still be on its way. */
+  over(fault: LinkFault, now: Mono): void {
+    assert(this.#lasting[fault] > 0, 'a fault that lasts');
+    this.#lasting[fault] -= 1;
+    if (this.#lasting[fault] === 0) this.#end(fault, now);
+  }
+
+  /** As good as new, whatever lasts. */
   heal(now: Mono): void {
-    if (this.goodSince(now) > now) this.disturbed(now);
-    // What was lost at the end of the cut is repeated when as much time again has passed, at the latest.
-    if (this.#cutSince !== undefined) this.disturbed(now + (now - this.#cutSince) + RETRY_MS_MIN);
-    this.disturbed(Math.max(this.#cloggedUntil, this.#busyUntil));
-    this.#cutSince = undefined;
+    for (const fault of FAULTS) {
+      if (this.#lasting[fault] > 0) this.#end(fault, now);
+      this.#lasting[fault] = 0;
+    }
+    if (this.#cloggedUntil > now) this.disturbed(this.#cloggedUntil);
     this.#cloggedUntil = Math.min(this.#cloggedUntil, now);
-    this.#bytesPerMs = Number.POSITIVE_INFINITY;
-    this.#delayMsMax = LATENCY_MS_MAX;
-    this.#busyUntil = 0;
-    this.refuses = false;
+  }
+
+  #end(fault: LinkFault, now: Mono): void {
+    this.disturbed(now);
+    if (fault === 'cut') {
+      // What was lost at its end is repeated when as much time again has passed, at the latest.
+      this.disturbed(now + (now - (this.#cutSince ?? now)) + RETRY_MS_MIN);
+      this.#cutSince = undefined;
+    } else if (fault === 'slow') {
+      this.disturbed(this.#busyUntil);
+      this.#bytesPerMs = Number.POSITIVE_INFINITY;
+      this.#delayMsMax = LATENCY_MS_MAX;
+      this.#busyUntil = 0;
+    }
   }
 
   /** Something else befell those who use it: nobody may rely on what was before `until`. */

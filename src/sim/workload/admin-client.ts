@@ -24,7 +24,10 @@ const KEYS = ['retention.ms', 'segment.bytes', 'max.message.bytes'];
 export class AdminClient {
   readonly topics: TopicModel[] = [];
   readonly client: Client;
+  /** When a request of its was last acknowledged; −1 before. */
+  doneAt = -1;
   #topicCount = 0;
+  #producerCount = 0;
 
   constructor(client: Client) {
     this.client = client;
@@ -105,16 +108,10 @@ export class AdminClient {
     const { response } = answer;
     const outcome = this.#note('ask for a producer id', answer, response?.errorCode);
     if (outcome !== 'done' || response === undefined) return;
-    const { producerIds, nodes, sometimes } = this.client.workload;
-    const { producerId } = response;
-    check(!producerIds.has(producerId), 'producer ids', () => `the producer id ${producerId} was given twice`);
-    if (
-      nodes.length > 1 &&
-      new Set(producerIds.values()).size === 1 &&
-      ![...producerIds.values()].includes(answer.node)
-    )
-      sometimes('producer ids given by two brokers');
-    producerIds.set(producerId, answer.node);
+    const { producerIds, sometimes } = this.client.workload;
+    this.#producerCount += 1;
+    producerIds.given(response.producerId, `${this.client.name}, producer ${this.#producerCount}`, answer.node);
+    if (producerIds.nodeCount > 1) sometimes('producer ids given by two brokers');
   }
 
   /** At a node by lot. */
@@ -127,9 +124,10 @@ export class AdminClient {
   #note(what: string, answer: Answer<unknown> & { readonly node: string }, errorCode: number | undefined): Outcome {
     const { sometimes, isRough } = this.client.workload;
     const outcome = answer.failure === 'refused' ? 'refused' : outcomeOf(errorCode);
-    if (outcome === 'done')
+    if (outcome === 'done') {
+      this.doneAt = this.client.ports.clock.now();
       sometimes(isRough() ? 'request acknowledged in the middle of faults' : 'request acknowledged');
-    else sometimes(outcome === 'refused' ? 'request refused' : 'request without an answer');
+    } else sometimes(outcome === 'refused' ? 'request refused' : 'request without an answer');
     this.client.say(`${what} at ${answer.node}: ${outcome}${errorCode === undefined ? '' : ` (${errorCode})`}`);
     assert(errorCode !== ErrorCode.InvalidRequest, `the workload asks for sensible things: ${what}`);
     return outcome;

@@ -6,14 +6,14 @@ import type { CoveragePoint } from '../coverage.ts';
 import { KAFKA_PORT } from '../machine.ts';
 import type { HistoryClient, Promised, WorkloadHistory } from './client-history.ts';
 import { type Answer, KafkaClient } from './kafka-client.ts';
+import type { ProducerIds } from './producer-ids.ts';
 
 /** What the clients of one cluster have in common. */
 export interface Workload {
   /** Hosts of the nodes. */
   readonly nodes: readonly string[];
   readonly replicationMax: number;
-  /** All producer ids ever given, and by which node. */
-  readonly producerIds: Map<number, string>;
+  readonly producerIds: ProducerIds;
   /** Of those that write records, read them, and belong to groups. */
   readonly history: WorkloadHistory;
   /** Everything committed, if the checkers can follow it. */

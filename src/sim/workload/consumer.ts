@@ -7,7 +7,7 @@ import { check } from '../checkers/violation.ts';
 import { between } from '../ports/sim-random.ts';
 import type { Client } from './client.ts';
 import { assignAll, type HistoryClient, type Promised } from './client-history.ts';
-import { type DataTopic, isInHistory } from './data-topics.ts';
+import { type DataTopic, isInHistory, isTrimmed } from './data-topics.ts';
 import { Leaders } from './leaders.ts';
 import type { RecordModel } from './record-model.ts';
 
@@ -93,6 +93,7 @@ export class Consumer {
       const position = this.#positions.get(key) ?? beginning();
       this.#positions.set(key, position);
       if (random.uint32() % PROBE_EVERY === 0) await this.#probe(topic.name, partition);
+      if (isTrimmed(topic.name)) await this.#askForDeleted(topic.name, partition);
       await this.#fetch(topic.name, partition, position, (offset, value) =>
         this.#model.read(this.client.name, key, offset, value),
       );
@@ -118,6 +119,20 @@ export class Consumer {
       () =>
         `${node} has served ${topic}-${partition} in epoch ${served}, and to who asks in ${currentLeaderEpoch} ${fault}`,
     );
+  }
+
+  /** The last of the records of which the leader's log must know that they are deleted. */
+  async #askForDeleted(topic: string, partition: number): Promise<void> {
+    const leader = this.#leaders.of(topic, partition);
+    const key = `${topic}-${partition}`;
+    const start = leader === undefined ? 0 : this.#model.startIn(key, leader.epoch);
+    if (leader === undefined || start === 0) return;
+    const fetchOffset = start - 1;
+    const asked = { partition, currentLeaderEpoch: leader.epoch, fetchOffset, partitionMaxBytes: FETCH_BYTES };
+    const request = { maxWaitMs: 0, minBytes: 1, maxBytes: FETCH_BYTES, topics: [{ topic, partitions: [asked] }] };
+    const { response } = await this.client.ask(leader.node, FETCH, request, REQUEST_TIMEOUT_MS);
+    const answer = response?.responses[0]?.partitions[0];
+    if (answer?.errorCode === ErrorCode.None) this.#model.served(this.client.name, key, fetchOffset, start);
   }
 
   async #fetch(
@@ -167,6 +182,13 @@ export class Consumer {
       () => `${this.client.name} was told ${highWatermark} of ${key}, and ${position.highWatermark} before`,
     );
     position.highWatermark = highWatermark;
+    // Nothing is compacted, and no markers are written there.
+    const skipped = firstSkipped(news, position.offset);
+    check(
+      skipped === undefined,
+      'lost',
+      () => `${this.client.name} has asked for ${key} from ${position.offset} on, and was given nothing at ${skipped}`,
+    );
     this.#served.set(`${key} ${leader.node}`, leader.epoch);
     for (const { offset, value } of news) {
       check(offset < highWatermark, 'high watermark', () => `${offset} was read, and ${highWatermark} is committed`);
@@ -204,6 +226,12 @@ export function nextOnes<Read extends { readonly offset: number }>(records: read
     next = offset + 1;
     return true;
   });
+}
+
+/** The first offset from `from` on that is missing among those that follow it. */
+export function firstSkipped(news: readonly { readonly offset: number }[], from: number): number | undefined {
+  const place = news.findIndex(({ offset }, index) => offset !== from + index);
+  return place < 0 ? undefined : from + place;
 }
 
 /** Who asks in an epoch that is not the leader's is told so, and gets nothing: a sentence if not. */

@@ -1,4 +1,5 @@
 import { ErrorCode } from '#model/errors';
+import { isInternalTopic } from '#model/internal-topics';
 import { CREATE_TOPICS } from '#protocol/calls';
 import type { Client } from './client.ts';
 
@@ -24,6 +25,12 @@ export interface TopicSetting {
 
 /** The prefix tells them from the topics that come and go. */
 export const DATA_PREFIX = 'data-';
+
+/** Whether records are in it: those of the clients, or those of coordinators. */
+export function hasRecords(topic: string): boolean {
+  return topic.startsWith(DATA_PREFIX) || isInternalTopic(topic);
+}
+
 const SAFE_TOPIC = `${DATA_PREFIX}safe`;
 /** What transactions are written to, */
 export const LEDGER_TOPIC = `${DATA_PREFIX}ledger`;
@@ -114,6 +121,8 @@ function minIsrOf(byDefault: number, other: number): Pick<DataTopic, 'configs' |
       // Clocks jump: nothing may be deleted for its age, and segments are rolled for theirs.
       { name: 'retention.ms', value: '-1' },
       { name: 'segment.ms', value: '8000' },
+      // Nor is anything refused for its time, for as long as the leader's clock is off.
+      { name: 'message.timestamp.after.max.ms', value: String(2n ** 63n - 1n) },
       // Segments are small: they are to have indexes all the same.
       { name: 'index.interval.bytes', value: '200' },
     ],

@@ -47,6 +47,15 @@ export class DataWorkload {
     await this.#mover.client.stop();
   }
 
+  /** Whether each partition that `takes` records has acknowledged some that were sent since then: a sentence if not. */
+  whatTakesNothing(since: number, takes: (topic: string, partition: number) => boolean): string | undefined {
+    const [producer] = this.#producers;
+    for (const { name, partitionCount, exists } of this.#topics)
+      for (let partition = 0; exists && partition < partitionCount; partition += 1)
+        if (takes(name, partition) && !producer?.hasWritten(name, partition, since)) return `${name}-${partition}`;
+    return undefined;
+  }
+
   async stop(): Promise<void> {
     await stopAll(this.#tasks);
   }

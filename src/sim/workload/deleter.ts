@@ -10,6 +10,7 @@ import type { RecordModel } from './record-model.ts';
 
 const BROKER_TIMEOUT_MS = 2000;
 const REQUEST_TIMEOUT_MS = 2500;
+const LONG_REST_EVERY = 3;
 
 /** Deletes the oldest records of a topic, up to one that is known to be committed, at whoever leads it (KIP-107). */
 export class Deleter {
@@ -27,11 +28,17 @@ export class Deleter {
 
   async work(): Promise<void> {
     while (!this.client.isStopped && this.#topics.length > 0) {
-      await this.client.pause(between(this.client.random, 300, 5000));
+      await this.client.pause(this.#rest());
       const topic = at(this.#topics, this.client.random.uint32() % this.#topics.length);
       if (!topic.exists || this.client.isStopped) continue;
       await this.#delete(topic.name, this.client.random.uint32() % topic.partitionCount);
     }
+  }
+
+  /** Now and then it is long: whoever comes back meanwhile must have learned of what was deleted before. */
+  #rest(): number {
+    const { random } = this.client;
+    return random.uint32() % LONG_REST_EVERY === 0 ? between(random, 5000, 15_000) : between(random, 300, 3000);
   }
 
   async #delete(name: string, partitionIndex: number): Promise<void> {

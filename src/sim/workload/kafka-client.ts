@@ -1,3 +1,4 @@
+import { assert } from '#base/assert';
 import type { Connection, Endpoint, Ports, Receiver } from '#base/ports';
 import type { Call } from '#protocol/calls';
 import { readResponseHeader, writeRequestHeader } from '#protocol/headers';
@@ -55,8 +56,11 @@ export class KafkaClient implements Receiver {
     const answer = await this.#exchange(writer.chunks(), timeoutMs);
     if (answer.body === undefined) return { failure: answer.wasSent ? 'lost' : 'refused' };
     const reader = new Reader(answer.body);
-    readResponseHeader(reader, apiKey, version);
-    return { response: call.read(reader, version) };
+    const { correlationId } = readResponseHeader(reader, apiKey, version);
+    assert(correlationId === this.#correlationId, 'an answer is to what was asked');
+    const response = call.read(reader, version);
+    reader.expectEnd();
+    return { response };
   }
 
   close(): void {

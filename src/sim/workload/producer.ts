@@ -13,6 +13,8 @@ import type { WriterModel } from './record-model.ts';
 const REQUEST_TIMEOUT_MS = 2000;
 const ALL = -1;
 const RECORDS_MAX = 10;
+/** A batch is sent so often in a row; then others have their turn. */
+const TRIES_MAX = 2;
 
 /** Errors of a batch that was not appended. */
 const NOT_APPENDED: ReadonlySet<number> = new Set([
@@ -28,9 +30,16 @@ type Sent =
   | { readonly kind: 'refused'; readonly errorCode: number }
   | { readonly kind: 'unknown' };
 
+/** One that an idempotent producer sends until it is acknowledged. */
+interface Batch {
+  readonly values: readonly string[];
+  readonly sequence: number;
+  readonly history: HistoryClient | undefined;
+}
+
 /**
  * Writes unique values, one batch after another. An idempotent one sends a batch again, with the same sequence, until it is
- * acknowledged; the others send once, and with whatever acks.
+ * acknowledged, and writes to other partitions meanwhile; the others send once, and with whatever acks.
  */
 export class Producer {
   readonly client: Client;
@@ -41,9 +50,14 @@ export class Producer {
   readonly #leaders: Leaders;
   /** The next sequence, by partition. */
   readonly #sequences = new Map<string, number>();
-  /** By what it is promised. */
-  readonly #histories = new Map<0 | 1 | 'all', HistoryClient>();
+  /** Of an idempotent one: what is not acknowledged yet, by partition. */
+  readonly #unacknowledged = new Map<string, Batch>();
+  /** When what was last acknowledged by all in sync had been sent, by partition. */
+  readonly #writtenAt = new Map<string, number>();
+  /** By what it is promised; an idempotent one has several batches under way, one of each partition. */
+  readonly #histories = new Map<string, HistoryClient>();
   #producerId = -1;
+  #producerCount = 0;
   #valueCount = 0;
 
   /** `keyOf`: the key of a record with that value. */
@@ -68,31 +82,49 @@ export class Producer {
       const topic = at(this.#topics, this.client.random.uint32() % this.#topics.length);
       if (!topic.exists || (this.#isIdempotent && this.#producerId < 0 && !(await this.#initialise()))) continue;
       const partition = this.client.random.uint32() % topic.partitionCount;
-      const values = Array.from({ length: 1 + (this.client.random.uint32() % RECORDS_MAX) }, () => this.#newValue());
-      if (this.#isIdempotent) await this.#writeOnce(topic.name, partition, values);
-      else await this.#writeAndForget(topic.name, partition, values);
+      if (this.#isIdempotent) await this.#writeOnce(topic.name, partition);
+      else await this.#writeAndForget(topic.name, partition, this.#newValues());
     }
+  }
+
+  /** Whether something has been sent to the partition since then, and was acknowledged by all in sync. */
+  hasWritten(topic: string, partition: number, since: number): boolean {
+    return (this.#writtenAt.get(`${topic}-${partition}`) ?? -1) > since;
   }
 
   async #initialise(): Promise<boolean> {
     const node = this.client.anyNode();
     const request = { transactionalId: null, transactionTimeoutMs: 0 };
     const { response } = await this.client.ask(node, INIT_PRODUCER_ID, request, REQUEST_TIMEOUT_MS);
-    if (response?.errorCode === ErrorCode.None) this.#producerId = response.producerId;
-    return this.#producerId >= 0;
+    if (response?.errorCode !== ErrorCode.None) return false;
+    this.#producerId = response.producerId;
+    this.#producerCount += 1;
+    const owner = `${this.client.name}, producer ${this.#producerCount}`;
+    this.client.workload.producerIds.given(this.#producerId, owner, node);
+    return true;
   }
 
-  async #writeOnce(topic: string, partition: number, values: readonly string[]): Promise<void> {
-    const key = `${topic}-${partition}`;
-    const sequence = this.#sequences.get(key) ?? 0;
-    const history = this.#historyOf(topic, ALL);
+  #beginBatch(topic: string, key: string): Batch {
+    const values = this.#newValues();
+    const history = this.#historyOf(topic, key, ALL);
     history?.begin('send', this.client.workload.history.sends(key, values));
-    for (;;) {
+    const batch = { values, sequence: this.#sequences.get(key) ?? 0, history };
+    this.#unacknowledged.set(key, batch);
+    return batch;
+  }
+
+  async #writeOnce(topic: string, partition: number): Promise<void> {
+    const key = `${topic}-${partition}`;
+    const { values, sequence, history } = this.#unacknowledged.get(key) ?? this.#beginBatch(topic, key);
+    for (let tries = 0; tries < TRIES_MAX && !this.client.isStopped; tries += 1) {
+      const sentAt = this.client.ports.clock.now();
       const sent = await this.#send(topic, partition, values, ALL, sequence);
       if (sent.kind === 'acked') {
         history?.ok(this.client.workload.history.sends(key, values, sent.baseOffset));
         this.#model.acked(this.client.name, key, sent.baseOffset, values);
         this.#sequences.set(key, sequence + values.length);
+        this.#unacknowledged.delete(key);
+        this.#writtenAt.set(key, sentAt);
         this.#note(key, values, ALL, `at ${sent.baseOffset}`);
         return;
       }
@@ -107,20 +139,22 @@ export class Producer {
         () =>
           `${this.client.name} was refused sequence ${sequence} of ${key} with ${errorName(errorCode as ErrorCode)}`,
       );
-      if (this.client.isStopped) return history?.info('not acknowledged in time');
       await this.client.pause(between(this.client.random, 20, 150));
     }
   }
 
+  /** What was under way may be there, and is not sent again: as another producer it would be written twice. */
   #beginAnew(): void {
     this.#producerId = -1;
     this.#sequences.clear();
+    for (const { history } of this.#unacknowledged.values()) history?.info('given up');
+    this.#unacknowledged.clear();
   }
 
   async #writeAndForget(topic: string, partition: number, values: readonly string[]): Promise<void> {
     const acks = at([ALL, ALL, 1, 0], this.client.random.uint32() % 4);
     const key = `${topic}-${partition}`;
-    const history = this.#historyOf(topic, acks);
+    const history = this.#historyOf(topic, '', acks);
     history?.begin('send', this.client.workload.history.sends(key, values));
     const sent = await this.#send(topic, partition, values, acks, -1);
     this.#tell(history, key, values, sent);
@@ -129,13 +163,15 @@ export class Producer {
     if (acks === ALL) this.#model.acked(this.client.name, key, sent.baseOffset, values);
   }
 
-  #historyOf(topic: string, acks: number): HistoryClient | undefined {
+  /** `lane`: what goes on beside other things. */
+  #historyOf(topic: string, lane: string, acks: number): HistoryClient | undefined {
     const promised = promisedAcks(topic, acks === ALL ? 'all' : acks === 1 ? 1 : 0);
     if (promised === undefined) return undefined;
-    let history = this.#histories.get(promised);
+    const about = `${promised} ${lane}`;
+    let history = this.#histories.get(about);
     if (history === undefined) {
       history = this.client.observed({ acks: promised, idempotent: this.#isIdempotent });
-      this.#histories.set(promised, history);
+      this.#histories.set(about, history);
     }
     return history;
   }
@@ -201,6 +237,10 @@ export class Producer {
       this.client.workload.isRough() ? 'records acknowledged in the middle of faults' : 'records acknowledged',
     );
     this.client.say(`${values[0]}…${values.at(-1)} in ${partition} with acks=${acks}: ${where}`);
+  }
+
+  #newValues(): readonly string[] {
+    return Array.from({ length: 1 + (this.client.random.uint32() % RECORDS_MAX) }, () => this.#newValue());
   }
 
   #newValue(): string {

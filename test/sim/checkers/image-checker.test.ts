@@ -62,6 +62,21 @@ describe('the checker of the metadata', () => {
     expect(ruleBrokenBy(() => checker.look('n1', other))).toBe('R11');
   });
 
+  it('R11: a node whose image is another than it was at that index', () => {
+    const checker = checkerOf(...cluster);
+    checker.compareNow('n1', nodeOf(...cluster.slice(0, 3)));
+    const other = nodeOf(...cluster.slice(0, 2), registered(2, 'another'));
+    expect(ruleBrokenBy(() => checker.compareNow('n1', other))).toBe('R11');
+  });
+
+  it('does not know what is committed once it could not see an entry', () => {
+    const checker = checkerOf(...cluster);
+    checker.committed(5, undefined);
+    checker.committed(6, encoded(registered(1, 'third')));
+    expect(checker.hasReference).toBe(false);
+    expect(checker.reference.index).toBe(4);
+  });
+
   it('R11: a node that has replayed what is not committed, and one that goes back', () => {
     const checker = checkerOf(...cluster);
     const hasty = nodeOf(...cluster);
@@ -78,6 +93,14 @@ describe('the checker of the metadata', () => {
     expect(ruleBrokenBy(() => checkerOf(...cluster, fenced(kind, 1, 3)))).toBe('I7');
     expect(ruleBrokenBy(() => checkerOf(...cluster, registered(1, 'third'), fenced(kind, 1, 2)))).toBe('I7');
     expect(ruleBrokenBy(() => checkerOf(founded, fenced(kind, 1, 0)))).toBe('I7');
+  });
+
+  it('I7: a registration in an epoch that is not above the one before', () => {
+    const again = registered(2, 'third');
+    if (again.kind !== 'registerBroker') throw new Error('a registration');
+    const inEpoch = (brokerEpoch: number): MetadataRecord => ({ ...again, broker: { ...again.broker, brokerEpoch } });
+    checkerOf(...cluster, inEpoch(5));
+    for (const epoch of [1, 3]) expect(ruleBrokenBy(() => checkerOf(...cluster, inEpoch(epoch)))).toBe('I7');
   });
 
   it('I7: producer ids for a former process of a broker', () => {
@@ -102,6 +125,21 @@ describe('the checker of the metadata', () => {
     checkerOf(...cluster, topic, partition({ leader: null }));
     expect(ruleBrokenBy(() => checkerOf(...cluster, topic, partition({ isr: [nodeId(2)] })))).toBe('I2');
     expect(ruleBrokenBy(() => checkerOf(...cluster, topic, partition({ isr: [nodeId(1), nodeId(3)] })))).toBe('I2');
+  });
+
+  it('I2: someone eligible to lead who is in sync, or no replica', () => {
+    const topic: MetadataRecord = { kind: 'topic', name: 'orders', id: TOPIC };
+    const [one, two, three] = [nodeId(1), nodeId(2), nodeId(3)];
+    checkerOf(...cluster, topic, partition({ isr: [one], elr: [two] }));
+    for (const elr of [[one], [three]])
+      expect(ruleBrokenBy(() => checkerOf(...cluster, topic, partition({ isr: [one], elr })))).toBe('I2');
+  });
+
+  it('I2: a broker that is fenced and leads on', () => {
+    const topic: MetadataRecord = { kind: 'topic', name: 'orders', id: TOPIC };
+    checkerOf(...cluster, topic, partition({ leader: nodeId(2) }), fenced('fenceBroker', 1, 2));
+    const leads = [topic, partition({}), fenced('fenceBroker', 1, 2)];
+    expect(ruleBrokenBy(() => checkerOf(...cluster, ...leads))).toBe('I2');
   });
 
   it('I10: two replicas on one broker', () => {

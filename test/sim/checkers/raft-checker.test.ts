@@ -1,19 +1,31 @@
 import { describe, expect, it } from 'vitest';
+import type { ReplicaKey } from '#model/voter';
 import { DiskChecker } from '#sim/checkers/disk-checker';
 import { RaftChecker } from '#sim/checkers/raft-checker';
 import type { CoveragePoint } from '#sim/coverage';
 import type { ViewHardState } from '#sim/node-view';
-import { crc32c, entry, type FakeNode, type FakeView, fakeNode, replica, ruleBrokenBy } from './support.ts';
+import {
+  crc32c,
+  entry,
+  type FakeDisk,
+  type FakeNode,
+  type FakeView,
+  fakeNode,
+  replica,
+  ruleBrokenBy,
+} from './support.ts';
 
 /** Three voters, of which the first leads epoch 1 by the votes of all; everything that a test does not spoil is right. */
 class Quorum {
   readonly nodes = [fakeNode(1), fakeNode(2), fakeNode(3)] as const;
   readonly seen: CoveragePoint[] = [];
   readonly committed: number[] = [];
+  /** Whose disk was replaced by an empty one. */
+  replaced: FakeNode | undefined;
   readonly checker = new RaftChecker({
     crc32c,
-    diskOf: ({ id, directoryId }) =>
-      this.nodes.find(({ view }) => view.self.id === id && view.self.directoryId === directoryId)?.disk,
+    diskOf: (key) => this.#diskOf(key, (node) => node !== this.replaced),
+    formerDiskOf: (key) => this.#diskOf(key, (node) => node === this.replaced),
     witnesses: () => this.nodes,
     sometimes: (point) => this.seen.push(point),
     proposed: () => {},
@@ -55,6 +67,11 @@ class Quorum {
   look(node: FakeNode): void {
     node.view.version += 1;
     this.checker.look(node);
+  }
+
+  #diskOf({ id, directoryId }: ReplicaKey, isOne: (node: FakeNode) => boolean): FakeDisk | undefined {
+    const isOf = ({ self }: FakeView): boolean => self.id === id && self.directoryId === directoryId;
+    return this.nodes.find((node) => isOne(node) && isOf(node.view))?.disk;
   }
 }
 
@@ -109,6 +126,16 @@ describe('the checker of the metadata log', () => {
     expect(ruleBrokenBy(() => quorum.look(two))).toBe('R2');
   });
 
+  it('R2: an entry behind one of a later epoch, and one of which its holder knows nothing', () => {
+    const quorum = new Quorum();
+    const [, two, three] = quorum.nodes;
+    two.view.epoch = 2;
+    quorum.log(two, [2, 1]);
+    expect(ruleBrokenBy(() => quorum.look(two))).toBe('R2');
+    three.view.entries = [undefined as never];
+    expect(ruleBrokenBy(() => quorum.look(three))).toBe('R2');
+  });
+
   it('R2: an entry of an epoch that its holder has not reached', () => {
     const quorum = new Quorum();
     const [, two] = quorum.nodes;
@@ -134,8 +161,10 @@ describe('the checker of the metadata log', () => {
     for (const node of quorum.nodes) quorum.log(node, [1, 1]);
     quorum.commit(one, 2);
     quorum.commit(two, 2);
-    quorum.log(two, [1]);
-    expect(ruleBrokenBy(() => quorum.look(two))).toBe('R3');
+    for (const left of [[1], []]) {
+      quorum.log(two, left);
+      expect(ruleBrokenBy(() => quorum.look(two))).toBe('R3');
+    }
   });
 
   it('R4: a majority of disks that have lost what was committed', () => {
@@ -154,6 +183,32 @@ describe('the checker of the metadata log', () => {
     for (const node of [one, two]) quorum.log(node, [1, 1]);
     quorum.commit(one, 2);
     expect(ruleBrokenBy(() => quorum.elect(three, 2))).toBe('R5');
+  });
+
+  it('R5: a leader that has something else in the place of what was committed before it', () => {
+    const quorum = new Quorum();
+    const [one, two, three] = quorum.nodes;
+    for (const node of [one, two]) quorum.log(node, [1, 1]);
+    quorum.commit(one, 2);
+    quorum.log(three, [1, 2, 2]);
+    expect(ruleBrokenBy(() => quorum.elect(three, 3))).toBe('R5');
+  });
+
+  it('R5: a leader that lacks what one of an earlier epoch commits after its election', () => {
+    const quorum = new Quorum();
+    const [one, two, three] = quorum.nodes;
+    for (const node of [one, three]) quorum.log(node, [1, 1]);
+    quorum.elect(two, 2, [two, three]);
+    expect(ruleBrokenBy(() => quorum.commit(one, 2))).toBe('R5');
+  });
+
+  it('R5: a leader that drops what nobody has committed yet', () => {
+    const quorum = new Quorum();
+    const [one] = quorum.nodes;
+    quorum.log(one, [1, 1]);
+    quorum.look(one);
+    quorum.log(one, [1]);
+    expect(ruleBrokenBy(() => quorum.look(one))).toBe('R5');
   });
 
   it('R5: an entry of an older epoch committed by count', () => {
@@ -209,11 +264,34 @@ describe('the checker of the metadata log', () => {
     expect(ruleBrokenBy(() => quorum.elect(two, 2, [two]))).toBe('R7');
   });
 
+  it('R7: a leader of an epoch in which the others have voted for somebody else', () => {
+    const quorum = new Quorum();
+    const [one, two, three] = quorum.nodes;
+    for (const { disk } of [one, three]) disk.hardState = { epoch: 2, votedFor: three.view.self };
+    expect(ruleBrokenBy(() => quorum.elect(two, 2, [two]))).toBe('R7');
+  });
+
   it('R8: a commit that is on the disks of a minority', () => {
     const quorum = new Quorum();
     const [one] = quorum.nodes;
     quorum.log(one, [1, 1]);
     expect(ruleBrokenBy(() => quorum.commit(one, 2))).toBe('R8');
+  });
+
+  it('R8: a disk that was replaced counts with what it had, and no more', () => {
+    for (const [end, rule] of [
+      [2, undefined],
+      [1, 'R8'],
+    ] as const) {
+      const quorum = new Quorum();
+      const [one, two] = quorum.nodes;
+      for (const node of [one, two]) quorum.log(node, [1, 1]);
+      two.disk.until = end;
+      quorum.replaced = two;
+      const commit = (): void => quorum.commit(one, 2);
+      if (rule === undefined) commit();
+      else expect(ruleBrokenBy(commit)).toBe(rule);
+    }
   });
 
   it('R9: a snapshot of what nobody committed, and one that goes back', () => {
@@ -233,6 +311,17 @@ describe('the checker of the metadata log', () => {
     takeSnapshot(2, 1, 2)();
     two.view.entries = [entry(1)];
     expect(ruleBrokenBy(takeSnapshot(1, 1, 2))).toBe('R9');
+  });
+
+  it('R9: a leader that loads a snapshot', () => {
+    const quorum = new Quorum();
+    const [one, two] = quorum.nodes;
+    quorum.log(two, [1, 1, 1]);
+    quorum.commit(two, 3);
+    const load = (view: FakeView): void => {
+      Object.assign(view, { entries: [], snapshotIndex: 3, snapshotEpoch: 1, commitIndex: 3, durableIndex: 3 });
+    };
+    expect(ruleBrokenBy(() => quorum.change(one, load))).toBe('R9');
   });
 
   it('R10: two voters that change at once, and a change before the one before it is committed', () => {

@@ -137,7 +137,10 @@ describe('the rule fencing', () => {
     const brokerEpoch = rig.register(2);
     await rig.pass(500);
     rig.cut([2, 1]);
-    expect(ruleBrokenBy(() => rig.decide('fenceBroker', 2, brokerEpoch))).toBe('fencing');
+    for (const refusedAgoMs of [Number.POSITIVE_INFINITY, 1500]) {
+      rig.world.network.link('n1', 'n2').refusedAt = rig.world.clock.now() - refusedAgoMs;
+      expect(ruleBrokenBy(() => rig.decide('fenceBroker', 2, brokerEpoch))).toBe('fencing');
+    }
     rig.world.network.link('n1', 'n2').refusedAt = rig.world.clock.now();
     rig.decide('fenceBroker', 2, brokerEpoch);
   });

@@ -27,8 +27,13 @@ class Stage {
   readonly #isVolatile: boolean;
   flushPolicy: 'os' | 'fsync' = 'os';
   now = 60_000;
+  minIsr = MIN_ISR;
+  /** By the metadata that the nodes have. */
+  knownMinIsr: number | undefined;
   readonly losses: unknown[] = [];
   readonly brokerEpochs = [1, 2, 3];
+  /** By broker, where its disk is read. */
+  readonly endsOnDisk = new Map<number, number>();
   state: Partition = stateOf({});
   readonly checker = new ReplicationChecker(
     {
@@ -49,7 +54,8 @@ class Stage {
         return names[id - 1] ?? '';
       },
       replicas: () => (this.gone.has(id) ? [] : [this.views[id - 1] as ReplicaView]),
-      image: () => undefined,
+      image: () => (this.knownMinIsr === undefined ? undefined : this.#reference(this.knownMinIsr)),
+      endOnDisk: () => this.endsOnDisk.get(id),
     };
   });
 
@@ -92,15 +98,16 @@ class Stage {
     for (const host of this.#hosts) this.checker.look(host);
   }
 
-  #reference(): MetadataImage {
+  #reference(minIsr = this.minIsr): MetadataImage {
     const topics = () => [{ id: TOPIC_ID, name: 'data', partitions: [this.state] }];
     const configs = () =>
       new Map([
-        ['min.insync.replicas', String(MIN_ISR)],
+        ['min.insync.replicas', String(minIsr)],
         ['flush.policy', this.flushPolicy],
       ]);
     const brokers = new Map(this.brokerEpochs.map((brokerEpoch, index) => [index + 1, { brokerEpoch }]));
-    return { topics, configs, brokers } as unknown as MetadataImage;
+    const partition = () => this.state;
+    return { topics, configs, brokers, partition } as unknown as MetadataImage;
   }
 }
 
@@ -204,6 +211,62 @@ describe('the checker of replicated partitions is content with', () => {
   });
 });
 
+describe('what is on too few disks (I5)', () => {
+  beforeEach(() => {
+    stage.state = stateOf({ isr: [1] });
+    stage.write(20, 1);
+  });
+  const commit = (): void => {
+    stage.look();
+    stage.view(1).highWatermark = 20;
+    stage.look();
+  };
+
+  test('may be committed by a leader that goes by an earlier min.insync.replicas, for a while', () => {
+    stage.minIsr = 1;
+    stage.now += 60_000;
+    stage.look();
+    for (const minIsr of [2, 3]) {
+      stage.minIsr = minIsr;
+      stage.now += 1000;
+      stage.look();
+    }
+    expect(commit).not.toThrow();
+    stage.write(30, 1);
+    stage.now += 15_000;
+    stage.view(1).highWatermark = 30;
+    expect(looking).toThrow(/I5/);
+  });
+
+  test('may be by one that has not heard of it yet, however long that takes', () => {
+    stage.knownMinIsr = 2;
+    expect(commit).toThrow(/I5/);
+    begin(false);
+    stage.state = stateOf({ isr: [1] });
+    stage.write(20, 1);
+    stage.knownMinIsr = 1;
+    expect(commit).not.toThrow();
+  });
+
+  test('counts no replica that has moved away, and none whose disk was replaced and has no log', () => {
+    stage.write(20, 3);
+    stage.look();
+    stage.state = stateOf({ replicas: [1, 2], isr: [1] });
+    stage.gone.add(3);
+    for (let look = 0; look < 100; look += 1) stage.look();
+    expect(commit).toThrow(/I5/);
+    begin(false);
+    stage.state = stateOf({ isr: [1] });
+    stage.write(20, 1, 3);
+    stage.look();
+    stage.wiped.add(3);
+    stage.checker.wiped(3);
+    stage.names[2] = 'n3#2';
+    Object.assign(stage.view(3), { log: undefined });
+    expect(commit).toThrow(/I5/);
+  });
+});
+
 describe('the checker of replicated partitions says', () => {
   test('I3: a high watermark goes back, or is above what is on the disk', () => {
     stage.view(1).highWatermark = 9;
@@ -248,6 +311,16 @@ describe('the checker of replicated partitions says', () => {
     Object.assign(stage.view(2), { leads: true, leaderEpoch: 1, highWatermark: 8 });
     stage.state = stateOf({ leader: 2, leaderEpoch: 1 });
     expect(looking).toThrow(/I11: n2#1 leads data-0 in epoch 1 and serves what is below 8, but 10 was committed/);
+  });
+
+  test('S1: a replica takes for durable what is not on its disk, but for one that is being cut', () => {
+    stage.endsOnDisk.set(2, 12);
+    stage.write(12, 2);
+    expect(looking).not.toThrow();
+    stage.write(13, 2);
+    expect(looking).toThrow(/S1: n2#1 .* below 13 for durable, but its disk ends at 12/);
+    stage.view(2).isBeingCut = true;
+    expect(looking).not.toThrow();
   });
 
   test('S1: a crash takes what was on the disk', () => {

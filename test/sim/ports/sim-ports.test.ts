@@ -201,6 +201,20 @@ describe('a memory disk', () => {
   });
 });
 
+describe('a file that takes the place of another', () => {
+  it('leaves the room of that one free', async () => {
+    const world = newWorld();
+    const disk = world.disk('/data', 1000);
+    for (const [name, size] of [
+      ['a', 600],
+      ['b', 300],
+    ] as const)
+      await world.complete(write(await world.complete(disk.open(name, 'write')), 'x'.repeat(size), 0));
+    await world.complete(disk.rename('b', 'a'));
+    expect(await world.complete(disk.freeBytes())).toBe(700);
+  });
+});
+
 describe('a simulated timer', () => {
   it('fires once, at its last due time or up to a millisecond later, and says how late', async () => {
     const world = newWorld();

@@ -82,6 +82,26 @@ describe('a link', () => {
     expect([...near.causes, ...far.causes]).toEqual([]);
   });
 
+  it('that was cut brings what is sent after it behind what it had lost', async () => {
+    const pair = await Pair.listening();
+    const { near, far } = await pair.connected();
+    const link = pair.world.network.link('a', 'b');
+    link.cut(pair.world.clock.now());
+    near.connection.send(text('first '));
+    await pair.pass(1000);
+    link.heal(pair.world.clock.now());
+    near.connection.send(text('second'));
+    await pair.pass(3000);
+    expect(far.text).toBe('first second');
+  });
+
+  it('that is cut one way answers no handshake of the other', async () => {
+    const pair = await Pair.listening();
+    pair.world.network.link('b', 'a').cut(pair.world.clock.now());
+    expect((await pair.attempt(5000)).causes).toEqual([]);
+    expect(pair.accepted).toEqual([]);
+  });
+
   it('says since when it carries everything, and since when nothing', async () => {
     const pair = await Pair.listening();
     const link = pair.world.network.link('a', 'b');
@@ -94,6 +114,36 @@ describe('a link', () => {
     // What was lost at its end may be repeated as late as that.
     expect(link.goodSince(5000)).toBe(2200);
     expect(link.cutOffSince).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('that is struck twice is well when both faults are over, or everything is healed', async () => {
+    const pair = await Pair.listening();
+    const link = pair.world.network.link('a', 'b');
+    await pair.pass(1000);
+    link.cut(1000);
+    link.refuse();
+    await pair.pass(500);
+    link.cut(1500);
+    link.slow(50, 1);
+    link.over('cut', 1500);
+    expect([link.isCut, link.cutOffSince]).toEqual([true, 1000]);
+    await pair.pass(500);
+    link.over('refusal', 2000);
+    expect([link.isCut, link.refuses]).toEqual([true, false]);
+    link.over('cut', 2000);
+    expect([link.isCut, link.goodSince(2000)]).toEqual([false, Number.POSITIVE_INFINITY]);
+    link.over('slow', 2000);
+    // The cut lasted a second: what it has lost is repeated as late as that.
+    expect(link.goodSince(5000)).toBe(3200);
+    for (let strike = 0; strike < 2; strike += 1) {
+      link.cut(5000);
+      link.refuse();
+      link.slow(50, 1);
+    }
+    link.clog(9000);
+    link.heal(6000);
+    expect([link.isCut, link.refuses, link.goodSince(10_000)]).toEqual([false, false, 9000]);
+    expect(link.arrival(6000, 1000)).toBeLessThan(6001);
   });
 
   it('that is clogged carries everything at its end', async () => {
@@ -120,7 +170,7 @@ describe('a link', () => {
 
   it('with a firewall refuses for whoever listens', async () => {
     const pair = await Pair.listening();
-    pair.world.network.link('a', 'b').refuses = true;
+    pair.world.network.link('a', 'b').refuse();
     expect((await pair.attempt(100)).causes).toEqual(['refused']);
     expect(pair.accepted).toEqual([]);
   });
@@ -212,6 +262,24 @@ describe('a stalled node', () => {
     expect(order.at(-1)).toBe('timer');
     expect(far.text).toBe('hello');
     expect(lateMs).toBeGreaterThan(1890);
+  });
+
+  it('hears of what its disk has done when it awakes, and never if it is dead by then', async () => {
+    const { world } = await Pair.listening();
+    const heard: string[] = [];
+    for (const name of ['c', 'd']) {
+      const [disk] = world.ports(name, { disks: [world.disk(name)] }).disks;
+      const file = await world.complete(
+        disk?.open('log', 'write') ?? Promise.reject(new Error('a process has its disk')),
+      );
+      file.write(text('hello'), 0, () => heard.push(name));
+      world.stall(name, 1000);
+    }
+    await world.run(world.clock.now() + 900);
+    expect(heard).toEqual([]);
+    world.kill('d');
+    await world.run(world.clock.now() + 200);
+    expect(heard).toEqual(['c']);
   });
 
   it('still answers the handshake of whoever connects when it awakes', async () => {

@@ -15,6 +15,7 @@ export class CompactionWorkload {
   readonly #model = new CompactionModel();
   readonly #topic: DataTopic = compactedTopic();
   readonly #tasks: readonly ClientTask[];
+  readonly #producer: Producer;
   readonly #mover: Mover;
   readonly #auditor: KeyedReader;
 
@@ -23,9 +24,10 @@ export class CompactionWorkload {
     const topics = [this.#topic];
     this.#mover = new Mover(client('q-mover'), topics);
     this.#auditor = new KeyedReader(client('q-auditor'), this.#topic, this.#model);
+    this.#producer = new Producer(client('q1'), topics, this.#model, true, (value) => Buffer.from(keyOfValue(value)));
     this.#tasks = [
       new DataTopicMaker(client('q-maker'), topics),
-      new Producer(client('q1'), topics, this.#model, true, (value) => Buffer.from(keyOfValue(value))),
+      this.#producer,
       new KeyedReader(client('q2'), this.#topic, this.#model),
       this.#mover,
     ];
@@ -38,6 +40,12 @@ export class CompactionWorkload {
   /** Nothing is moved or altered any more. */
   async calm(): Promise<void> {
     await this.#mover.client.stop();
+  }
+
+  /** See DataWorkload. */
+  whatTakesNothing(since: number, takes: (topic: string, partition: number) => boolean): string | undefined {
+    const { name, exists } = this.#topic;
+    return exists && takes(name, 0) && !this.#producer.hasWritten(name, 0, since) ? `${name}-0` : undefined;
   }
 
   async stop(): Promise<void> {

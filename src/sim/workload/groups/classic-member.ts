@@ -19,6 +19,11 @@ export class ClassicMember {
     this.#member = member;
   }
 
+  /** See Member. */
+  get committedAt(): number {
+    return this.#member.committedAt;
+  }
+
   /** The partitions that it believes to own. */
   get owned(): Iterable<number> {
     return this.#member.positions.keys();

@@ -28,6 +28,11 @@ export class ConsumerMember {
     this.#memberId = newUuid(member.client.random);
   }
 
+  /** See Member. */
+  get committedAt(): number {
+    return this.#member.committedAt;
+  }
+
   /** The partitions that it believes to own. */
   get owned(): Iterable<number> {
     return this.#member.positions.keys();

@@ -12,8 +12,6 @@ interface Committed {
 
 interface PartitionOffsets {
   readonly byGeneration: Map<number, Committed>;
-  /** The highest that was acknowledged. */
-  acknowledged: number;
 }
 
 /**
@@ -24,10 +22,15 @@ export class GroupModel {
   readonly #partitions = new Map<string, PartitionOffsets>();
   commitCount = 0;
 
-  /** What a fetch that is sent now must find at least. */
+  /**
+   * What a fetch that is sent now must find at least. Once a commit of a generation was taken, those of earlier ones that were lost on
+   * their way are refused when they come.
+   */
   floorOf(group: string, partition: number): number {
-    const { acknowledged, byGeneration } = this.#of(group, partition);
-    return Math.min(acknowledged, ...[...byGeneration.values()].map(({ lowestLost }) => lowestLost));
+    const generations = [...this.#of(group, partition).byGeneration].sort(([a], [b]) => a - b).map(([, own]) => own);
+    const last = generations.findLastIndex(({ highest }) => highest >= 0);
+    const acknowledged = generations[last]?.highest ?? -1;
+    return Math.min(acknowledged, ...generations.slice(Math.max(0, last)).map(({ lowestLost }) => lowestLost));
   }
 
   /** A commit was sent, and nothing came back. */
@@ -86,14 +89,13 @@ export class GroupModel {
       own.lowest = Math.min(own.lowest, offset);
       own.highest = Math.max(own.highest, offset);
     }
-    of.acknowledged = Math.max(of.acknowledged, offset);
   }
 
   #of(group: string, partition: number): PartitionOffsets {
     const key = `${group} ${partition}`;
     let of = this.#partitions.get(key);
     if (of === undefined) {
-      of = { byGeneration: new Map(), acknowledged: -1 };
+      of = { byGeneration: new Map() };
       this.#partitions.set(key, of);
     }
     return of;

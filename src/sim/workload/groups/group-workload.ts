@@ -44,6 +44,11 @@ export class GroupWorkload {
     });
   }
 
+  /** Whether a member of each group has committed something since then. */
+  hasCommitted(since: number): boolean {
+    return !this.#topic.exists || this.#groups.every((members) => members.some((one) => one.committedAt > since));
+  }
+
   async stop(): Promise<void> {
     await stopAll([this.#maker, ...this.#groups.flat()]);
   }

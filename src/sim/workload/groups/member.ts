@@ -39,6 +39,8 @@ export class Member {
   readonly topic: DataTopic;
   /** Where it has got to, in each partition that it owns. */
   readonly positions = new Map<number, number>();
+  /** When the last of its commits was sent that was acknowledged; −1 before. */
+  committedAt = -1;
   readonly #model: GroupModel;
   readonly #coordinators: Coordinators;
   readonly #history: HistoryClient;
@@ -166,6 +168,7 @@ export class Member {
       partitions.map(({ partitionIndex, committedOffset }) => ['commit', this.#key(partitionIndex), committedOffset]),
       generation,
     );
+    const sentAt = this.client.ports.clock.now();
     const { response, failure } = await this.#ask(OFFSET_COMMIT, {
       groupId: this.group,
       memberId,
@@ -185,6 +188,7 @@ export class Member {
       const of = this.verdict(errorCode);
       if (of === 'done') {
         this.#model.committed(this.client.name, this.group, partitionIndex, generation, committedOffset);
+        this.committedAt = sentAt;
         this.client.workload.sometimes('group offset committed');
       } else if (of === 'over') {
         this.client.workload.sometimes('commit of a former member refused');

@@ -91,6 +91,11 @@ export class CommittedReader {
     const answer = response?.responses[0]?.partitions[0];
     if (answer === undefined || answer.errorCode !== ErrorCode.None) {
       this.#history.fail(answer === undefined ? 'no answer' : errorName(answer.errorCode as ErrorCode));
+      check(
+        answer?.errorCode !== ErrorCode.OffsetOutOfRange,
+        'lost',
+        () => `${this.client.name} has read ${topic}-${partition} up to ${position.offset}, which is out of range`,
+      );
       return this.#leaders.forget(topic, partition);
     }
     const { highWatermark, lastStableOffset } = answer;

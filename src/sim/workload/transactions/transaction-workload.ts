@@ -45,6 +45,14 @@ export class TransactionWorkload {
     startAll([this.#maker, ...this.#producers, this.#reader], fail);
   }
 
+  /** A transactional id of which no transaction was begun since then and committed. */
+  whatCommitsNothing(since: number): string | undefined {
+    if (!this.#topic.exists) return undefined;
+    const hasCommitted = (id: string): boolean =>
+      this.#producers.some((producer) => producer.transactionalId === id && producer.committedAt > since);
+    return [...TRANSACTIONAL_IDS.keys()].find((id) => !hasCommitted(id));
+  }
+
   async stop(): Promise<void> {
     await stopAll([this.#maker, ...this.#producers, this.#reader]);
   }

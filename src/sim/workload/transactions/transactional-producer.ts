@@ -40,17 +40,19 @@ interface Session {
  */
 export class TransactionalProducer {
   readonly client: Client;
-  readonly #id: string;
+  readonly transactionalId: string;
   readonly #topic: DataTopic;
   readonly #model: TransactionModel;
   readonly #leaders: Leaders;
   readonly #coordinators: Coordinators;
   readonly #history: HistoryClient;
   #valueCount = 0;
+  /** When its last transaction that was committed began; −1 without one. */
+  committedAt = -1;
 
   constructor(client: Client, transactionalId: string, topic: DataTopic, model: TransactionModel) {
     this.client = client;
-    this.#id = transactionalId;
+    this.transactionalId = transactionalId;
     this.#topic = topic;
     this.#model = model;
     this.#leaders = new Leaders(client);
@@ -71,18 +73,19 @@ export class TransactionalProducer {
   }
 
   async #begin(version: TransactionVersion): Promise<Session | undefined> {
-    const request = { transactionalId: this.#id, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS };
+    const request = { transactionalId: this.transactionalId, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS };
     for (let tries = 0; tries < TRIES_MAX && !this.client.isStopped; tries += 1) {
-      const node = await this.#coordinators.of('transaction', this.#id);
+      const node = await this.#coordinators.of('transaction', this.transactionalId);
       const answer =
         node && (await this.client.ask(node, PROTOCOLS[version].initProducerId, request, REQUEST_TIMEOUT_MS));
       const response = answer === undefined || answer === '' ? undefined : answer.response;
       if (response?.errorCode === ErrorCode.None) {
         const { producerId, producerEpoch: epoch } = response;
+        this.client.workload.producerIds.given(producerId, this.transactionalId, node ?? '');
         this.client.say(`has ${producerId} in epoch ${epoch}`);
         return { version, producerId, epoch, sequences: new Map(), isUnsure: false };
       }
-      if (this.#verdict(response?.errorCode, 'transaction', this.#id) === 'over') return undefined;
+      if (this.#verdict(response?.errorCode, 'transaction', this.transactionalId) === 'over') return undefined;
       await this.client.pause(between(this.client.random, 20, 150));
     }
     return undefined;
@@ -90,7 +93,8 @@ export class TransactionalProducer {
 
   /** False: the session is over. */
   async #transact(session: Session): Promise<boolean> {
-    const transaction = this.#model.begin(this.#id);
+    const beganAt = this.client.ports.clock.now();
+    const transaction = this.#model.begin(this.transactionalId);
     const partitions = Array.from({ length: this.#topic.partitionCount }, (_, partition) => partition).filter(
       (partition) => partition === transaction.number % this.#topic.partitionCount || this.#chance(2),
     );
@@ -109,18 +113,21 @@ export class TransactionalProducer {
       return await this.#end(session, transaction, false);
     if (this.#chance(20))
       await this.client.pause(between(this.client.random, TRANSACTION_TIMEOUT_MS, 2 * TRANSACTION_TIMEOUT_MS));
-    return await this.#end(session, transaction, !this.#chance(4));
+    const isCommit = !this.#chance(4);
+    const goesOn = await this.#end(session, transaction, isCommit);
+    if (isCommit && goesOn) this.committedAt = beganAt;
+    return goesOn;
   }
 
   /** The first protocol tells the coordinator beforehand. */
   async #add(session: Session, partitions: readonly number[]): Promise<Verdict> {
     const request = {
-      v3AndBelowTransactionalId: this.#id,
+      v3AndBelowTransactionalId: this.transactionalId,
       v3AndBelowProducerId: session.producerId,
       v3AndBelowProducerEpoch: session.epoch,
       v3AndBelowTopics: [{ name: this.#topic.name, partitions }],
     };
-    return await this.#insist(session, 'transaction', this.#id, async (node) => {
+    return await this.#insist(session, 'transaction', this.transactionalId, async (node) => {
       const { response } = await this.client.ask(node, ADD_PARTITIONS, request, REQUEST_TIMEOUT_MS);
       const results = response?.resultsByTopicV3AndBelow.flatMap(({ resultsByPartition }) => resultsByPartition);
       return results?.map(({ partitionErrorCode }) => partitionErrorCode);
@@ -149,7 +156,7 @@ export class TransactionalProducer {
       codecs,
     );
     const request = {
-      transactionalId: this.#id,
+      transactionalId: this.transactionalId,
       acks: ALL,
       timeoutMs: REQUEST_TIMEOUT_MS - 500,
       topicData: [{ name: topic, partitionData: [{ index: partition, records: [batch] }] }],
@@ -174,7 +181,7 @@ export class TransactionalProducer {
           () =>
             `${this.client.name} was refused sequence ${sequence} of ${key} with ${errorName(errorCode as ErrorCode)}`,
         );
-        if (this.#verdict(errorCode, 'transaction', this.#id) === 'over') return 'over';
+        if (this.#verdict(errorCode, 'transaction', this.transactionalId) === 'over') return 'over';
         this.#leaders.forget(topic, partition);
       }
       await this.client.pause(between(this.client.random, 20, 150));
@@ -185,21 +192,25 @@ export class TransactionalProducer {
   /** The transaction's number, for the group of its id. */
   async #storeOffset(session: Session, transaction: Transaction): Promise<Verdict> {
     const { producerId, epoch: producerEpoch, version } = session;
-    const identity = { transactionalId: this.#id, producerId, producerEpoch };
+    const identity = { transactionalId: this.transactionalId, producerId, producerEpoch };
     if (version === 1) {
-      const added = await this.#insist(session, 'transaction', this.#id, async (node) => {
-        const request = { ...identity, groupId: this.#id };
+      const added = await this.#insist(session, 'transaction', this.transactionalId, async (node) => {
+        const request = { ...identity, groupId: this.transactionalId };
         const { response } = await this.client.ask(node, ADD_OFFSETS, request, REQUEST_TIMEOUT_MS);
         return response && [response.errorCode];
       });
       if (added !== 'done') return added;
     }
     const offset = { partitionIndex: 0, committedOffset: transaction.number, committedMetadata: '' };
-    const request = { ...identity, groupId: this.#id, topics: [{ name: this.#topic.name, partitions: [offset] }] };
+    const request = {
+      ...identity,
+      groupId: this.transactionalId,
+      topics: [{ name: this.#topic.name, partitions: [offset] }],
+    };
     // It is a part of the transaction from the first attempt on.
     transaction.hasOffset = true;
     this.#history.also('offset', [['commit', `${this.#topic.name}-0`, transaction.number]]);
-    return await this.#insist(session, 'group', this.#id, async (node) => {
+    return await this.#insist(session, 'group', this.transactionalId, async (node) => {
       const { txnOffsetCommit } = PROTOCOLS[version];
       const { response } = await this.client.ask(node, txnOffsetCommit, request, REQUEST_TIMEOUT_MS);
       return response?.topics.flatMap(({ partitions }) => partitions.map(({ errorCode }) => errorCode));
@@ -210,13 +221,13 @@ export class TransactionalProducer {
   async #end(session: Session, transaction: Transaction, committed: boolean): Promise<boolean> {
     const outcome = committed ? 'committed' : 'aborted';
     const request = {
-      transactionalId: this.#id,
+      transactionalId: this.transactionalId,
       producerId: session.producerId,
       producerEpoch: session.epoch,
       committed,
     };
     if (committed) this.#model.commitAsked(transaction);
-    const verdict = await this.#insist(session, 'transaction', this.#id, async (node) => {
+    const verdict = await this.#insist(session, 'transaction', this.transactionalId, async (node) => {
       const { endTxn } = PROTOCOLS[session.version];
       const { response } = await this.client.ask(node, endTxn, request, REQUEST_TIMEOUT_MS);
       if (response?.errorCode === ErrorCode.None && session.version === 2) {
@@ -226,6 +237,7 @@ export class TransactionalProducer {
           'epoch of the next transaction',
           () => `${this.client.name} ended a transaction in epoch ${session.epoch} and was given ${producerEpoch}`,
         );
+        this.client.workload.producerIds.given(producerId, this.transactionalId, node);
         Object.assign(session, { producerId, epoch: producerEpoch });
         session.sequences.clear();
       }
