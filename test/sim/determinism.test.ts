@@ -4,8 +4,8 @@ import { runSeed, type SeedResult } from '#sim/run-seed';
 import { SimPool } from '../../scripts/sim-pool.ts';
 import type { SeedReport } from '../../scripts/sim-worker.ts';
 
-const DURATION_MS = 15_000;
-const SEEDS = [1, 2, 3, 4];
+const DURATION_MS = 12_000;
+const SEEDS = [1, 2];
 
 function run(seed: number, trace?: (at: number, who: string, what: string) => void): Promise<SeedResult> {
   return runSeed({ seed, durationMs: DURATION_MS, codecs: createCodecs(), ...(trace && { trace }) });
