@@ -1,11 +1,14 @@
 import { existsSync, mkdirSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Fault } from '#chaos/fault';
 import { ChaosCluster } from '#cli/chaos-cluster';
-import { isHeld, writeClusterFile } from '#cli/cluster-file';
+import { hold, isHeld, writeClusterFile } from '#cli/cluster-file';
 import { planCluster } from '#cli/cluster-plan';
 import { DirectoryLock } from '#platform/directory-lock';
+import { freePortWith } from '../support/free-port.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const kill: Fault = { kind: 'kill', node: { kind: 'node', id: 2 } };
@@ -70,6 +73,65 @@ describe('the cluster that odradek chaos has hold of', () => {
       );
     }
     expect(isHeld(folder.path, 2)).toBe(false);
+  });
+
+  /** Nodes that this process stands for: what each was asked, and what it says of orders. */
+  async function nodes(
+    says: (id: number) => number,
+  ): Promise<{ cluster: ChaosCluster; asked: string[] } & AsyncDisposable> {
+    const port = await freePortWith([0, 2, 12, 22]);
+    const plans = planCluster({ brokers: 3, racks: [], port, chaos: true, dataDir: folder.path });
+    const asked: string[] = [];
+    const held: AsyncDisposable[] = [];
+    for (const { id, dataDir, httpPort } of plans) {
+      mkdirSync(dataDir, { recursive: true });
+      const own = await DirectoryLock.take(dataDir);
+      const server = createServer(async (request, response) => {
+        const body = await text(request);
+        const isOrder = request.url === '/chaos';
+        if (isOrder) asked.push(`${id} ${request.method} ${body}`.trim());
+        response.writeHead(isOrder ? says(id) : 200).end('as it says');
+      });
+      await new Promise<void>((resolve) => server.listen(httpPort, '127.0.0.1', resolve));
+      held.push({
+        [Symbol.asyncDispose]: async () => {
+          server.closeAllConnections();
+          server.close();
+          await own.release();
+        },
+      });
+    }
+    writeClusterFile(folder.path, { nodes: plans, token: 'token' });
+    const disposed = async (): Promise<void> => {
+      for (const one of held) await one[Symbol.asyncDispose]();
+    };
+    return { cluster: await ChaosCluster.in(folder.path), asked, [Symbol.asyncDispose]: disposed };
+  }
+
+  test('heals a node with all that others have against it, and lets it start again', async () => {
+    await using stage = await nodes(() => 200);
+    hold(folder.path, 2);
+    expect(await stage.cluster.heal(2)).toEqual([]);
+    expect(isHeld(folder.path, 2)).toBe(false);
+    expect(stage.asked.sort()).toEqual(['1 POST {"lines":{"2":null}}', '2 DELETE', '3 POST {"lines":{"2":null}}']);
+  });
+
+  test('undoes what it has done where a node does not take its order', async () => {
+    await using stage = await nodes((id) => (id === 3 ? 400 : 200));
+    const between = { kind: 'node', node: { kind: 'node', id: 1 }, others: 'nodes' } as const;
+    const cut: Fault = { kind: 'partition', between, oneWay: false, refuses: true };
+    await expect(stage.cluster.inject(cut, undefined)).rejects.toThrow('node 3 did not take the order: as it says');
+    const refuse = '{"kind":"refuse"}';
+    expect(stage.asked.slice(0, 3).sort()).toEqual([
+      `1 POST {"lines":{"2":${refuse},"3":${refuse}}}`,
+      `2 POST {"lines":{"1":${refuse}}}`,
+      `3 POST {"lines":{"1":${refuse}}}`,
+    ]);
+    expect(stage.asked.slice(3).sort()).toEqual([
+      '1 POST {"lines":{"2":null,"3":null}}',
+      '2 POST {"lines":{"1":null}}',
+      '3 POST {"lines":{"1":null}}',
+    ]);
   });
 
   test('is for one scenario at a time', async () => {

@@ -171,6 +171,22 @@ describe('a line that is cut', () => {
     expect([near.causes, far.causes, second.recorder?.causes]).toEqual([['reset'], ['reset'], ['reset']]);
   });
 
+  it('gives a connection up half a minute after its owner has ended it, and the peer hears of that when it is healed', async () => {
+    const stage = await new Stage().open();
+    const { near, far } = await stage.pair();
+    stage.one.set(2, cut('both'));
+    await stage.wait(10);
+    say(near, 'the last');
+    near.connection.end();
+    await stage.wait(29_000);
+    expect([near.causes, far.causes]).toEqual([[], []]);
+    await stage.wait(2_000);
+    expect([near.causes, far.causes]).toEqual([['reset'], []]);
+    stage.one.healAll();
+    await stage.wait(5_000);
+    expect([far.text, far.causes]).toEqual(['', ['reset']]);
+  });
+
   it('gives an attempt up that its owner resets: nothing is dialled after it is healed', async () => {
     const stage = await new Stage().open();
     stage.one.set(2, cut('both'));

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { NodeFaults } from '#faults/node-faults';
 import { ChaosEndpoint } from '#http/chaos-endpoint';
@@ -51,6 +52,23 @@ describe('the endpoint for faults', () => {
   test('obeys nobody without a token', async () => {
     const answer = await fetch(`http://127.0.0.1:${http.at.port}/chaos`, { method: 'DELETE' });
     expect(answer.status).toBe(403);
+  });
+
+  test.each(['10.0.0.7', '::ffff:10.0.0.7', '1271.0.0.1', undefined])('obeys nobody at %s', (remoteAddress) => {
+    const headers = { authorization: `Bearer ${TOKEN}` };
+    let answered: unknown;
+    const response = {
+      writeHead: (status: number) => {
+        answered = status;
+      },
+      end: () => {},
+    };
+    const request = { method: 'DELETE', headers, socket: { remoteAddress } };
+    new ChaosEndpoint(faults, TOKEN).handle(
+      request as unknown as IncomingMessage,
+      response as unknown as ServerResponse,
+    );
+    expect(answered).toBe(403);
   });
 
   test.each([
