@@ -13,10 +13,10 @@ import { WireProducer } from '../workloads/wire-producer.ts';
 
 const CREATES_MS = 60_000;
 const READS_MS = 60_000;
-const BATCH_VALUES = 2_000;
-/** Of more than one segment, of which a sealed one keeps its indexes in its files; and of one, whose producers are in a snapshot. */
-const BATCHES = [65, 16] as const;
-const READS = 50;
+const BATCH_VALUES = 8_000;
+/** Of several segments, of which the sealed ones keep their indexes in their files; and of one, whose producers are in a snapshot. */
+const BATCHES = [50, 4] as const;
+const READS_PER_BATCH = 2;
 const REPLICAS = 3;
 
 export const INDEXED = 0;
@@ -50,14 +50,14 @@ export async function makeLargeLogs(cluster: Cluster, leader: number, topic: str
   session.close();
 }
 
-/** From places that are drawn, all over the logs; rejects if what its leader gives there is not what is there. */
+/** From places that are drawn, in every batch; rejects if what its leader gives there is not what is there. */
 export async function readLargeLogs(cluster: Cluster, leader: number, topic: string, random: Random): Promise<void> {
   const session = new Session(cluster.members, 0);
   const { port } = cluster.member(leader);
   try {
     for (const [partition, batches] of BATCHES.entries()) {
-      for (let read = 0; read < READS; read += 1) {
-        const from = random.uint32() % (batches * BATCH_VALUES);
+      for (let read = 0; read < READS_PER_BATCH * batches; read += 1) {
+        const from = (read % batches) * BATCH_VALUES + (random.uint32() % BATCH_VALUES);
         const { records } = await until(
           `node ${leader} gives ${topic}-${partition} from ${from} on`,
           READS_MS,

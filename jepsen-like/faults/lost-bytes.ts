@@ -12,6 +12,8 @@ import { leadAgain } from './lead-again.ts';
 import { hasLogged } from './logged.ts';
 
 const FLIPS_PER_FILE = 3;
+/** What does not fit together is no index: of more flips there is always one that shows. */
+const FLIPS_PER_INDEX = 1;
 
 /** From a byte to before another, of those in which bits may flip. */
 type Range = readonly [from: number, upTo: number];
@@ -41,12 +43,17 @@ interface RottenByte {
 }
 
 /** Flips a few bits of a file, in these ranges; none if there is nothing to flip. */
-function rot(path: string, random: Random, rangesOf: (bytes: Uint8Array) => readonly Range[]): readonly RottenByte[] {
+function rot(
+  path: string,
+  random: Random,
+  rangesOf: (bytes: Uint8Array) => readonly Range[],
+  flips: number,
+): readonly RottenByte[] {
   const bytes = readFileSync(path);
   const ranges = rangesOf(bytes);
   if (bytes.length === 0 || ranges.length === 0) return [];
   const places = new Set<number>();
-  for (let flip = 0; flip < FLIPS_PER_FILE; flip += 1) {
+  for (let flip = 0; flip < flips; flip += 1) {
     const [from, upTo] = at(ranges, random.uint32() % ranges.length);
     const place = from + (random.uint32() % (upTo - from));
     // A second flip might undo the first.
@@ -101,16 +108,18 @@ interface Rot {
   readonly end: 'SIGKILL' | 'SIGTERM';
   isRotten(path: string, topics: readonly string[]): boolean;
   rangesOf(bytes: Uint8Array): readonly Range[];
+  /** In each file. */
+  readonly flips?: number;
   /** Whether none of it is on the disk any more when the cluster is whole again. */
   readonly isFetchedAnew: boolean;
 }
 
-function bitRot({ name, what, expected, end, isRotten, rangesOf, isFetchedAnew }: Rot): Fault {
+function bitRot({ name, what, expected, end, isRotten, rangesOf, flips = FLIPS_PER_FILE, isFetchedAnew }: Rot): Fault {
   let rotten: readonly RottenByte[] = [];
   const fault = found(name, what, expected, end, (dataDir, random, topics) => {
     const paths = readdirSync(dataDir, { recursive: true, encoding: 'utf8' }).sort();
     const chosen = paths.filter((path) => isRotten(path, topics));
-    rotten = chosen.flatMap((path) => rot(join(dataDir, path), random, rangesOf));
+    rotten = chosen.flatMap((path) => rot(join(dataDir, path), random, rangesOf, flips));
     if (rotten.length === 0) throw new Error(`${name}: there is nothing to rot in ${dataDir}`);
   });
   if (!isFetchedAnew) return fault;
@@ -186,11 +195,12 @@ function rotIndexesOf(fault: Fault): Fault {
 const rotIndexes = rotIndexesOf(
   bitRot({
     name: 'rot-indexes',
-    what: 'bits flip in every index and producer snapshot of a node that was stopped and is to trust them',
+    what: 'a bit flips in every index and producer snapshot of a node that was stopped and is to trust them',
     expected: 'they are made anew; it gives what it is asked for, all over a large log',
     end: 'SIGTERM',
     isRotten: (path, topics) => ofTopics(path, topics) && isIndexOrSnapshot(path, topics),
     rangesOf: anywhere,
+    flips: FLIPS_PER_INDEX,
     isFetchedAnew: false,
   }),
 );
