@@ -26,9 +26,11 @@ test('lines of several recorders stand in the order of their times, under one he
   );
 });
 
-test('lines of one time stay in the order of their recorder', () => {
+test('lines of one time stay in the order of their recorder, and of the recorders', () => {
   const same = '{"t":2,"type":"client","p":2}\n{"t":2,"type":"client","p":1}\n';
   expect(merged(same)).toBe(HEADER + same);
+  const [first, second] = ['{"t":2,"type":"client","p":4}\n', '{"t":2,"type":"client","p":3}\n'];
+  expect(merged(first, second)).toBe(HEADER + first + second);
 });
 
 test('what a killed recorder has not finished is left out', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { A, FINAL, Scenario } from './history/scenario.ts';
+import { A, B, FINAL, Scenario } from './history/scenario.ts';
 import { hasFailed, summary, table } from './report.ts';
 import type { Trial } from './trial.ts';
 
@@ -22,6 +22,12 @@ test('the table has a row for each fault, with the means where there are several
     '| lossy-link (relay) | 1 | 2 | 1 | 0 | 0 | 0 | 0.0 s |',
     '| all | 3 | 5 | 3 | 1 | 0 | unseen 1, complaints 1 | 0.0 s |',
   ]);
+});
+
+test('operations count whatever has come of them', () => {
+  const send = ['send', 'q-0', 2] as const;
+  const scenario = whole().did(A, 'send', 'fail', send).begin(B, 'send', ['send', 'q-0', 3]);
+  expect(summary(trial('kill', scenario)).operations).toBe(4);
 });
 
 test('a trial has failed by an anomaly that fails, or by a complaint alone', () => {
