@@ -45,3 +45,13 @@ test.each(['disk-full', 'clock-jump'])('%s ends no process', async (name) => {
 test('a strike that nothing felt is no trial of it', async () => {
   expect(await ended('clock-jump', true, 0)).toEqual(['node 1 has felt nothing', 'SIGUSR2 to 1']);
 });
+
+test('power-cut-all cuts the power of every node, and starts every one again', async () => {
+  const { scene: found, done } = scene(false, 0);
+  const all = STRUCK_FAULTS.find(({ name }) => name === 'power-cut-all');
+  const cluster = Object.assign(found.cluster, { ids: [1, 2, 3] });
+  await all?.begin({ ...found, cluster }, 2);
+  await all?.end({ ...found, cluster }, 2);
+  const ofEach = (what: string): readonly string[] => [1, 2, 3].map((id) => `${what} ${id}`);
+  expect(done).toEqual([...ofEach('SIGUSR2 to'), ...ofEach('start of')]);
+});

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Cluster, Member } from '../../test/support/cluster/cluster.ts';
 import { publishedMain } from '../../test/support/odradek-process.ts';
 import { until } from '../../test/support/process.ts';
-import type { Fault } from './fault.ts';
+import type { Fault, Scene } from './fault.ts';
 import { leadAgain } from './lead-again.ts';
 import { timesFelt } from './strike-felt.ts';
 
@@ -25,31 +25,48 @@ async function hasFelt(cluster: Cluster, id: number): Promise<boolean> {
   return (await until(`node ${id} tells whether it was struck`, TELLS_MS, times)) > 0;
 }
 
-/** `ends`: whether the node's process is to end by it, or to bear it. */
-function strike(name: string, ends: boolean, what: string, expected: string): Fault {
+/** The strike of this name, on every node that is meant; `ends`: whether their processes are to end by it, or to bear it. */
+function strike(
+  name: string,
+  ends: boolean,
+  what: string,
+  expected: string,
+  whom: (cluster: Cluster, target: number) => readonly number[] = (_, target) => [target],
+): Fault {
+  const each = async (scene: Scene, target: number, work: (id: number) => Promise<void>): Promise<void> => {
+    await Promise.all(whom(scene.cluster, target).map(work));
+  };
   return {
     name,
     what,
     expected,
     needsHosts: false,
     mixes: false,
-    prepare: async ({ cluster, random }, id) => {
-      await cluster.stop(id);
-      cluster.spawn(id, struckCommand(cluster.member(id), name, random.uint32()));
+    prepare: async (scene, target) => {
+      const { cluster, random } = scene;
+      await each(scene, target, async (id) => {
+        await cluster.stop(id);
+        cluster.spawn(id, struckCommand(cluster.member(id), name, random.uint32()));
+      });
       await cluster.inSync();
       await leadAgain(cluster);
     },
-    begin: async ({ cluster }, id) => cluster.signal(id, STRIKE),
-    end: async ({ cluster }, id) => {
-      const runs = cluster.runs(id);
-      if (runs) cluster.signal(id, STRIKE);
-      else cluster.spawn(id);
-      if (runs === ends) throw new Error(runs ? `node ${id} runs on` : `node ${id} has ended`);
-      if (runs && !(await hasFelt(cluster, id))) throw new Error(`node ${id} has felt nothing`);
-    },
-    tidy: async ({ cluster }, id) => {
-      cluster.signal(id, 'SIGTERM');
-      await cluster.heal(id);
+    begin: (scene, target) => each(scene, target, async (id) => scene.cluster.signal(id, STRIKE)),
+    end: (scene, target) =>
+      each(scene, target, async (id) => {
+        const { cluster } = scene;
+        const runs = cluster.runs(id);
+        if (runs) cluster.signal(id, STRIKE);
+        else cluster.spawn(id);
+        if (runs === ends) throw new Error(runs ? `node ${id} runs on` : `node ${id} has ended`);
+        if (runs && !(await hasFelt(cluster, id))) throw new Error(`node ${id} has felt nothing`);
+      }),
+    tidy: async (scene, target) => {
+      const { cluster } = scene;
+      await each(scene, target, async (id) => {
+        cluster.signal(id, 'SIGTERM');
+        await cluster.heal(id);
+      });
       await cluster.inSync();
     },
   };
@@ -62,6 +79,16 @@ export const STRUCK_FAULTS: readonly Fault[] = [
     'unsynced writes are lost, kept or torn at a sector, and the process is gone',
     'what was acknowledged is on its disk',
   ),
+  {
+    ...strike(
+      'power-cut',
+      true,
+      'the power of all six nodes goes at once, as that of one in `power-cut`',
+      'nothing goes on until they are back; what was acknowledged is on their disks',
+      ({ ids }) => ids,
+    ),
+    name: 'power-cut-all',
+  },
   strike(
     'disk-full',
     false,
