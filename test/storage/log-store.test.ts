@@ -170,12 +170,13 @@ describe('recovery', () => {
     const BATCHES = 40;
     const harness = await Harness.open({ tailCacheBytes: 0 });
     const log = await harness.create('t', 0, { segmentBytes: 300_000 });
-    for (let round = 0; round < BATCHES; round += 1) appended(log, batch({ count: 5, valueBytes: 2000 }));
+    for (let round = 0; round < BATCHES; round += 1)
+      appended(log, batch({ count: 5, valueBytes: 2000, timestamp: 1000 + 10 * round }));
     await harness.settle();
     await harness.stop();
     const path = 't-0/00000000000000000000.index';
     const index = (await harness.world.complete(readWhole(harness.disks[0] as Disk, path))) ?? batch();
-    const bits = Array.from({ length: index.length * 8 }, (_, bit) => bit).filter((bit) => bit % 7 === 0);
+    const bits = Array.from({ length: index.length * 8 }, (_, bit) => bit).filter((bit) => bit % 3 === 0);
     for (const bit of bits) {
       await change(harness, path, (bytes) => {
         bytes.set(index);
@@ -184,9 +185,21 @@ describe('recovery', () => {
       await harness.start();
       const again = harness.store.get('t', 0);
       if (again === undefined) return expect.unreachable();
-      for (let at = 0; at < 5 * BATCHES; at += 5) {
-        expect([bit, await harness.bases(again, at, offset(at + 5))]).toEqual([bit, [at]]);
-      }
+      const read = async (): Promise<void> => {
+        for (let at = 0; at < 5 * BATCHES; at += 5) {
+          expect([bit, await harness.bases(again, at, offset(at + 5))]).toEqual([bit, [at]]);
+        }
+      };
+      const lookUp = async (): Promise<void> => {
+        for (let round = 0; round < BATCHES; round += 1) {
+          const found = await harness.world.complete(
+            new Promise((resolve) => again.offsetForTimestamp(1000 + 10 * round, again.logEndOffset, resolve)),
+          );
+          expect([bit, found]).toMatchObject([bit, { offset: 5 * round }]);
+        }
+      };
+      // Whoever comes first finds it out for all.
+      for (const ask of bit % 2 === 0 ? [read, lookUp] : [lookUp, read]) await ask();
       await harness.stop();
     }
   });
