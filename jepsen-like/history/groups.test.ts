@@ -81,3 +81,9 @@ test('a rebalance of which it was told lets it begin elsewhere, a new number aft
   expect(anomaliesOf(renamed({ ordered: true }))).toEqual(['poll-skip']);
   expect(anomaliesOf(renamed({}))).toEqual(['subscribed-poll-skip']);
 });
+
+test('where a member began after a rebalance is known from its next poll but one', () => {
+  const rebalanced = written({ ordered: true }).polled(20, { 'q-0': [0, 1] });
+  rebalanced.recorder.rebalance({ p: 20, assigned: { 'q-0': null } });
+  expect(anomaliesOf(rebalanced.polled(20, {}).polled(20, { 'q-0': [2, 3] }))).toEqual([]);
+});

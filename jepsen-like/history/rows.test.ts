@@ -28,8 +28,12 @@ const input: Story = (s) => {
 };
 const copyFirst: Story = (s) =>
   s.did(M, 'txn', 'ok', ['poll', { 'in-0': [0, 1] }], ['copy', 'out-0', 11, 'in-0', 0, 0], ['commit', 'in-0', 1]);
-const copySecond: Story = (s) =>
-  s.did(M, 'txn', 'ok', ['poll', { 'in-0': [1, 2] }], ['copy', 'out-0', 12, 'in-0', 1, 2], ['commit', 'in-0', 2]);
+/** It has polled both, and leaves the second to the next. */
+const copyOfMore: Story = (s) =>
+  s.did(M, 'txn', 'ok', ['poll', { 'in-0': [0, 1, 1, 2] }], ['copy', 'out-0', 11, 'in-0', 0, 0], ['commit', 'in-0', 1]);
+const copySecondAs = (p: number, s: Scenario): Scenario =>
+  s.did(p, 'txn', 'ok', ['poll', { 'in-0': [1, 2] }], ['copy', 'out-0', 12, 'in-0', 1, 2], ['commit', 'in-0', 2]);
+const copySecond: Story = (s) => copySecondAs(M, s);
 const readCopies: Story = (s) => s.polled(FINAL, { 'in-0': [0, 1, 1, 2], 'out-0': [0, 11, 2, 12] });
 
 const CASES: readonly Case[] = [
@@ -165,6 +169,205 @@ const CASES: readonly Case[] = [
       (s) => s.did(A, 'send', 'info', ['send', 'q-0', 1, 0], ['send', 'q-0', 2]),
     ],
     good: ['none was', (s) => s.did(A, 'send', 'info', ['send', 'q-0', 1], ['send', 'q-0', 2])],
+  },
+  {
+    anomaly: 'unseen',
+    bad: [
+      'a transaction is read, and read beyond, only by who reads what is uncommitted',
+      (s) =>
+        s
+          .did(A, 'txn', 'ok', ['send', 'q-0', 1, 0])
+          .sent(B, 'q-0', 2, 2)
+          .polled(UNCOMMITTED, { 'q-0': [0, 1, 2, 2] }),
+    ],
+    good: [
+      'an assignment that failed is none',
+      (s) =>
+        readThree(three(s))
+          .did(B, 'assign', 'fail', ['assign', 'q-0', 0])
+          .polled(B, { 'q-0': [1, 2] }),
+    ],
+  },
+  {
+    anomaly: 'unseen',
+    bad: ['not in the end either', (s) => s.sent(A, 'q-0', 1, 0).assigned(FINAL, 'q-0', 0).polled(FINAL, {})],
+    good: ['it was not promised', (s) => s.did(A, 'send', 'fail', ['send', 'q-0', 1]).assigned(FINAL, 'q-0', 0)],
+  },
+  {
+    anomaly: 'G1a',
+    bad: [
+      'what was aborted is read, and need not be there in the end',
+      (s) =>
+        s
+          .did(A, 'txn', 'fail', ['send', 'q-0', 1, 0])
+          .polled(B, { 'q-0': [0, 1] })
+          .assigned(FINAL, 'q-0', 0)
+          .polled(FINAL, {}),
+    ],
+    good: [
+      'it is not read',
+      (s) => s.did(A, 'txn', 'fail', ['send', 'q-0', 1, 0]).assigned(FINAL, 'q-0', 0).polled(FINAL, {}),
+    ],
+  },
+  {
+    anomaly: 'poll-skip',
+    bad: [
+      'a transaction polls too far',
+      (s) =>
+        readThree(three(s))
+          .polled(B, { 'q-0': [0, 1] })
+          .did(B, 'txn', 'ok', ['poll', { 'q-0': [2, 3] }]),
+    ],
+    good: [
+      'it goes on',
+      (s) =>
+        readThree(three(s))
+          .polled(B, { 'q-0': [0, 1] })
+          .did(B, 'txn', 'ok', ['poll', { 'q-0': [1, 2] }])
+          .polled(B, { 'q-0': [2, 3] }),
+    ],
+  },
+  {
+    anomaly: 'int-send-skip',
+    bad: [
+      'a foreign value lies between two copies of a transaction',
+      (s) =>
+        s
+          .begin(A, 'txn', ['copy', 'q-0', 1, 'in-0', 0], ['copy', 'q-0', 3, 'in-0', 1])
+          .sent(B, 'q-0', 2, 1)
+          .end(A, 'ok', ['copy', 'q-0', 1, 'in-0', 0, 0], ['copy', 'q-0', 3, 'in-0', 1, 2])
+          .polled(FINAL, { 'q-0': [0, 1, 1, 2, 2, 3] }),
+    ],
+    good: [
+      'it lies between what was sent at once, outside of a transaction',
+      (s) =>
+        s
+          .begin(A, 'send', ['send', 'q-0', 1], ['send', 'q-0', 3])
+          .sent(B, 'q-0', 2, 1)
+          .end(A, 'ok', ['send', 'q-0', 1, 0], ['send', 'q-0', 3, 2])
+          .polled(FINAL, { 'q-0': [0, 1, 1, 2, 2, 3] }),
+    ],
+  },
+  {
+    anomaly: 'nonmonotonic-send',
+    bad: [
+      'it lies below the furthest of what was sent at once before',
+      (s) =>
+        s
+          .did(RETRYING, 'send', 'ok', ['send', 'q-0', 1, 2], ['send', 'q-0', 2, 0])
+          .sent(RETRYING, 'q-0', 3, 1)
+          .polled(FINAL, { 'q-0': [0, 2, 1, 3, 2, 1] }),
+    ],
+    good: [
+      'nobody has asked for an acknowledgement',
+      (s) => {
+        s.recorder.client({ p: 9, acks: 0, idempotent: false });
+        return s
+          .did(9, 'send', 'ok', ['send', 'q-0', 1])
+          .did(9, 'send', 'ok', ['send', 'q-0', 2])
+          .polled(FINAL, { 'q-0': [0, 2, 1, 1] });
+      },
+    ],
+  },
+  {
+    anomaly: 'nonmonotonic-send-realtime',
+    bad: [
+      'a transaction has sent it, of which nobody was told that it has committed',
+      (s) =>
+        s
+          .did(A, 'txn', 'info', ['send', 'q-0', 1, 1])
+          .sent(B, 'q-0', 2, 0)
+          .polled(FINAL, { 'q-0': [0, 2, 1, 1] }),
+    ],
+    good: [
+      'it was not told where what it has sent lies',
+      (s) =>
+        s
+          .did(A, 'txn', 'info', ['send', 'q-0', 1])
+          .sent(B, 'q-0', 2, 0)
+          .polled(FINAL, { 'q-0': [0, 2, 1, 1] }),
+    ],
+  },
+  {
+    anomaly: 'double-consume',
+    bad: [
+      'a transaction commits beyond what another has polled and committed',
+      (s) =>
+        readCopies(
+          copySecond(
+            copyFirst(input(s)).did(N, 'txn', 'ok', ['poll', { 'in-0': [0, 1, 1, 2] }], ['commit', 'in-0', 1]),
+          ),
+        ),
+    ],
+    good: [
+      'it has polled more than it commits, and has no part in what others do',
+      (s) => {
+        s.recorder.client({ p: 9, acks: 'all', idempotent: true, isolation: 'read_committed', group: 'another' });
+        copyOfMore(input(s)).did(9, 'txn', 'ok', ['poll', { 'in-0': [0, 1] }], ['commit', 'in-0', 1]);
+        return readCopies(copySecondAs(N, s));
+      },
+    ],
+  },
+  {
+    anomaly: 'double-copy',
+    bad: [
+      'both copies are of one transaction',
+      (s) =>
+        copySecond(copyFirst(input(s)))
+          .did(N, 'txn', 'ok', ['copy', 'out-0', 13, 'in-0', 0, 4], ['copy', 'out-0', 14, 'in-0', 0, 5])
+          .polled(FINAL, { 'in-0': [0, 1, 1, 2], 'out-0': [0, 11, 2, 12, 4, 13, 5, 14] }),
+    ],
+    good: [
+      'the second is in another topic',
+      (s) =>
+        readCopies(copySecond(copyFirst(input(s)).did(N, 'txn', 'ok', ['copy', 'else-0', 13, 'in-0', 0, 0]))).polled(
+          C,
+          {
+            'else-0': [0, 13],
+          },
+        ),
+    ],
+  },
+  {
+    anomaly: 'uncopied',
+    bad: [
+      'it is copied by a transaction that was aborted',
+      (s) =>
+        copyFirst(input(s))
+          .did(M, 'txn', 'fail', ['poll', { 'in-0': [1, 2] }], ['copy', 'out-0', 13, 'in-0', 1, 2])
+          .did(M, 'txn', 'ok', ['poll', { 'in-0': [1, 2] }], ['commit', 'in-0', 2])
+          .polled(FINAL, { 'in-0': [0, 1, 1, 2], 'out-0': [0, 11] }),
+    ],
+    good: [
+      'what was aborted is not to be copied',
+      (s) =>
+        readCopies(
+          copySecond(
+            copyFirst(input(s).did(A, 'txn', 'fail', ['send', 'in-0', 3, 2])).polled(UNCOMMITTED, { 'in-0': [2, 3] }),
+          ),
+        ),
+    ],
+  },
+  {
+    anomaly: 'group-skip',
+    bad: [
+      'the group goes back after it has committed too far',
+      (s) =>
+        readThree(three(s))
+          .polled(M, { 'q-0': [0, 1] })
+          .polled(N, { 'q-0': [2, 3] })
+          .committed(N, 3, 'ok', 'q-0', 3)
+          .committed(N, 3, 'ok', 'q-0', 1),
+    ],
+    good: [
+      'what was aborted is given to nobody',
+      (s) =>
+        readThree(three(s).did(A, 'txn', 'fail', ['send', 'q-0', 4, 3]).sent(A, 'q-0', 5, 5))
+          .polled(UNCOMMITTED, { 'q-0': [3, 4, 5, 5] })
+          .polled(M, { 'q-0': [0, 1, 1, 2, 2, 3, 5, 5] })
+          .polled(B, { 'q-0': [5, 5] })
+          .committed(M, 3, 'ok', 'q-0', 6),
+    ],
   },
   {
     anomaly: 'weak-loss',

@@ -159,3 +159,14 @@ test('who has not read far enough is told by the last that it has read', () => {
     "it read 2 of q-0, before the other's 3",
   );
 });
+
+test('what nobody sent is one phantom, however often it is read, and a duplicate where it is at two offsets', () => {
+  const { anomalies } = new Scenario()
+    .polled(B, { 'q-0': [0, 1] })
+    .polled(C, { 'q-0': [4, 1] })
+    .verdict();
+  expect([...anomalies].map(([anomaly, { count }]) => [anomaly, count])).toEqual([
+    ['duplicate', 1],
+    ['phantom', 1],
+  ]);
+});

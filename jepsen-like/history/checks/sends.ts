@@ -57,8 +57,8 @@ function checkClients(
     for (let row = history.firstRow.at(op); row < history.endRow(op); row += 1) {
       if (history.rowKind.at(row) !== Row.Send) continue;
       const version = history.rowSubject.at(row);
-      // Of a duplicate it is not known which was acknowledged.
-      const position = order.lastPosition(version);
+      // Of a duplicate it is not known which was acknowledged: all are behind what was acknowledged before.
+      const position = order.firstPosition(version);
       if (!order.committed(version) || position === NONE) continue;
       const key = history.versionKey.at(version);
       const within = places.get(key);
@@ -78,7 +78,7 @@ function checkClients(
           return explain(history, sentence, [op, foreign], [key]);
         });
       }
-      const place = { position: order.firstPosition(version), version, op };
+      const place = { position, version, op };
       places.set(key, place);
       const ended = acknowledged(history, row, op) || history.f(op) === 'txn';
       if (ended && place.position > (behind.get(key)?.position ?? NONE)) behind.set(key, place);
@@ -89,7 +89,7 @@ function checkClients(
 
 function acknowledged(history: History, row: number, op: number): boolean {
   if (history.outcome(op) === 'ok') return true;
-  return history.outcome(op) === 'info' && history.f(op) === 'send' && history.rowOffset.at(row) !== NONE;
+  return history.outcome(op) === 'info' && history.rowOffset.at(row) !== NONE;
 }
 
 /** Of each version the event by which its sender was told, or NEVER; who asks for no acknowledgement is told nothing. */
@@ -119,30 +119,29 @@ function checkKey(
   { clients, acknowledgedAt }: { readonly clients: ReadonlyMap<number, number>; readonly acknowledgedAt: Int32Array },
   key: number,
 ): void {
-  /** Of what lies below: the send that began last, and the last of another client. */
+  /** Of what lies below: the send that began last. */
   let last: Begun | undefined;
-  let other: Begun | undefined;
   for (let position = 0; position < order.length(key); position += 1) {
     const version = order.versionAt(key, position);
     const writer = history.versionWriter.at(version);
     if (writer === NONE || !order.committed(version)) continue;
     const p = history.process.at(writer);
     const client = clients.get(p) ?? p;
-    const late = last?.client === client ? other : last;
     const ended = acknowledgedAt[version] ?? NEVER;
-    if (late !== undefined && late.event > ended && order.firstPosition(version) === position) {
+    // Between sends of one client it is told as nonmonotonic-send.
+    if (
+      last !== undefined &&
+      last.client !== client &&
+      last.event > ended &&
+      order.firstPosition(version) === position
+    ) {
+      const late = last;
       findings.add('nonmonotonic-send-realtime', () => {
         const sentence = `nonmonotonic-send-realtime: ${versionText(history, late.version)} at ${order.offset(late.version)} was sent after ${history.versionValue.at(version)} at ${order.offset(version)} had been acknowledged`;
         return explain(history, sentence, [writer, history.versionWriter.at(late.version)], [key]);
       });
     }
-    if (order.lastPosition(version) !== position) continue;
-    const begun = { event: history.invokedAt.at(writer), version, client };
-    if (last === undefined || begun.event > last.event) {
-      if (last !== undefined && last.client !== client) other = last;
-      last = begun;
-    } else if (client !== last.client && begun.event > (other?.event ?? NONE)) {
-      other = begun;
-    }
+    const event = history.invokedAt.at(writer);
+    if (last === undefined || event > last.event) last = { event, version, client };
   }
 }
