@@ -3,6 +3,7 @@ import { RECOVERY_POINT_CHECKPOINT } from '#log/file-names';
 import { createCodecs } from '#platform/codecs';
 import { buildBatch } from '#protocol/record-batch-builder';
 import { BitRot } from '#sim/bit-rot';
+import { PartitionImage } from '#sim/checkers/partition-image';
 import { SimRandom } from '#sim/ports/sim-random';
 import { SimWorld } from '#sim/ports/sim-world';
 import { write } from '../platform/disk-contract.ts';
@@ -38,7 +39,8 @@ async function rotten() {
   const random = new SimRandom('rot');
   let where: string | undefined;
   while (where === undefined) where = rot.strike(random, disk, 't', 0);
-  return { rot, disk, where, whole, restore, synced: (batches[0]?.length ?? 0) + (batches[1]?.length ?? 0) };
+  const synced = (batches[0]?.length ?? 0) + (batches[1]?.length ?? 0);
+  return { rot, random, disk, where, whole, restore, synced };
 }
 
 describe('bit rot', () => {
@@ -50,6 +52,23 @@ describe('bit rot', () => {
     expect(changed).toEqual([at]);
     expect(at).toBeLessThan(synced);
     expect([rot.isRotten(disk, 't', 0), rot.isRotten(disk, 't', 1)]).toEqual([true, false]);
+  });
+
+  it('is told by a checksum, wherever it strikes below the recovery point', async () => {
+    const { rot, random, disk, restore, synced } = await rotten();
+    const struck = new Set<number>();
+    for (let strike = 0; strike < 1000; strike += 1) {
+      await restore();
+      const where = rot.strike(random, disk, 't', 0);
+      if (where === undefined) continue;
+      const at = Number(where.slice(where.lastIndexOf(' ')));
+      struck.add(at);
+      const image = new PartitionImage(disk, codecs.crc32c, 't', 0);
+      image.look(() => {});
+      expect(image.endOffset, where).toBeLessThan(2);
+    }
+    expect(Math.max(...struck)).toBeLessThan(synced);
+    expect(struck.size).toBeGreaterThan(50);
   });
 
   it('is repaired when the damage is gone and the records are back, and not before', async () => {

@@ -11,7 +11,13 @@ import type { FaultKind } from '#sim/swarm';
 
 /** Machines whose nodes do nothing, and may be struck. */
 class Target {
-  readonly world = new SimWorld({ seed: 1, codecs: createCodecs() });
+  /** What was done to them. */
+  readonly told: string[] = [];
+  readonly world = new SimWorld({
+    seed: 1,
+    codecs: createCodecs(),
+    trace: (_at, who, what) => who === 'nemesis' && this.told.push(what),
+  });
   readonly seen: CoveragePoint[] = [];
   readonly cluster: Cluster;
   /** Of the last process of the first machine. */
@@ -65,17 +71,33 @@ describe('a partition', () => {
     'of %i nodes cuts somebody off from somebody, one way at least, until it is over',
     async (nodeCount) => {
       const ids = Array.from({ length: nodeCount }, (_, index) => index + 1);
-      for (let time = 0; time < 30; time += 1) {
-        const target = new Target(nodeCount);
-        for (let skipped = 0; skipped < time; skipped += 1) target.world.random.fork('nothing');
-        for (let strikes = 0; strikes <= time % 4; strikes += 1) expect(target.strike('partition')).toBe('partition');
-        const ways = ids.flatMap((from) => ids.map((to) => [from, to] as const)).filter(([from, to]) => from !== to);
+      const ways = ids.flatMap((from) => ids.map((to) => [from, to] as const)).filter(([from, to]) => from !== to);
+      for (let salt = 0; salt < 40; salt += 1) {
+        const target = new Target(nodeCount, salt);
+        expect(target.strike('partition')).toBe('partition');
         expect(ways.some(([from, to]) => target.isCut(from, to))).toBe(true);
         await target.pass(20_001);
         expect(ways.some(([from, to]) => target.isCut(from, to))).toBe(false);
       }
     },
   );
+});
+
+describe('a cut', () => {
+  it('lasts as long as it is meant to, whatever ends before it on the same link', async () => {
+    for (let salt = 0; salt < 20; salt += 1) {
+      const target = new Target(2, salt);
+      const kinds = ['two-way cut', 'slow link', 'refusal', 'two-way cut', 'partition'] as const;
+      for (const kind of kinds) target.strike(kind);
+      const lasting = target.told.filter((line) => / (cut both ways|\|) /.test(line));
+      const durations = lasting.map((line) => Number(/for (\d+) ms/.exec(line)?.[1]));
+      expect(durations.length).toBeGreaterThanOrEqual(2);
+      await target.pass(Math.max(...durations) - 2);
+      expect([target.isCut(1, 2), target.isCut(2, 1)]).toEqual([true, true]);
+      await target.pass(20_000);
+      expect([target.isCut(1, 2), target.isCut(2, 1)]).toEqual([false, false]);
+    }
+  });
 });
 
 describe('a strike', () => {

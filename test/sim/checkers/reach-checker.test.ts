@@ -145,7 +145,7 @@ describe('the rule fencing', () => {
     rig.decide('fenceBroker', 2, brokerEpoch);
   });
 
-  it('is kept by one that fences who could not talk to it of late, was stalled, or came back as another process', async () => {
+  it('is kept by one that fences who could not talk to it of late, was stalled, is gone, or came back as another process', async () => {
     const rig = new Rig();
     const brokerEpoch = rig.register(2);
     await rig.pass(3000);
@@ -159,6 +159,8 @@ describe('the rule fencing', () => {
     await rig.pass(3000);
     rig.decide('fenceBroker', 2, brokerEpoch);
     await rig.world.complete(rig.cluster.machine(2)?.kill() ?? Promise.resolve());
+    await rig.pass(10_000);
+    rig.decide('fenceBroker', 2, brokerEpoch);
     rig.cluster.startAll();
     await rig.pass(10_000);
     rig.decide('fenceBroker', 2, brokerEpoch);
