@@ -10,7 +10,7 @@ VITEST := $(BIN)/vitest run --project
 SOURCES := $(shell find src scripts/build.ts scripts/generate-protocol* tsconfig.json tsconfig.build.json package-lock.json \
 	-type f -not -path 'src/protocol/generated/*')
 
-.PHONY: up test install build check lint unit sim mutants jepsen compat compat-chaos cluster trials failover crash pack-test bench coordinator compaction endurance clean
+.PHONY: up test install build check lint unit sim mutants jepsen history compat compat-chaos cluster trials failover crash pack-test bench coordinator compaction endurance clean
 
 # Three brokers, each a process; ARGS='--brokers 1' for one, and any other flag of `odradek up`.
 up: build
@@ -50,6 +50,12 @@ mutants: install
 # WORKLOAD=queue choose, SEED=n draws the same schedule, LONG=1 goes on for HOURS (8), MARKDOWN=FILE for the table.
 jepsen: build
 	@$(NODE) jepsen-like/main.ts
+
+# How long the checker of histories takes for a model of OPERATIONS (a million), and what memory.
+history: install
+	@mkdir -p .work
+	@$(NODE) jepsen-like/history/model/main.ts .work/model.jsonl $(or $(OPERATIONS),1000000)
+	@$(NODE) jepsen-like/history/main.ts .work/model.jsonl
 
 # Every real client against the built node; ODRADEK_COMPAT_BOOTSTRAP=host:port runs them against any broker instead.
 compat: build

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ClientLine } from '#history/format';
-import { A, FINAL, Scenario } from './scenario.ts';
+import { A, FINAL, M, N, Scenario, WEAK } from './scenario.ts';
 
 /** Two members of a group by KIP-848, as processes 20 and 21, and what more is said of each. */
 function members(first: Partial<ClientLine> = {}, second: Partial<ClientLine> = {}): Scenario {
@@ -86,4 +86,44 @@ test('where a member began after a rebalance is known from its next poll but one
   const rebalanced = written({ ordered: true }).polled(20, { 'q-0': [0, 1] });
   rebalanced.recorder.rebalance({ p: 20, assigned: { 'q-0': null } });
   expect(anomaliesOf(rebalanced.polled(20, {}).polled(20, { 'q-0': [2, 3] }))).toEqual([]);
+});
+
+test('a commit is as old as its generation is to what others were told before it began, and one without an answer is none', () => {
+  const classic = (): Scenario => members({ protocol: 'classic' }, { protocol: 'classic' });
+  const same = classic().rebalanced(20, 3, { 'q-0': 0 }).rebalanced(21, 3, { 'q-1': 0 });
+  expect(anomaliesOf(same.committed(20, 3, 'ok', 'q-0', 1))).toEqual([]);
+  const late = classic().rebalanced(20, 4, { 'q-0': 0 }).rebalanced(21, 3, { 'q-1': 0 });
+  expect(anomaliesOf(late.committed(21, 3, 'ok', 'q-1', 1))).toEqual(['stale-commit']);
+  const unknown = classic().rebalanced(20, 3, { 'q-0': 0 }).rebalanced(21, 4, { 'q-0': 0 });
+  expect(anomaliesOf(unknown.committed(20, 3, 'info', 'q-0', 1))).toEqual([]);
+  const during = classic().rebalanced(20, 3, { 'q-0': 0 });
+  during.recorder.invoke({ p: 20, f: 'commit', ops: [['commit', 'q-0', 1]], generation: 3 });
+  expect(anomaliesOf(during.rebalanced(21, 4, { 'q-0': 0 }).end(20, 'ok', ['commit', 'q-0', 1]))).toEqual([]);
+});
+
+test('by KIP-848 a member’s own next epoch makes no commit of its own stale', () => {
+  const own = members().rebalanced(20, 3, { 'q-0': 0 }).rebalanced(20, 4, { 'q-0': 0 });
+  expect(anomaliesOf(own.committed(20, 3, 'ok', 'q-0', 1))).toEqual([]);
+});
+
+test('an offset that is found before its commit begins is a phantom', () => {
+  const early = new Scenario().did(N, 'committed', 'ok', ['committed', 'q-0', 5]).committed(M, 3, 'ok', 'q-0', 5);
+  expect(anomaliesOf(early)).toEqual(['phantom-commit']);
+});
+
+test('of commits that end at another time than they began, the last to begin counts', () => {
+  const nested = members().begin(20, 'commit', ['commit', 'q-0', 9]);
+  nested.committed(21, 3, 'ok', 'q-0', 5).committed(21, 3, 'ok', 'q-0', 7).end(20, 'ok', ['commit', 'q-0', 9]);
+  expect(anomaliesOf(nested.did(21, 'committed', 'ok', ['committed', 'q-0', 5]))).toEqual(['lost-commit']);
+});
+
+test('where a member begins proves no commit, and a place that it does not know tells nothing', () => {
+  const begun = new Scenario().committed(M, 3, 'info', 'q-0', 5).rebalanced(N, 4, { 'q-0': 5 });
+  expect(anomaliesOf(begun.did(N, 'committed', 'ok', ['committed', 'q-0', null]))).toEqual([]);
+  const unknown = new Scenario().committed(M, 3, 'ok', 'q-0', 5).rebalanced(N, 4, { 'q-0': null });
+  expect(anomaliesOf(unknown)).toEqual([]);
+});
+
+test('an idempotent producer is told where its record lies, whatever acknowledgement it asks for', () => {
+  expect(anomaliesOf(new Scenario().sent(WEAK, 'q-0', 1, 1).polled(FINAL, { 'q-0': [0, 1] }))).toContain('duplicate');
 });

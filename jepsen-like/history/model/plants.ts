@@ -263,9 +263,11 @@ export const PLANTS: Partial<Readonly<Record<Anomaly, (history: Doctored) => voi
     );
   },
   'nonmonotonic-send-realtime': (history) => {
-    history.exchange(
-      ...pairOf(history, (a, b) => a.operation.to < b.operation.from && a.operation.client.p !== b.operation.client.p),
-    );
+    for (const offset of [BEYOND + 1, BEYOND]) {
+      const [p, value] = [history.join(safe), history.nextValue()];
+      history.begin(p, 'send', ['send', 'q-0', value]);
+      history.end(p, ['send', 'q-0', value, offset]);
+    }
   },
   'G1c-wr': (history) => {
     const [a, b] = [history.join(safe), history.join(safe)];
