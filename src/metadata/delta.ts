@@ -34,6 +34,8 @@ export interface MetadataDelta {
   readonly topicsDeleted: readonly TopicRemoval[];
   /** New and changed partitions of topics that exist, those of created topics included. */
   readonly partitions: readonly PartitionDelta[];
+  /** Each step in which a replica came to lead that was not in sync before it, also if the leader has changed again since. */
+  readonly electedOutOfSync: readonly PartitionDelta[];
   /** Configs of a deleted topic are not listed. */
   readonly configs: readonly ConfigResource[];
   /** Registered, fenced, unfenced or gone. */
@@ -49,6 +51,7 @@ export class DeltaBuilder {
   #created = new Map<Uuid, TopicChange>();
   #deleted = new Map<Uuid, TopicRemoval>();
   #partitions = new Map<Uuid, Map<number, PartitionDelta>>();
+  #electedOutOfSync: PartitionDelta[] = [];
   #configs = new Map<string, ConfigResource>();
   #brokers = new Set<NodeId>();
   #fenced = new Set<NodeId>();
@@ -70,15 +73,12 @@ export class DeltaBuilder {
       ofTopic = new Map();
       this.#partitions.set(topicId, ofTopic);
     }
-    const { partition } = after;
+    const { partition, leader } = after;
+    const step = { topic, topicId, partition, before, after };
     const earlier = ofTopic.get(partition);
-    ofTopic.set(partition, {
-      topic,
-      topicId,
-      partition,
-      before: earlier === undefined ? before : earlier.before,
-      after,
-    });
+    ofTopic.set(partition, earlier === undefined ? step : { ...step, before: earlier.before });
+    if (before !== undefined && leader !== null && leader !== before.leader && !before.isr.includes(leader))
+      this.#electedOutOfSync.push(step);
   }
 
   config(type: ResourceType, name: string): void {
@@ -107,6 +107,7 @@ export class DeltaBuilder {
       topicsCreated: [...this.#created.values()],
       topicsDeleted: [...this.#deleted.values()],
       partitions: [...this.#partitions.values()].flatMap((ofTopic) => [...ofTopic.values()]),
+      electedOutOfSync: this.#electedOutOfSync,
       configs: [...this.#configs.values()],
       brokers: [...this.#brokers],
       fenced: [...this.#fenced],
@@ -115,6 +116,7 @@ export class DeltaBuilder {
     this.#created = new Map();
     this.#deleted = new Map();
     this.#partitions = new Map();
+    this.#electedOutOfSync = [];
     this.#configs = new Map();
     this.#brokers = new Set();
     this.#fenced = new Set();

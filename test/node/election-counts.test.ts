@@ -43,6 +43,18 @@ describe('elections of leaders', () => {
     expect(unclean).toEqual(['t: 0']);
   });
 
+  it('of a replica that has come into sync are not unclean, also where several entries are told of at once', () => {
+    const { cluster, observed, unclean } = clusterOf('not kept');
+    cluster.fence(2);
+    observed();
+    cluster.unfence(2);
+    cluster.alterIsr('t', [1, 2]);
+    cluster.fence(1);
+    expect(cluster.image.partition('t', 0)).toMatchObject({ leader: 2, isr: [2] });
+    expect(observed()).toMatchObject({ unclean: 0, eligible: 0 });
+    expect(unclean).toEqual([]);
+  });
+
   it('of a replica that had left the in-sync ones as eligible are counted as such', () => {
     const { cluster, observed } = clusterOf('as bootstrapped', { 'min.insync.replicas': '2' });
     cluster.fence(2);

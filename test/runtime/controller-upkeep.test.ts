@@ -9,6 +9,7 @@ const NOTHING: MetadataDelta = {
   topicsCreated: [],
   topicsDeleted: [],
   partitions: [],
+  electedOutOfSync: [],
   configs: [],
   brokers: [],
   fenced: [],

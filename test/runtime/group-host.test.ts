@@ -102,7 +102,15 @@ class Stage {
 
   /** The host hears of it. */
   changed(delta: Partial<MetadataDelta>): void {
-    const nothing = { topicsCreated: [], topicsDeleted: [], partitions: [], configs: [], brokers: [], fenced: [] };
+    const nothing = {
+      topicsCreated: [],
+      topicsDeleted: [],
+      partitions: [],
+      electedOutOfSync: [],
+      configs: [],
+      brokers: [],
+      fenced: [],
+    };
     this.host.topicsChanged({ index: 2, cluster: false, ...nothing, ...delta });
   }
 

@@ -62,7 +62,15 @@ class Stage {
   }
 
   apply(delta: Partial<MetadataDelta>): void {
-    const nothing = { topicsCreated: [], topicsDeleted: [], partitions: [], configs: [], brokers: [], fenced: [] };
+    const nothing = {
+      topicsCreated: [],
+      topicsDeleted: [],
+      partitions: [],
+      electedOutOfSync: [],
+      configs: [],
+      brokers: [],
+      fenced: [],
+    };
     this.table.apply({ index: 1, cluster: false, ...nothing, ...delta });
   }
 

@@ -1,8 +1,7 @@
 import type { MetadataDelta, PartitionDelta } from '#metadata/delta';
 
 /**
- * Elections of leaders that were not in sync, as the active controller sees them come into effect. What changes twice within one entry's
- * effects is seen once, as it was before and is after.
+ * Elections of leaders that were not in sync, as the active controller sees them come into effect.
  */
 export class ElectionCounts {
   /** Of a replica that may lack what was acknowledged (unclean.leader.election.enable, or asked for). */
@@ -16,21 +15,16 @@ export class ElectionCounts {
     this.#uncleanIn = uncleanIn;
   }
 
-  observe({ partitions }: MetadataDelta): void {
-    const elected = partitions.filter(isOfOneOutOfSync);
-    const unclean = elected.filter((change) => !isOfOneEligible(change));
+  observe({ electedOutOfSync }: Pick<MetadataDelta, 'electedOutOfSync'>): void {
+    const unclean = electedOutOfSync.filter((step) => !isOfOneEligible(step));
     this.unclean += unclean.length;
-    this.eligible += elected.length - unclean.length;
+    this.eligible += electedOutOfSync.length - unclean.length;
     for (const [topic, changes] of Map.groupBy(unclean, (change) => change.topic))
       this.#uncleanIn(
         topic,
         changes.map(({ partition }) => partition),
       );
   }
-}
-
-function isOfOneOutOfSync({ before, after: { leader } }: PartitionDelta): boolean {
-  return before !== undefined && leader !== null && leader !== before.leader && !before.isr.includes(leader);
 }
 
 function isOfOneEligible({ before, after: { leader } }: PartitionDelta): boolean {
