@@ -20,9 +20,9 @@ interface Reader {
 
 /**
  * A reader goes through a key one by one, within an operation and from one to the next. Keys of which the rebalance log speaks begin
- * anew; assign and subscribe begin all anew, and where assign says from which offset on, the first read is of what comes there. Who subscribes may be sent back or past by a rebalance of which it is told late, so that
- * between its operations nothing fails, unless it says that it is told in order. An operation that failed has moved nothing: its consumer
- * goes back.
+ * anew; assign and subscribe begin all anew, and where assign says from which offset on, the first read is of what comes there. Who
+ * subscribes may be sent back or past by a rebalance of which it is told late, so that between its operations nothing fails, unless it
+ * says that it is told in order. An operation that failed has moved nothing: its consumer goes back.
  */
 export function checkPolls(history: History, order: VersionOrder, findings: Findings): void {
   const readers = new Map<number, Reader>();
