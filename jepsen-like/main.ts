@@ -19,7 +19,7 @@ import { hasFailed, type Summary, summary, table } from './report.ts';
 import { round } from './round.ts';
 import { longRound } from './schedule.ts';
 import { findVerifiableClients } from './workloads/verifiable-client.ts';
-import { type ToolChains, WORKLOADS } from './workloads/workload.ts';
+import { type ToolChains, WORKLOADS, type Workload } from './workloads/workload.ts';
 
 const NODES = 6;
 const HOUR_MS = 3_600_000;
@@ -44,34 +44,46 @@ function named<T extends { readonly name: string }>(all: readonly T[], names: st
   });
 }
 
-async function findToolChains(): Promise<ToolChains> {
+/** Those that the workloads need, and are here or can be fetched. */
+async function findToolChains(workloads: readonly Workload[]): Promise<ToolChains> {
+  const needed = new Set(workloads.map(({ needs }) => needs));
   return {
-    python: await toolChain('workloads of librdkafka', findPython),
-    java: await toolChain("workload of Java's clients", findVerifiableClients),
+    python: needed.has('python') ? await toolChain('workloads of librdkafka', findPython) : undefined,
+    java: needed.has('java') ? await toolChain("workload of Java's clients", findVerifiableClients) : undefined,
   };
 }
 
-async function run(hosts: Hosts | undefined, toolChains: ToolChains): Promise<readonly Summary[]> {
-  const chosen = named(FAULTS, FAULT);
+/** What the environment asks for. */
+function settings() {
+  return {
+    faults: named(FAULTS, FAULT),
+    workloads: named(WORKLOADS, WORKLOAD),
+    firstSeed: numberIn('SEED', Date.now() % 1_000_000),
+    calmMs: numberIn('CALM_S', 2) * 1_000,
+    faultMs: numberIn('FAULT_S', 7) * 1_000,
+    longMs: LONG === undefined ? 0 : numberIn('HOURS', 8) * HOUR_MS,
+  };
+}
+
+type Settings = ReturnType<typeof settings>;
+
+async function run(asked: Settings, hosts: Hosts | undefined, toolChains: ToolChains): Promise<readonly Summary[]> {
+  const { firstSeed, calmMs, faultMs, longMs } = asked;
   const faults: Fault[] = [];
-  for (const fault of chosen) {
+  for (const fault of asked.faults) {
     const missing = fault.needsHosts && hosts === undefined ? 'on loopback no packet is lost' : fault.missing?.(hosts);
     if (missing === undefined) faults.push(fault);
     else console.error(`${fault.name} is left out: ${missing}`);
   }
-  const workloads = named(WORKLOADS, WORKLOAD).filter(
-    ({ needs }) => needs === undefined || toolChains[needs] !== undefined,
-  );
+  const workloads = asked.workloads.filter(({ needs }) => needs === undefined || toolChains[needs] !== undefined);
   if (workloads.length === 0 || faults.length === 0) {
     console.error(`none of these ${workloads.length === 0 ? 'workloads' : 'faults'} can run here`);
     return [];
   }
   const folder = join(repositoryRoot, '.work/jepsen');
   const sites = hosts?.sites(NODES) ?? loopbackSites(NODES);
-  const [calmMs, faultMs] = [numberIn('CALM_S', 2) * 1_000, numberIn('FAULT_S', 7) * 1_000];
-  const endsAt = performance.now() + (LONG === undefined ? 0 : numberIn('HOURS', 8) * HOUR_MS);
+  const endsAt = performance.now() + longMs;
   const trials: Summary[] = [];
-  const firstSeed = numberIn('SEED', Date.now() % 1_000_000);
   for (let seed = firstSeed; seed === firstSeed || performance.now() < endsAt; seed += 1) {
     console.error(`SEED=${seed}`);
     const plan = {
@@ -95,14 +107,15 @@ async function run(hosts: Hosts | undefined, toolChains: ToolChains): Promise<re
 }
 
 async function main(): Promise<number> {
+  const asked = settings();
   // In a network of its own there is no way to fetch them any more.
-  const toolChains = await findToolChains();
+  const toolChains = await findToolChains(asked.workloads);
   const status = await insideOwnNetwork();
   if (typeof status === 'number') return status;
   if (status !== undefined) console.error(`on loopback: ${status}`);
   const hosts = status === undefined ? await Hosts.create() : undefined;
   try {
-    const trials = await run(hosts, toolChains);
+    const trials = await run(asked, hosts, toolChains);
     console.log(table(trials));
     return trials.length === 0 || trials.some(hasFailed) ? 1 : 0;
   } finally {

@@ -69,6 +69,8 @@ export const FULL_FILE_SYSTEM: Fault = {
   expected: 'it refuses writes, and recovers by itself when there is room',
   needsHosts: true,
   mixes: false,
+  // It writes as much as fills what is left to it.
+  target: 'leader',
   missing,
   prepare: async ({ cluster }, id) => {
     await cluster.stop(id);
