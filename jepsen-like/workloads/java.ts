@@ -22,6 +22,9 @@ const PRODUCER_PROCESSES_MAX = 90_000;
 const IDEMPOTENT = join(import.meta.dirname, '../clients/idempotent.properties');
 const OF_MEMBERS = join(import.meta.dirname, 'java-member.properties');
 
+/** The name of what a member prints of a commit. */
+const COMMITTED = '"offsets_committed"';
+
 const topicOf = (trial: string): Topic => ({ name: `java-${trial}`, partitions: PARTITIONS });
 const groupOf = (trial: string): string => `java-${trial}`;
 
@@ -54,7 +57,8 @@ function producer(surroundings: Surroundings): Client {
   return new VerifiableClient(folder, toolChains.java ?? '', tool);
 }
 
-function member(surroundings: Surroundings, place: number): Client {
+/** A JVM may have come to work only at the end of a trial: none of them ends before `mayEnd`. */
+function member(surroundings: Surroundings, place: number, mayEnd: () => boolean): VerifiableClient {
   const { folder, toolChains, trial, firstProcess } = surroundings;
   const [group, protocol] = [groupOf(trial), protocolOf(trial)];
   // By KIP-848 it is the broker's, and refused here.
@@ -70,7 +74,7 @@ function member(surroundings: Surroundings, place: number): Client {
   };
   const translate: Translate = (lines, wallToMonotonicMs, append) =>
     memberHistory(eventsOf(lines, consumerEvent), { ...about, wallToMonotonicMs, append });
-  const tool = { name: `java-${protocol}-${place}`, main: 'VerifiableConsumer', args, translate } as const;
+  const tool = { name: `java-${protocol}-${place}`, main: 'VerifiableConsumer', args, translate, mayEnd } as const;
   return new VerifiableClient(folder, toolChains.java ?? '', tool);
 }
 
@@ -91,7 +95,8 @@ export const java: Workload = {
     return [{ group: groupOf(trial), topic: name, partitions }];
   },
   start: (surroundings) => {
-    const members = Array.from({ length: MEMBERS }, (_, place) => member(surroundings, place));
+    const mayEnd = (): boolean => members.some((one) => one.hasSaid(COMMITTED));
+    const members = Array.from({ length: MEMBERS }, (_, place) => member(surroundings, place, mayEnd));
     return [producer(surroundings), ...members];
   },
 };

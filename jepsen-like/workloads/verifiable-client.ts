@@ -1,7 +1,7 @@
-import { closeSync, existsSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { repositoryRoot } from '../../test/support/odradek-process.ts';
-import { hasCommand, runOrThrow } from '../../test/support/process.ts';
+import { hasCommand, runOrThrow, until } from '../../test/support/process.ts';
 import { findKafkaJars } from '../../test/support/tool-chains.ts';
 import { readLines } from '../history/read-lines.ts';
 import { type Client, ClientProcess } from './client-process.ts';
@@ -12,6 +12,7 @@ const TERMINATED = 143;
 /** By how much two readings of both clocks may differ that were not set: the one is told in whole milliseconds. */
 const SAME_MS = 3;
 const READINGS = 20;
+const BEGINS_MS = 60_000;
 /** It says nothing of its own on standard output, for one that it does not take its classes from where it is told to. */
 const JVM = ['-Xmx128M', '-Xlog:disable', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
 const LOGGING = `-Dlog4j2.configurationFile=${join(repositoryRoot, 'test/support/apache-kafka/log4j2.xml')}`;
@@ -52,6 +53,8 @@ export interface Tool {
   readonly main: 'VerifiableProducer' | 'VerifiableConsumer';
   readonly args: readonly string[];
   readonly translate: Translate;
+  /** Whether it has done what it is there for: until then it is not told to end, unless that takes too long. */
+  readonly mayEnd?: () => boolean;
 }
 
 /** One of Apache Kafka's verifiable clients, whose lines become a history when it has ended. */
@@ -76,8 +79,15 @@ export class VerifiableClient implements Client {
     return this.#process.begun();
   }
 
+  /** Whether any of its lines up to now has it. */
+  hasSaid(what: string): boolean {
+    return readFileSync(this.#said, 'utf8').includes(what);
+  }
+
   async stop(): Promise<readonly string[]> {
-    const { name, translate } = this.#tool;
+    const { name, translate, mayEnd = () => true } = this.#tool;
+    // Who asks the cluster what was done complains of it.
+    await until(`${name}: its work`, BEGINS_MS, () => mayEnd() || undefined).catch(() => undefined);
     const complaints = [...(await this.#process.stop())];
     if (Math.abs(wallToMonotonicMs() - this.#wallToMonotonicMs) > SAME_MS) {
       complaints.push(`${name}: the wall clock was set meanwhile, by which it has told its times`);

@@ -83,14 +83,18 @@ export class ProducerStates {
   /**
    * Whether the leader may append a client's batch. INVALID_PRODUCER_EPOCH: a newer epoch has written.
    * OUT_OF_ORDER_SEQUENCE_NUMBER: not the next sequence, or a new epoch that does not start at 0. INVALID_TXN_STATE: outside
-   * the producer's open transaction. An unknown producer may start at any sequence: its state may have expired (KIP-360). A batch
-   * without sequences is a coordinator's own, of which only the epoch is checked.
+   * the producer's open transaction. An unknown producer may start at any sequence, as its state may have expired (KIP-360), but
+   * where there was never a record, at an `endOffset` of 0: there it has other batches under way, which are to come first
+   * (KAFKA-15591, Kafka 4.5). A batch without sequences is a coordinator's own, of which only the epoch is checked.
    */
-  check(header: BatchHeader): ProducerCheck {
+  check(header: BatchHeader, endOffset: number): ProducerCheck {
     if (header.producerId < 0) return OK;
     assert(!isControl(header), 'clients write no control batches');
     const entry = this.#producers.get(header.producerId);
-    if (entry === undefined) return OK;
+    if (entry === undefined) {
+      const isGap = endOffset === 0 && header.baseSequence > 0;
+      return isGap ? refused(ErrorCode.OutOfOrderSequenceNumber) : OK;
+    }
     if (header.producerEpoch < entry.epoch) return refused(ErrorCode.InvalidProducerEpoch);
     if (header.baseSequence < 0) return OK;
     if (header.producerEpoch > entry.epoch) {

@@ -255,8 +255,8 @@ export class Partition implements LogListener {
     // What is known of its producers is being rebuilt: it would take the next sequence for one that is ahead.
     if (log.isBeingRewound) return { error: ErrorCode.KafkaStorageError, message: 'the disk is full' };
     for (const header of headers) {
-      const { producers } = log;
-      const check = this.#verifications.check(header, producers.check(header), producers, verification);
+      const { producers, logEndOffset } = log;
+      const check = this.#verifications.check(header, producers.check(header, logEndOffset), producers, verification);
       // PLANTED BUG duplicate-appended: what was sent again is taken for new.
       if (check.kind === 'duplicate' && !this.#home.planted.has('duplicate-appended')) {
         const { baseOffset, lastOffset, appendTime } = check;

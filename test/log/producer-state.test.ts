@@ -21,7 +21,7 @@ class Partition {
   /** Checks and appends; tells what a client would be answered: its first offset, 'duplicate of …' or an error's code. */
   produce(idea: BatchIdea, timestamp = 0): string {
     const header = headerOf(idea);
-    const check = this.states.check(header);
+    const check = this.states.check(header, this.end);
     if (check.kind === 'error') return `error ${check.code}`;
     if (check.kind === 'duplicate') return `duplicate of ${check.baseOffset}-${check.lastOffset}`;
     return `at ${this.append(header, timestamp)}`;
@@ -57,7 +57,7 @@ describe('KIP-98: sequences', () => {
   test('a duplicate carries the timestamp with which it was appended', () => {
     const log = new Partition();
     log.produce({ sequence: 0 }, 77);
-    expect(log.states.check(headerOf({ sequence: 0 }))).toMatchObject({ kind: 'duplicate', appendTime: 77 });
+    expect(log.states.check(headerOf({ sequence: 0 }), log.end)).toMatchObject({ kind: 'duplicate', appendTime: 77 });
   });
 
   test('what is in flight to three leaders, one after the other, is recognised; an older batch is out of order', () => {
@@ -78,12 +78,12 @@ describe('KIP-98: sequences', () => {
 
   test('after 2^31-1 comes 0, also within a batch and for its duplicate', () => {
     const log = new Partition();
-    log.produce({ sequence: 0x7fff_fffd, count: 2 });
+    log.append(headerOf({ sequence: 0x7fff_fffd, count: 2 }));
     expect(log.produce({ sequence: 0x7fff_ffff, count: 3 })).toBe('at 2');
     expect(log.produce({ sequence: 0x7fff_ffff, count: 3 })).toBe('duplicate of 2-4');
     expect(log.produce({ sequence: 2 })).toBe('at 5');
     const other = new Partition();
-    other.produce({ sequence: 0x7fff_ffff });
+    other.append(headerOf({ sequence: 0x7fff_ffff }));
     expect(other.produce({ sequence: 0 })).toBe('at 1');
   });
 
@@ -109,9 +109,18 @@ describe('KIP-98: sequences', () => {
 describe('KIP-360: producers that are not known', () => {
   test('may go on at any sequence, because retention may have removed what they wrote', () => {
     const log = new Partition();
-    expect(log.produce({ epoch: 3, sequence: 41 })).toBe('at 0');
+    log.end = 7;
+    expect(log.produce({ epoch: 3, sequence: 41 })).toBe('at 7');
     expect(log.produce({ epoch: 3, sequence: 43 })).toBe(OUT_OF_ORDER);
-    expect(log.produce({ epoch: 3, sequence: 42 })).toBe('at 1');
+    expect(log.produce({ epoch: 3, sequence: 42 })).toBe('at 8');
+  });
+
+  test('begin at 0 where there was never a record: what comes first is still on its way from a leader before (KAFKA-15591)', () => {
+    const log = new Partition();
+    expect(log.produce({ sequence: 5 })).toBe(OUT_OF_ORDER);
+    expect(log.produce({ sequence: 0, count: 5 })).toBe('at 0');
+    expect(log.produce({ sequence: 5 })).toBe('at 5');
+    expect(new Partition().produce({ producerId: -1, epoch: -1, sequence: -1 })).toBe('at 0');
   });
 
   test('are forgotten after producer.id.expiration.ms, but not within a transaction', () => {
@@ -262,7 +271,8 @@ describe('Kafka 4.3.1 decided the same', () => {
     if (verb === 'hw') log.states.highWatermarkAdvanced(at(producerId));
     if (verb === 'batch') {
       const header = headerOf({ producerId, epoch, sequence, count, transactional: words[4] === 'txn' });
-      const check = log.states.check(header);
+      // 4.3.1 takes any first sequence also of an empty log (KAFKA-15591).
+      const check = log.states.check(header, Math.max(1, log.end));
       if (check.kind === 'ok') answer = ` ok ${log.append(header, timestamp)}`;
       else if (check.kind === 'error') answer = ` ${check.code}`;
       else answer = ` duplicate ${check.baseOffset} ${check.lastOffset} ${check.appendTime}`;
@@ -294,7 +304,7 @@ function chunksOf(bytes: Uint8Array, size: number): string[] {
 describe('snapshots', () => {
   test("have Kafka's layout, byte for byte", () => {
     const log = new Partition();
-    log.produce({ producerId: 5, epoch: 2, sequence: 6, count: 3, transactional: true }, 1234);
+    log.append(headerOf({ producerId: 5, epoch: 2, sequence: 6, count: 3, transactional: true }), 1234);
     const bytes = Buffer.from(log.states.takeSnapshot());
     const crc = codecs.crc32c(bytes.subarray(6)).toString(16).padStart(8, '0');
     expect(bytes.toString('hex')).toBe(
@@ -330,11 +340,17 @@ describe('snapshots', () => {
 /** Rules of KIP-98 over the whole history, nothing forgotten but what the rules forget. */
 class NaiveProducers {
   readonly history: { header: BatchHeader; base: number }[] = [];
+  readonly #beganAt: number;
+
+  constructor(beganAt: number) {
+    this.#beganAt = beganAt;
+  }
 
   check(header: BatchHeader): string {
     const own = this.history.filter((past) => past.header.producerId === header.producerId);
     const epoch = own.at(-1)?.header.producerEpoch;
-    if (epoch === undefined) return 'ok';
+    if (epoch === undefined)
+      return this.#beganAt + this.history.length > 0 || header.baseSequence === 0 ? 'ok' : 'error';
     if (header.producerEpoch < epoch) return 'error';
     if (header.producerEpoch > epoch) return header.baseSequence === 0 ? 'ok' : 'error';
     const current = own.slice(own.findLastIndex((past) => past.header.producerEpoch !== epoch) + 1);
@@ -359,27 +375,33 @@ const step = fc.record({
 describe('properties', () => {
   test('check agrees with a naive reading of the rules over the whole history', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), fc.constantFrom(0, 0x7fff_fff8), (steps, first) => {
-        const log = new Partition();
-        const naive = new NaiveProducers();
-        const accepted = new Map<number, BatchHeader[]>();
-        for (const { producerId, epochMove, back, count } of steps) {
-          const own = accepted.get(producerId) ?? [];
-          const last = own.at(-1);
-          const repeated = back > 0 ? own.at(-back) : undefined;
-          const next = last === undefined ? first : (lastSequence(last) + 1) % 2 ** 31;
-          const epoch = Math.max(0, (last?.producerEpoch ?? 0) + epochMove);
-          const header =
-            repeated ??
-            headerOf({ producerId, epoch, sequence: epochMove > 0 ? 0 : back < 0 ? next + 1 : next, count });
-          const expected = naive.check(header);
-          const check = log.states.check(header);
-          expect(check.kind === 'duplicate' ? `duplicate ${check.baseOffset}` : check.kind).toBe(expected);
-          if (check.kind !== 'ok') continue;
-          naive.history.push({ header, base: log.append(header) });
-          accepted.set(producerId, [...own, header]);
-        }
-      }),
+      fc.property(
+        fc.array(step, { maxLength: 60 }),
+        fc.constantFrom(0, 0x7fff_fff8),
+        fc.nat(1),
+        (steps, first, beganAt) => {
+          const log = new Partition();
+          log.end = beganAt;
+          const naive = new NaiveProducers(beganAt);
+          const accepted = new Map<number, BatchHeader[]>();
+          for (const { producerId, epochMove, back, count } of steps) {
+            const own = accepted.get(producerId) ?? [];
+            const last = own.at(-1);
+            const repeated = back > 0 ? own.at(-back) : undefined;
+            const next = last === undefined ? first : (lastSequence(last) + 1) % 2 ** 31;
+            const epoch = Math.max(0, (last?.producerEpoch ?? 0) + epochMove);
+            const header =
+              repeated ??
+              headerOf({ producerId, epoch, sequence: epochMove > 0 ? 0 : back < 0 ? next + 1 : next, count });
+            const expected = naive.check(header);
+            const check = log.states.check(header, log.end);
+            expect(check.kind === 'duplicate' ? `duplicate ${check.baseOffset}` : check.kind).toBe(expected);
+            if (check.kind !== 'ok') continue;
+            naive.history.push({ header, base: log.append(header) });
+            accepted.set(producerId, [...own, header]);
+          }
+        },
+      ),
     );
   });
 

@@ -17,7 +17,7 @@ class Log {
   /** What an append of the batch comes to: 'appended', 'duplicate' or an error. */
   append(verification: Verification | 'waived' | undefined, idea: BatchIdea = {}): string {
     const header = headerOf({ transactional: true, ...idea });
-    const check = this.verifications.check(header, this.states.check(header), this.states, verification);
+    const check = this.verifications.check(header, this.states.check(header, 1), this.states, verification);
     if (check.kind === 'error') return errorName(check.code);
     if (check.kind === 'duplicate') return check.kind;
     this.states.append(header, at(this.#end), at(this.#end + header.recordCount - 1), 0);

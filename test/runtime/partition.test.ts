@@ -133,6 +133,15 @@ describe('appending to a partition', () => {
     expect(log.logEndOffset).toBe(6);
   });
 
+  test('of a later batch is refused in an empty log, where the first one of its producer is still to come', () => {
+    const { log, partition } = setUp();
+    const by = (baseSequence: number) => ({ producerId: producerId(9), producerEpoch: 0, baseSequence });
+    expect(partition.append(...batchOf(1, by(2)))).toEqual({ error: ErrorCode.OutOfOrderSequenceNumber });
+    expect(partition.append(...batchOf(2, by(0)))).toMatchObject({ error: ErrorCode.None, baseOffset: 0 });
+    expect(partition.append(...batchOf(1, by(2)))).toMatchObject({ error: ErrorCode.None, baseOffset: 2 });
+    expect(log.logEndOffset).toBe(3);
+  });
+
   test('says of a marker what its coordinator has to know, and takes it as the end of the transaction', () => {
     const { log, partition } = setUp();
     const by = { producerId: producerId(9), producerEpoch: 3, baseSequence: 0, transactional: true };

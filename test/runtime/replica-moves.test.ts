@@ -133,7 +133,7 @@ describe('a replica that moves to another data directory', () => {
     expect(Buffer.compare(await harness.contents(moved), before)).toBe(0);
     const next = { valueBytes: 1, producerId: 7 };
     const check = (baseSequence: number) =>
-      moved.producers.check(headersOf(batch({ ...next, baseSequence }))[0] as BatchHeader);
+      moved.producers.check(headersOf(batch({ ...next, baseSequence }))[0] as BatchHeader, moved.logEndOffset);
     expect([check(309).kind, check(310).kind, check(311).kind]).toEqual(['duplicate', 'ok', 'error']);
     await harness.settle(70_000);
     expect(await stage.folders()).toEqual([`${harness.store.directories.indexOf(moved.directory)}/t-0`]);

@@ -78,10 +78,16 @@ interface PartitionHistory {
   readonly replicas: Map<number, Seen>;
 }
 
+/** A partition's history is found once for all looks at a replica. */
+interface CheckedReplica {
+  readonly view: ReplicaView;
+  readonly history: PartitionHistory;
+}
+
 export class ReplicationChecker {
   readonly #host: ReplicationCheckerHost;
   readonly #isChecked: (topic: string) => boolean;
-  readonly #checked = new Map<ReplicaHost, { name: string; views: readonly ReplicaView[]; looksLeft: number }>();
+  readonly #checked = new Map<ReplicaHost, { name: string; replicas: readonly CheckedReplica[]; looksLeft: number }>();
   readonly #histories = new Map<string, PartitionHistory>();
 
   /** `isChecked`: the topics that are looked at; they keep every record. */
@@ -93,8 +99,7 @@ export class ReplicationChecker {
   /** Something may have happened to the machine's replicas. */
   look(host: ReplicaHost): void {
     const { id, name } = host;
-    for (const view of this.#checkedReplicas(host)) {
-      const history = this.#historyOf(view.topicId, view.topic, view.index);
+    for (const { view, history } of this.#checkedReplicas(host)) {
       const seen = history.replicas.get(id);
       if (seen === undefined || seen.name !== name || seen.view !== view) {
         history.replicas.set(id, remember(name, view, seen));
@@ -194,21 +199,25 @@ export class ReplicationChecker {
   }
 
   /** Those that the host had not long ago: to go through all of them after every event would be most of the work. */
-  #checkedReplicas(host: ReplicaHost): readonly ReplicaView[] {
+  #checkedReplicas(host: ReplicaHost): readonly CheckedReplica[] {
     const known = this.#checked.get(host);
     if (known !== undefined && known.name === host.name && known.looksLeft > 0) {
       known.looksLeft -= 1;
-      return known.views;
+      return known.replicas;
     }
-    const views = [...host.replicas()].filter(({ topic }) => this.#isChecked(topic));
+    const replicas: CheckedReplica[] = [];
+    for (const view of host.replicas()) {
+      if (this.#isChecked(view.topic))
+        replicas.push({ view, history: this.#historyOf(view.topicId, view.topic, view.index) });
+    }
     // One that has gone, and may come again: its log is deleted.
-    for (const view of known?.views ?? []) {
-      if (known?.name !== host.name || views.includes(view)) continue;
-      const seen = this.#historyOf(view.topicId, view.topic, view.index).replicas.get(host.id);
+    for (const { view, history } of known?.replicas ?? []) {
+      if (known?.name !== host.name || replicas.some((replica) => replica.view === view)) continue;
+      const seen = history.replicas.get(host.id);
       if (seen?.view === view) seen.log = undefined;
     }
-    this.#checked.set(host, { name: host.name, views, looksLeft: LOOKS_PER_LIST });
-    return views;
+    this.#checked.set(host, { name: host.name, replicas, looksLeft: LOOKS_PER_LIST });
+    return replicas;
   }
 
   #changed(history: PartitionHistory, host: ReplicaHost, view: ReplicaView, before: Seen | undefined): void {
