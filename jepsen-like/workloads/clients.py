@@ -8,10 +8,10 @@ clients.py member BOOTSTRAP TOPIC PARTITIONS GROUP PROTOCOL FIRST_PROCESS SEED
 clients.py write  BOOTSTRAP TOPIC PARTITIONS FIRST_PROCESS SEED
     An idempotent producer, with many records under way.
 """
-import faulthandler
 import json
 import logging
 import os
+import queue
 import random
 import signal
 import struct
@@ -29,15 +29,15 @@ SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 # No process comes to so many values.
 VALUES_MAX = 1_000_000
-# Less than it is given to come to its end.
-STANDS_STILL_S = 80
+# Beyond it a transaction's producer is given up. Where its group's coordinator goes, librdkafka may wait for good, whatever limit the call was
+# given (confluentinc/librdkafka#5511).
+STANDS_STILL_S = 30
 stopping = False
 
 
 def stop(*_):
     global stopping
     stopping = True
-    faulthandler.dump_traceback_later(STANDS_STILL_S)
 
 
 signal.signal(signal.SIGTERM, stop)
@@ -214,68 +214,158 @@ def ask_committed(bootstrap, topic, partitions, group, process):
 
 
 def copy(bootstrap, source, sink, partitions, group, first_process, seed):
-    chance, process, value = random.Random(seed), int(first_process), 0
+    chance, process = random.Random(seed), int(first_process)
     tell(type="copy", **{"from": source}, to=sink, group=group)
-    while True:
-        ended = copy_as(bootstrap, source, sink, int(partitions), group, process, chance)
-        if ended:
-            return
+    while not Copier(bootstrap, source, sink, int(partitions), group, process, chance).has_ended():
         process += 1
+    # Whoever was given up is not waited for.
+    os._exit(0)
 
 
-def copy_as(bootstrap, source, sink, partitions, group, process, chance):
-    """Copies as one process; true when it was told to stop and has come to the end, false if an outcome is not known."""
-    # One transactional id: whoever comes later fences who was before.
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": group, "transaction.timeout.ms": 10_000, "logger": SILENT})
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": group,
-            "isolation.level": "read_committed",
-            "check.crcs": True,
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "logger": SILENT,
-        }
-    )
-    while True:
+class Copier:
+    """Copies as one process, in a thread of its own: a call that does not return keeps nobody else."""
+
+    # To be rid of one may take as long as its calls do.
+    producers = []
+
+    def __init__(self, bootstrap, source, sink, partitions, group, process, chance):
+        self.source, self.sink, self.partitions, self.group = source, sink, partitions, group
+        self.bootstrap, self.process, self.chance = bootstrap, process, chance
+        self.lock = threading.Lock()
+        # Under the lock: the operations of the transaction that is under way, and since when; whether it may tell anything more.
+        self.transaction, self.since, self.is_given_up = None, None, False
+        self.outcome = queue.SimpleQueue()
+        threading.Thread(target=self.work, daemon=True).start()
+
+    def has_ended(self):
+        """True when it was told to stop and has come to the end, false if an outcome is not known."""
+        while True:
+            try:
+                outcome = self.outcome.get(timeout=0.1)
+            except queue.Empty:
+                if self.give_up():
+                    return False
+                continue
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+
+    def give_up(self):
+        with self.lock:
+            if self.transaction is None or time.monotonic() - self.since < STANDS_STILL_S:
+                return False
+            self.is_given_up = True
+            tell(type="info", p=self.process, ops=self.transaction, error="the call does not return")
+            return True
+
+    def work(self):
         try:
-            producer.init_transactions(GIVE_UP_S)
-            break
-        except KafkaException as failure:
-            if not failure.args[0].retriable():
-                raise
-    places = [TopicPartition(source, partition) for partition in range(partitions)]
-    tell(type="client", p=process, acks="all", idempotent=True, isolation="read_committed", group=group)
-    try:
-        committed = consumer.committed(places, GIVE_UP_S)
-    except KafkaException:
-        return False
-    for place in committed:
-        place.offset = 0 if place.offset == OFFSET_INVALID else place.offset
-    tell(type="invoke", p=process, f="assign", ops=[["assign", key(place), place.offset] for place in committed])
-    consumer.assign(committed)
-    tell(type="ok", p=process)
-    count = 0
-    while True:
-        messages = [one for one in consumer.consume(50, 0.2) if one.error() is None]
-        if not messages:
-            if stopping and is_at_end(consumer, committed):
-                consumer.close()
-                return True
-            continue
-        records, ends = polled(messages)
-        ops = [["poll", records]]
-        for message in messages:
-            count += 1
-            where = f"{message.topic()}-{message.partition()}"
-            ops.append(["copy", f"{sink}-{message.partition()}", process * VALUES_MAX + count, where, message.offset()])
-        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in ends.items()]
-        ops += [["commit", key(one), one.offset] for one in offsets]
-        tell(type="invoke", p=process, f="txn", ops=ops)
-        if not transact(producer, consumer, sink, process, ops, offsets, chance.random() < 0.1):
-            consumer.close()
+            self.outcome.put(self.copy())
+        except BaseException as failure:
+            self.outcome.put(failure)
+
+    def begin(self, ops):
+        """False if somebody else has taken its place meanwhile."""
+        with self.lock:
+            if self.is_given_up:
+                return False
+            self.transaction, self.since = ops, time.monotonic()
+            tell(type="invoke", p=self.process, f="txn", ops=ops)
+            return True
+
+    def end(self, kind, **more):
+        with self.lock:
+            if not self.is_given_up:
+                tell(type=kind, p=self.process, ops=self.transaction, **more)
+            self.transaction = None
+
+    def copy(self):
+        # One transactional id: whoever comes later fences who was before.
+        how = {"transactional.id": self.group, "transaction.timeout.ms": 10_000}
+        producer = Producer({"bootstrap.servers": self.bootstrap, **how, "logger": SILENT})
+        Copier.producers.append(producer)
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": self.group,
+                "isolation.level": "read_committed",
+                "check.crcs": True,
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "logger": SILENT,
+            }
+        )
+        while True:
+            try:
+                producer.init_transactions(GIVE_UP_S)
+                break
+            except KafkaException as failure:
+                if not failure.args[0].retriable():
+                    raise
+        places = [TopicPartition(self.source, partition) for partition in range(self.partitions)]
+        tell(type="client", p=self.process, acks="all", idempotent=True, isolation="read_committed", group=self.group)
+        try:
+            committed = consumer.committed(places, GIVE_UP_S)
+        except KafkaException:
             return False
+        for place in committed:
+            place.offset = 0 if place.offset == OFFSET_INVALID else place.offset
+        tell(type="invoke", p=self.process, f="assign", ops=[["assign", key(place), place.offset] for place in committed])
+        consumer.assign(committed)
+        tell(type="ok", p=self.process)
+        count = 0
+        while True:
+            messages = [one for one in consumer.consume(50, 0.2) if one.error() is None]
+            if not messages:
+                if stopping and is_at_end(consumer, committed):
+                    consumer.close()
+                    return True
+                continue
+            records, ends = polled(messages)
+            ops = [["poll", records]]
+            for message in messages:
+                count += 1
+                where = f"{message.topic()}-{message.partition()}"
+                ops.append(["copy", f"{self.sink}-{message.partition()}", self.process * VALUES_MAX + count, where, message.offset()])
+            offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in ends.items()]
+            ops += [["commit", key(one), one.offset] for one in offsets]
+            if not self.begin(ops) or not self.transact(producer, consumer, ops, offsets, self.chance.random() < 0.1):
+                consumer.close()
+                return False
+
+    def transact(self, producer, consumer, ops, offsets, is_aborted):
+        """One transaction, to the end of its operation; false if it cannot go on with this producer."""
+        committing = False
+        try:
+            producer.begin_transaction()
+            for op in ops:
+                if op[0] == "copy":
+                    producer.produce(self.sink, str(op[2]).encode(), partition=int(op[1].rpartition("-")[2]))
+            producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), GIVE_UP_S)
+            if not is_aborted:
+                committing = True
+                producer.commit_transaction(GIVE_UP_S)
+                self.end("ok")
+                return True
+        except KafkaException as failure:
+            error = failure.args[0]
+            if committing and not error.txn_requires_abort():
+                self.end("info", error=str(error))
+                return False
+        try:
+            producer.abort_transaction(GIVE_UP_S)
+        except KafkaException as failure:
+            # The next producer of the same id aborts it, unless its commit was decided before.
+            self.end("info" if committing else "fail", error=str(failure))
+            return False
+        self.end("fail", error="aborted")
+        first = {}
+        for where, pairs in ops[0][1].items():
+            first[where] = pairs[0]
+        for where, offset in first.items():
+            topic, _, partition = where.rpartition("-")
+            consumer.seek(TopicPartition(topic, int(partition), offset))
+        return True
 
 
 def is_at_end(consumer, places):
@@ -287,41 +377,6 @@ def is_at_end(consumer, places):
                 return False
     except KafkaException:
         return False
-    return True
-
-
-def transact(producer, consumer, sink, process, ops, offsets, is_aborted):
-    """One transaction, to the end of its operation; false if it cannot go on with this producer."""
-    committing = False
-    try:
-        producer.begin_transaction()
-        for op in ops:
-            if op[0] == "copy":
-                producer.produce(sink, str(op[2]).encode(), partition=int(op[1].rpartition("-")[2]))
-        producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), GIVE_UP_S)
-        if not is_aborted:
-            committing = True
-            producer.commit_transaction(GIVE_UP_S)
-            tell(type="ok", p=process, ops=ops)
-            return True
-    except KafkaException as failure:
-        error = failure.args[0]
-        if committing and not error.txn_requires_abort():
-            tell(type="info", p=process, ops=ops, error=str(error))
-            return False
-    try:
-        producer.abort_transaction(GIVE_UP_S)
-    except KafkaException as failure:
-        # The next producer of the same id aborts it, unless its commit was decided before.
-        tell(type="info" if committing else "fail", p=process, ops=ops, error=str(failure))
-        return False
-    tell(type="fail", p=process, ops=ops, error="aborted")
-    first = {}
-    for where, pairs in ops[0][1].items():
-        first[where] = pairs[0]
-    for where, offset in first.items():
-        topic, _, partition = where.rpartition("-")
-        consumer.seek(TopicPartition(topic, int(partition), offset))
     return True
 
 
