@@ -1,7 +1,7 @@
 /**
  * `make jepsen`: six nodes in three racks, each a process in a network namespace of its own; clients whose every operation is recorded;
  * one fault after the other, then a mix of them; and Jepsen's checker over what was recorded. docs/jepsen.md tells the faults.
- * FAULT=name,… and WORKLOAD=name,… choose; SEED draws the same schedule; FAULT_S (6) and CALM_S (2) are the length of a fault and the
+ * FAULT=name,… and WORKLOAD=name,… choose; SEED draws the same schedule; FAULT_S (5) and CALM_S (1) are the length of a fault and the
  * time before and after it; LONG=1 goes on with further seeds for HOURS (8), to the end of the trial then under way, in an order that each
  * seed draws, and with more mixes; MARKDOWN=FILE for the table, which is written after every trial.
  * The exit status is 1 if an anomaly fails, the cluster does not become whole, or there was no trial.
@@ -59,8 +59,8 @@ function settings() {
     faults: named(FAULTS, FAULT),
     workloads: named(WORKLOADS, WORKLOAD),
     firstSeed: numberIn('SEED', Date.now() % 1_000_000),
-    calmMs: numberIn('CALM_S', 2) * 1_000,
-    faultMs: numberIn('FAULT_S', 6) * 1_000,
+    calmMs: numberIn('CALM_S', 1) * 1_000,
+    faultMs: numberIn('FAULT_S', 5) * 1_000,
     longMs: LONG === undefined ? 0 : numberIn('HOURS', 8) * HOUR_MS,
   };
 }
