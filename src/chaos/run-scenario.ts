@@ -34,6 +34,8 @@ export interface FaultVerdict {
 export interface Verdict extends LoadResult {
   readonly scenario: string;
   readonly ranMs: number;
+  /** The user had enough of it: what was done until then is judged. */
+  readonly interrupted: boolean;
   readonly faults: readonly FaultVerdict[];
   readonly longestUnavailableMs: number;
   /** Sentences; none if all is well. */
@@ -168,6 +170,7 @@ class Run {
     return {
       scenario: this.#scenario.name,
       ranMs: Math.round(endedAt - this.#startedAt),
+      interrupted: this.#isInterrupted,
       faults,
       longestUnavailableMs,
       ...result,

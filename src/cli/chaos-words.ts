@@ -39,7 +39,7 @@ function separation(sides: Sides<number>): string {
 }
 
 export function verdictText(verdict: Verdict): string {
-  const { scenario, ranMs, faults, failures } = verdict;
+  const { scenario, ranMs, interrupted, faults, failures } = verdict;
   const rows = faults.map(({ fault, atMs, longestUnavailableMs, maxUnavailableMs }) => [
     fault,
     `${(atMs / 1_000).toFixed(1)} s`,
@@ -47,9 +47,9 @@ export function verdictText(verdict: Verdict): string {
     maxUnavailableMs === undefined ? '-' : `${maxUnavailableMs} ms`,
   ]);
   const { acknowledged, read, lost, duplicated, disordered, changed, skipped, refused, longestUnavailableMs } = verdict;
-  return `${scenario}, ${(ranMs / 1_000).toFixed(1)} s:
+  return `${scenario}, ${(ranMs / 1_000).toFixed(1)} s${interrupted ? ', interrupted' : ''}:
 
-${table([['fault', 'at', 'longest unavailable', 'allowed'], ...rows])}
+${rows.length === 0 ? '  no fault was done' : table([['fault', 'at', 'longest unavailable', 'allowed'], ...rows])}
 
   acknowledged         ${acknowledged}
   read                 ${read}
@@ -61,8 +61,13 @@ ${table([['fault', 'at', 'longest unavailable', 'allowed'], ...rows])}
   refused              ${refused}
   longest unavailable  ${longestUnavailableMs} ms
 
-${failures.length === 0 ? 'PASSED: what was acknowledged is there, once and in order.' : failureText(verdict)}
+${failures.length === 0 ? passedText(interrupted) : failureText(verdict)}
 `;
+}
+
+function passedText(interrupted: boolean): string {
+  const whole = 'what was acknowledged is there, once and in order';
+  return interrupted ? `INTERRUPTED: until then ${whole}.` : `PASSED: ${whole}.`;
 }
 
 function failureText({ failures, examples }: Verdict): string {
@@ -70,6 +75,6 @@ function failureText({ failures, examples }: Verdict): string {
 }
 
 export function verdictJson({ examples, ...verdict }: Verdict): string {
-  const passed = verdict.failures.length === 0;
+  const passed = verdict.failures.length === 0 && !verdict.interrupted;
   return `${JSON.stringify({ apiVersion: 'odradek/v1', kind: 'ChaosVerdict', passed, ...verdict, examples }, null, 2)}\n`;
 }
