@@ -4,7 +4,7 @@
  * FAULT=name,… and WORKLOAD=name,… choose; SEED draws the same schedule; FAULT_S (5) and CALM_S (1) are the length of a fault and the
  * time before and after it; LONG=1 goes on with further seeds for HOURS (8), to the end of the trial then under way, in an order that each
  * seed draws, and with more mixes; MARKDOWN=FILE for the table, which is written after every trial.
- * The exit status is 1 if an anomaly fails, the cluster does not become whole, or there was no trial.
+ * The exit status is 1 if an anomaly fails, the cluster does not become whole, or there was no trial; 2 if it was called wrongly.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ import { type ToolChains, WORKLOADS, type Workload } from './workloads/workload.
 const NODES = 6;
 const HOUR_MS = 3_600_000;
 
-const { FAULT, WORKLOAD, MARKDOWN, LONG } = process.env;
+const { MARKDOWN, LONG } = process.env;
 
 /** Of a variable of the environment; not set, or empty, it is the other one. */
 function numberIn(name: string, otherwise: number): number {
@@ -34,12 +34,14 @@ function numberIn(name: string, otherwise: number): number {
   return number;
 }
 
-/** All of them without names. */
-function named<T extends { readonly name: string }>(all: readonly T[], names: string | undefined): readonly T[] {
-  if (names === undefined || names === '') return all;
+/** Those that a variable of the environment names; all of them if it is not set, or empty. */
+function named<T extends { readonly name: string }>(variable: string, all: readonly T[]): readonly T[] {
+  const names = process.env[variable] || undefined;
+  if (names === undefined) return all;
   return names.split(',').map((name) => {
     const found = all.find((one) => one.name === name);
-    if (found === undefined) throw new Error(`there is no ${name}: ${all.map((one) => one.name).join(', ')}`);
+    if (found === undefined)
+      throw new Error(`${variable}: there is no ${name}, but ${all.map((one) => one.name).join(', ')}`);
     return found;
   });
 }
@@ -53,11 +55,11 @@ async function findToolChains(workloads: readonly Workload[]): Promise<ToolChain
   };
 }
 
-/** What the environment asks for. */
+/** What the environment asks for; throws where that is nothing one can do. */
 function settings() {
   return {
-    faults: named(FAULTS, FAULT),
-    workloads: named(WORKLOADS, WORKLOAD),
+    faults: named('FAULT', FAULTS),
+    workloads: named('WORKLOAD', WORKLOADS),
     firstSeed: numberIn('SEED', Date.now() % 1_000_000),
     calmMs: numberIn('CALM_S', 1) * 1_000,
     faultMs: numberIn('FAULT_S', 5) * 1_000,
@@ -107,7 +109,13 @@ async function run(asked: Settings, hosts: Hosts | undefined, toolChains: ToolCh
 }
 
 async function main(): Promise<number> {
-  const asked = settings();
+  let asked: Settings;
+  try {
+    asked = settings();
+  } catch (wrong) {
+    console.error((wrong as Error).message);
+    return 2;
+  }
   // In a network of its own there is no way to fetch them any more.
   const toolChains = await findToolChains(asked.workloads);
   const status = await insideOwnNetwork();

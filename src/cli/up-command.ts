@@ -14,7 +14,7 @@ const CHAOS_RACKS: readonly string[] = ['a', 'b', 'c'];
 
 export const UP_OPTIONS = {
   brokers: { type: 'string', requiresArg: true, describe: 'How many, each a process of its own beyond one (1)' },
-  racks: { type: 'string', requiresArg: true, describe: 'Their racks, with commas, given out in turn' },
+  racks: { type: 'string', requiresArg: true, describe: 'Their racks by name (a,b,c), given out in turn' },
   port: {
     type: 'string',
     requiresArg: true,
