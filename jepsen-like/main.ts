@@ -36,8 +36,8 @@ function numberIn(name: string, otherwise: number): number {
 
 /** Those that a variable of the environment names; all of them if it is not set, or empty. */
 function named<T extends { readonly name: string }>(variable: string, all: readonly T[]): readonly T[] {
-  const names = process.env[variable] || undefined;
-  if (names === undefined) return all;
+  const names = process.env[variable] ?? '';
+  if (names === '') return all;
   return names.split(',').map((name) => {
     const found = all.find((one) => one.name === name);
     if (found === undefined)

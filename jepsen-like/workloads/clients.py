@@ -29,9 +29,12 @@ SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 # No process comes to so many values.
 VALUES_MAX = 1_000_000
-# Beyond it a transaction's producer is given up. Where its group's coordinator goes, librdkafka may wait for good, whatever limit the call was
-# given (confluentinc/librdkafka#5511).
+# Beyond it a transaction's producer is given up.
 STANDS_STILL_S = 30
+# Where its group's coordinator leaves the metadata, librdkafka may wait for good, whatever limit the call was given, for the thread of a broker
+# that is to end and says so again and again, a thousand times a second (confluentinc/librdkafka#5511). Else it says so a few times.
+ENDLESS = "Handle is terminating"
+ENDLESS_MIN = 1_000
 stopping = False
 
 
@@ -222,19 +225,37 @@ def copy(bootstrap, source, sink, partitions, group, first_process, seed):
     os._exit(0)
 
 
+class Endless(logging.Handler):
+    """Counts what a client says that waits for good by its own fault; of nothing else anybody is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def emit(self, record):
+        self.count += ENDLESS in record.getMessage()
+
+    def logger(self):
+        logger = logging.Logger("copy", logging.DEBUG)
+        logger.addHandler(self)
+        return logger
+
+
 class Copier:
     """Copies as one process, in a thread of its own: a call that does not return keeps nobody else."""
 
-    # To be rid of one may take as long as its calls do.
-    producers = []
+    # To be rid of a producer may take as long as its calls do.
+    all = []
 
     def __init__(self, bootstrap, source, sink, partitions, group, process, chance):
         self.source, self.sink, self.partitions, self.group = source, sink, partitions, group
         self.bootstrap, self.process, self.chance = bootstrap, process, chance
+        self.endless, self.producer = Endless(), None
         self.lock = threading.Lock()
         # Under the lock: the operations of the transaction that is under way, and since when; whether it may tell anything more.
         self.transaction, self.since, self.is_given_up = None, None, False
         self.outcome = queue.SimpleQueue()
+        Copier.all.append(self)
         threading.Thread(target=self.work, daemon=True).start()
 
     def has_ended(self):
@@ -256,7 +277,11 @@ class Copier:
                 return False
             self.is_given_up = True
             tell(type="info", p=self.process, ops=self.transaction, error="the call does not return")
-            return True
+        # What it had to say comes with a poll.
+        self.producer.poll(0)
+        if self.endless.count < ENDLESS_MIN:
+            complain(f"process {self.process} stands still in a transaction")
+        return True
 
     def work(self):
         try:
@@ -282,8 +307,8 @@ class Copier:
     def copy(self):
         # One transactional id: whoever comes later fences who was before.
         how = {"transactional.id": self.group, "transaction.timeout.ms": 10_000}
-        producer = Producer({"bootstrap.servers": self.bootstrap, **how, "logger": SILENT})
-        Copier.producers.append(producer)
+        producer = Producer({"bootstrap.servers": self.bootstrap, **how, "debug": "broker", "logger": self.endless.logger()})
+        self.producer = producer
         consumer = Consumer(
             {
                 "bootstrap.servers": self.bootstrap,

@@ -4,20 +4,7 @@ import type { LoadResult } from '#chaos/load';
 import { healedLine, type Injector, type JudgedLoad, runScenario, type Verdict } from '#chaos/run-scenario';
 import { DEFAULT_LOAD, parseScenario } from '#chaos/scenario';
 import { FakeClock } from '../runtime/fake-clock.ts';
-
-const WHOLE: LoadResult = {
-  acknowledged: 10,
-  read: 10,
-  lost: 0,
-  duplicated: 0,
-  disordered: 0,
-  changed: 0,
-  skipped: 0,
-  refused: 0,
-  examples: [],
-  unreadable: [],
-  stalled: [],
-};
+import { WHOLE } from './whole-result.ts';
 
 interface Stage {
   readonly result?: Partial<LoadResult>;

@@ -1,25 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import type { Verdict } from '#chaos/run-scenario';
 import { verdictJson, verdictText } from '#cli/chaos-words';
+import { WHOLE } from '../chaos/whole-result.ts';
 
 const kill = { fault: 'kill node 1', atMs: 1_000, longestUnavailableMs: 142, maxUnavailableMs: undefined };
 const WELL: Verdict = {
+  ...WHOLE,
   scenario: 'a death',
   ranMs: 4_000,
   interrupted: false,
   faults: [kill],
   longestUnavailableMs: 142,
-  acknowledged: 10,
-  read: 10,
-  lost: 0,
-  duplicated: 0,
-  disordered: 0,
-  changed: 0,
-  skipped: 0,
-  refused: 0,
-  examples: [],
-  unreadable: [],
-  stalled: [],
   failures: [],
 };
 
